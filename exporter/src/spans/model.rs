@@ -1,0 +1,125 @@
+//! A span and a log record, as OpenTelemetry says them.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use agentsight_ebpf::WallNanos;
+use agentsight_semconv::Name;
+use opentelemetry::trace::{SpanId, SpanKind, Status};
+
+use crate::session::SpanRef;
+
+/// What the pipeline emits.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Signal {
+    /// A finished span, to be sent once.
+    Span(Box<Span>),
+    /// A log record.
+    Log(Box<LogRecord>),
+}
+
+/// One span, complete: nothing is added after it was made.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Span {
+    /// Trace and span id.
+    pub id: SpanRef,
+    /// The parent's span id, in the same trace.
+    pub parent: Option<SpanId>,
+    /// W3C trace state that came with an adopted parent; empty otherwise.
+    pub trace_state: String,
+    /// The name.
+    pub name: Cow<'static, str>,
+    /// INTERNAL for images.
+    pub kind: SpanKind,
+    /// First moment.
+    pub start: WallNanos,
+    /// Last moment.
+    pub end: WallNanos,
+    /// Attributes, in the order in which they were set.
+    pub attributes: Vec<Attribute>,
+    /// How many attributes the limit cost.
+    pub dropped_attributes: u32,
+    /// Span events in order of time.
+    pub events: Vec<SpanEvent>,
+    /// How many events the limit cost.
+    pub dropped_events: u32,
+    /// Links to causes.
+    pub links: Vec<Link>,
+    /// How many links the limit cost.
+    pub dropped_links: u32,
+    /// Unset, or Error with a description.
+    pub status: Status,
+    /// Who emitted it, shared between spans.
+    pub resource: Arc<Resource>,
+}
+
+/// A name that the registry declares, with its value.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Attribute {
+    /// The declared name.
+    pub name: Name,
+    /// The value.
+    pub value: Value,
+}
+
+/// An attribute's value.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+    /// A string.
+    Text(String),
+    /// A signed integer.
+    Int(i64),
+    /// A floating-point number.
+    Double(f64),
+    /// True or false.
+    Bool(bool),
+    /// Strings in order.
+    Texts(Vec<String>),
+}
+
+/// Something that happened at one moment of a span.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SpanEvent {
+    /// Its name, declared in the registry.
+    pub name: Name,
+    /// When.
+    pub at: WallNanos,
+    /// Attributes.
+    pub attributes: Vec<Attribute>,
+}
+
+/// A link from an effect back to its cause.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Link {
+    /// The cause.
+    pub to: SpanRef,
+    /// `agentsight.link.type` and the like.
+    pub attributes: Vec<Attribute>,
+}
+
+/// A log record, joined to a span where there is one.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LogRecord {
+    /// When it happened.
+    pub at: WallNanos,
+    /// Severity number of the OpenTelemetry log data model (9 = INFO, 13 = WARN, 17 = ERROR).
+    pub severity: u8,
+    /// The event's name, declared in the registry.
+    pub event_name: Name,
+    /// One sentence for a person.
+    pub body: String,
+    /// Attributes.
+    pub attributes: Vec<Attribute>,
+    /// The span it belongs to.
+    pub span: Option<SpanRef>,
+    /// Who emitted it.
+    pub resource: Arc<Resource>,
+}
+
+/// Resource attributes: `service.*`, `host.*`, `os.*`, and whatever `OTEL_RESOURCE_ATTRIBUTES` of the traced process names.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Resource {
+    /// By name.
+    pub attributes: BTreeMap<String, String>,
+}
