@@ -35,6 +35,5 @@ pub enum LossKind {
 
 impl LossKind {
     /// Every kind, in the order of the kernel's counters.
-    pub const ALL: [Self; 6] =
-        [Self::Fork, Self::Exec, Self::Exit, Self::Process, Self::Missed, Self::Undecodable];
+    pub const ALL: [Self; 6] = [Self::Fork, Self::Exec, Self::Exit, Self::Process, Self::Missed, Self::Undecodable];
 }

@@ -54,13 +54,7 @@ pub struct SessionOptions {
 
 impl Default for SessionOptions {
     fn default() -> Self {
-        Self {
-            service: None,
-            target_names: true,
-            adopt: true,
-            set_traceparent: true,
-            live_after_nanos: 10_000_000_000,
-        }
+        Self { service: None, target_names: true, adopt: true, set_traceparent: true, live_after_nanos: 10_000_000_000 }
     }
 }
 

@@ -1,0 +1,1 @@
+//! Loading, attaching, draining.

@@ -1,0 +1,3 @@
+//! Activities as OpenTelemetry spans and log records.
+
+pub mod model;
