@@ -7,7 +7,7 @@ pub(crate) fn generate(names: &[Declaration]) -> String {
     let pairs = names.iter().filter(|name| !name.is_own()).map(|name| {
         let module = if matches!(name.kind, Kind::Metric { .. }) { "metric" } else { "attribute" };
         let constant = name.constant();
-        format!("(crate::{constant}, opentelemetry_semantic_conventions::{module}::{constant}),\n")
+        format!("(agentsight_semconv::{constant}, opentelemetry_semantic_conventions::{module}::{constant}),\n")
     });
     format!("&[\n{}]\n", pairs.collect::<String>())
 }

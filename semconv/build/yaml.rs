@@ -103,7 +103,10 @@ pub(crate) enum Instrument {
 }
 
 #[derive(Clone, Deserialize)]
-#[serde(untagged)]
+#[serde(
+    untagged,
+    expecting = "a type is string, int, double, boolean, string[] or has members, each with id, value, stability and brief"
+)]
 pub(crate) enum ValueType {
     Simple(Simple),
     Enum(Members),

@@ -17,3 +17,21 @@ pub fn unseen<'a>(names: impl IntoIterator<Item = &'a str>) -> Vec<&'static str>
     let seen: BTreeSet<_> = names.into_iter().collect();
     ALL.iter().map(|declared| declared.name.as_str()).filter(|name| !seen.contains(name)).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_is_not_declared_is_reported_once() {
+        let names = ["process.pid", "process.pidd", "agentsight.loss", "agentsight.nothing", "process.pidd"];
+        assert_eq!(undeclared(names), ["agentsight.nothing", "process.pidd"]);
+    }
+
+    #[test]
+    fn every_declared_name_is_unseen_until_it_is_seen() {
+        let all = || ALL.iter().map(|declared| declared.name.as_str());
+        assert!(unseen(all()).is_empty());
+        assert_eq!(unseen(all().filter(|name| *name != "process.pid")), ["process.pid"]);
+    }
+}
