@@ -16,3 +16,4 @@ pub mod requirement;
 pub mod run;
 pub mod strace;
 pub mod trace;
+pub mod unprivileged;

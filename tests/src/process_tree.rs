@@ -82,11 +82,12 @@ pub fn of_trace(trace: &Trace) -> Image {
 }
 
 fn image(trace: &Trace, span: &Span) -> Image {
-    let children = trace.children(&span.id);
-    let replaced = children
-        .iter()
-        .any(|child| child.text("agentsight.action") == "exec" && child.int("process.pid") == span.int("process.pid"));
-    let end = match (span.int("process.exit.code"), span.text("error.type")) {
+    let (images, rest): (Vec<_>, Vec<_>) =
+        trace.children(&span.id).into_iter().partition(|child| child.text("agentsight.action") == "exec");
+    // A span that was sent while its process lived has its end on a child of its own.
+    let last = rest.into_iter().find(|child| child.text("agentsight.action") == "exit").unwrap_or(span);
+    let replaced = images.iter().any(|child| child.links.iter().any(|link| link.span_id == span.id && link.is("exec")));
+    let end = match (last.int("process.exit.code"), last.text("error.type")) {
         _ if replaced => End::Exec,
         (_, signal) if signal.starts_with("SIG") => End::Signal(signal.to_owned()),
         (Some(code), _) => End::Exit(code),
@@ -96,7 +97,7 @@ fn image(trace: &Trace, span: &Span) -> Image {
         executable: span.text("process.executable.name").to_owned(),
         arguments: span.texts("process.command_args").into_iter().map(without_randomness).collect(),
         end,
-        children: children.into_iter().map(|child| image(trace, child)).collect(),
+        children: images.into_iter().map(|child| image(trace, child)).collect(),
     }
 }
 

@@ -2,16 +2,32 @@
 
 use std::env;
 use std::ffi::OsString;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
+use crate::directory::Directory;
 use crate::requirement::need_program;
 
 /// `tests/programs/NAME`.
 #[must_use]
 pub fn path(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("programs").join(name)
+}
+
+/// A fresh copy of `tests/programs/c_project`, to be built there.
+///
+/// # Panics
+/// When it cannot be copied.
+#[must_use]
+pub fn c_project() -> Directory {
+    let copy = Directory::new();
+    for file in fs::read_dir(path("c_project")).expect("the project is part of the repository") {
+        let file = file.expect("a directory of the repository can be read");
+        fs::copy(file.path(), copy.path().join(file.file_name())).expect("the temporary directory is writable");
+    }
+    copy
 }
 
 /// A real Python, not the shim of a version manager, which would add a dozen processes of its own.

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// The kernel follows at most this many interpreters (`binfmt_script`, since 3.x: BINPRM depth 5).
 const DEEPEST: usize = 5;
@@ -22,7 +22,7 @@ pub(super) fn kernel_view(path: &str, arguments: &[String], directory: &Path) ->
     (base_name(&file), arguments)
 }
 
-fn base_name(path: &PathBuf) -> String {
+fn base_name(path: &Path) -> String {
     path.file_name().map_or_else(|| format!("{}", path.display()), |name| name.to_string_lossy().into_owned())
 }
 

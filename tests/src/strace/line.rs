@@ -60,6 +60,10 @@ fn what(call: &str) -> Option<What> {
     if let Some(signal) = call.strip_prefix("+++ killed by ") {
         return Some(What::Killed(signal.split(' ').next()?.to_owned()));
     }
+    // A signal's arrival ends nobody yet; strace -e signal=none would hide the killed, too.
+    if call.starts_with("--- ") {
+        return None;
+    }
     let (name, arguments) = call.split_once('(')?;
     // The result stands after the last `=`; the arguments are followed by `)` and blanks.
     let (arguments, result) = arguments.rsplit_once('=')?;
@@ -171,7 +175,7 @@ mod tests {
 
     #[test]
     fn threads_and_ends_are_told_apart() {
-        let log = "8 clone3({flags=CLONE_VM|CLONE_THREAD, exit_signal=0}, 88) = 9\n8 clone(child_stack=NULL, flags=SIGCHLD) = 10\n8 +++ exited with 3 +++\n10 +++ killed by SIGSEGV (core dumped) +++\n";
+        let log = "8 clone3({flags=CLONE_VM|CLONE_THREAD, exit_signal=0}, 88) = 9\n8 --- SIGCHLD {si_signo=SIGCHLD, si_code=CLD_EXITED} ---\n8 clone(child_stack=NULL, flags=SIGCHLD) = 10\n8 +++ exited with 3 +++\n10 +++ killed by SIGSEGV (core dumped) +++\n";
         assert_eq!(
             records(log).into_iter().map(|record| record.what).collect::<Vec<_>>(),
             [

@@ -28,11 +28,7 @@ pub fn observe(program: &[&str], directory: &Path, prepare: impl Fn(&mut Command
     let log = scratch.join("strace.txt");
     let mut command = Command::new(strace);
     // -v: whole argument lists; it writes the environment too, so `prepare` had better keep that small.
-    command
-        .args(["-f", "-q", "-v", "-s", "65536", "-e", "signal=none", "-e", CALLS, "-o"])
-        .arg(&log)
-        .arg("--")
-        .args(program);
+    command.args(["-f", "-q", "-v", "-s", "65536", "-e", CALLS, "-o"]).arg(&log).arg("--").args(program);
     command.current_dir(directory);
     prepare(&mut command);
     let finished = run(&mut command, Duration::from_secs(300));

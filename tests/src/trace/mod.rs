@@ -185,6 +185,14 @@ impl Span {
     }
 }
 
+impl Link {
+    /// Whether `agentsight.link.type` is this.
+    #[must_use]
+    pub fn is(&self, link_type: &str) -> bool {
+        matches!(self.attributes.get("agentsight.link.type"), Some(Value::Text(text)) if text == link_type)
+    }
+}
+
 impl fmt::Display for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -52,19 +52,19 @@ impl Trace {
         for batch in members(request, "resourceSpans") {
             let resource = attributes(&batch["resource"])?;
             for span in members(batch, "scopeSpans").iter().flat_map(|scope| members(scope, "spans")) {
-                self.spans.push(self::span(span, &resource)?);
+                self.spans.push(span_of(span, &resource)?);
             }
         }
         for batch in members(request, "resourceLogs") {
             for log in members(batch, "scopeLogs").iter().flat_map(|scope| members(scope, "logRecords")) {
-                self.logs.push(self::log(log)?);
+                self.logs.push(log_of(log)?);
             }
         }
         Ok(())
     }
 }
 
-fn span(json: &Json, resource: &Attributes) -> Result<Span, ParseError> {
+fn span_of(json: &Json, resource: &Attributes) -> Result<Span, ParseError> {
     let parent = text(json, "parentSpanId")?;
     Ok(Span {
         trace_id: id(json, "traceId", 32)?,
@@ -102,7 +102,7 @@ fn span(json: &Json, resource: &Attributes) -> Result<Span, ParseError> {
     })
 }
 
-fn log(json: &Json) -> Result<Log, ParseError> {
+fn log_of(json: &Json) -> Result<Log, ParseError> {
     Ok(Log {
         event_name: text(json, "eventName")?,
         severity: number(json, "severityNumber")?,
@@ -113,10 +113,10 @@ fn log(json: &Json) -> Result<Log, ParseError> {
 }
 
 fn attributes(json: &Json) -> Result<Attributes, ParseError> {
-    members(json, "attributes").iter().map(|pair| Ok((text(pair, "key")?, value(&pair["value"])?))).collect()
+    members(json, "attributes").iter().map(|pair| Ok((text(pair, "key")?, value_of(&pair["value"])?))).collect()
 }
 
-fn value(json: &Json) -> Result<Value, ParseError> {
+fn value_of(json: &Json) -> Result<Value, ParseError> {
     let object = json
         .as_object()
         .filter(|object| object.len() == 1)
@@ -127,7 +127,7 @@ fn value(json: &Json) -> Result<Value, ParseError> {
         "intValue" => inner.as_str().and_then(|text| text.parse().ok()).map(Value::Int),
         "doubleValue" => inner.as_f64().map(Value::Double),
         "boolValue" => inner.as_bool().map(Value::Bool),
-        "arrayValue" => Some(Value::List(members(inner, "values").iter().map(self::value).collect::<Result<_, _>>()?)),
+        "arrayValue" => Some(Value::List(members(inner, "values").iter().map(value_of).collect::<Result<_, _>>()?)),
         _ => None,
     };
     value.ok_or_else(|| wrong(json, kind, "of the kind that its name says, an integer as a decimal string"))

@@ -9,17 +9,11 @@ use std::fmt::{self, Write as _};
 use super::{Attributes, Span, Trace, Value};
 
 /// Integers that are process ids, of another value on each run.
-const PROCESS_IDS: [&str; 6] = [
-    "process.pid",
-    "process.vpid",
-    "process.parent_pid",
-    "process.group_leader.pid",
-    "process.session_leader.pid",
-    "agentsight.link.pid",
-];
+const PROCESS_IDS: [&str; 3] = ["process.pid", "process.vpid", "process.parent_pid"];
 
 /// Attributes whose value differs with the run or the machine, not with what the program did.
-const UNSTABLE: [&str; 3] = ["agentsight.session.id", "process.creation.time", "agentsight.process.start_time"];
+const UNSTABLE: [&str; 4] =
+    ["agentsight.session.id", "agentsight.process.start", "agentsight.process.cgroup.id", "process.creation.time"];
 
 /// Ids by the text that replaces them, numbered as they come.
 #[derive(Default)]
