@@ -45,8 +45,8 @@ fn assert_same_after_replay(program: &[&str], code: i32) {
 
     let user = unprivileged::User::new();
     let readable = user.directory().join("run.agsr");
-    fs::copy(&recording, &readable).unwrap();
-    fs::set_permissions(&readable, fs::Permissions::from_mode(0o444)).unwrap();
+    fs::copy(&recording, &readable).expect("the user's directory is writable");
+    fs::set_permissions(&readable, fs::Permissions::from_mode(0o444)).expect("the copy is ours");
     let output = user.directory().join("replayed.jsonl");
     let mut command: Command = user.agentsight(["replay", "--output", path_text(&output), path_text(&readable)]);
     let finished = run(&mut command, Duration::from_secs(60)).expect_code(0);

@@ -12,6 +12,7 @@ pub mod jaeger;
 pub mod process_tree;
 pub mod programs;
 pub mod receiver;
+pub mod recordings;
 pub mod requirement;
 pub mod run;
 pub mod strace;

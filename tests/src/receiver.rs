@@ -10,6 +10,10 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::routing::post;
 use opentelemetry_proto::tonic::collector::logs::v1::logs_service_server::{LogsService, LogsServiceServer};
 use opentelemetry_proto::tonic::collector::logs::v1::{ExportLogsServiceRequest, ExportLogsServiceResponse};
+use opentelemetry_proto::tonic::collector::metrics::v1::metrics_service_server::{
+    MetricsService, MetricsServiceServer,
+};
+use opentelemetry_proto::tonic::collector::metrics::v1::{ExportMetricsServiceRequest, ExportMetricsServiceResponse};
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{TraceService, TraceServiceServer};
 use opentelemetry_proto::tonic::collector::trace::v1::{ExportTraceServiceRequest, ExportTraceServiceResponse};
 use prost::Message;
@@ -89,12 +93,15 @@ fn service(kept: &Kept) -> axum::Router {
         both.into_iter().fold(TraceServiceServer::new(Keeper(kept.clone())), TraceServiceServer::accept_compressed);
     let logs =
         both.into_iter().fold(LogsServiceServer::new(Keeper(kept.clone())), LogsServiceServer::accept_compressed);
+    let metrics =
+        both.into_iter().fold(MetricsServiceServer::new(Keeper(kept.clone())), MetricsServiceServer::accept_compressed);
     let http = axum::Router::new()
         .route("/v1/traces", post(take_http::<ExportTraceServiceRequest>))
         .route("/v1/logs", post(take_http::<ExportLogsServiceRequest>))
+        .route("/v1/metrics", post(take_http::<ExportMetricsServiceRequest>))
         .layer(axum::extract::DefaultBodyLimit::max(64 << 20))
         .with_state(kept.clone());
-    tonic::service::Routes::new(traces).add_service(logs).into_axum_router().merge(http)
+    tonic::service::Routes::new(traces).add_service(logs).add_service(metrics).into_axum_router().merge(http)
 }
 
 struct Keeper(Kept);
@@ -118,6 +125,17 @@ impl LogsService for Keeper {
     ) -> Result<Response<ExportLogsServiceResponse>, Status> {
         keep(&self.0, &request.into_inner());
         Ok(Response::new(ExportLogsServiceResponse::default()))
+    }
+}
+
+#[tonic::async_trait]
+impl MetricsService for Keeper {
+    async fn export(
+        &self,
+        request: Request<ExportMetricsServiceRequest>,
+    ) -> Result<Response<ExportMetricsServiceResponse>, Status> {
+        keep(&self.0, &request.into_inner());
+        Ok(Response::new(ExportMetricsServiceResponse::default()))
     }
 }
 

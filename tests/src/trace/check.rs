@@ -68,6 +68,14 @@ impl Trace {
         faults.into_iter().collect()
     }
 
+    /// Parents that other programs must have sent: of spans with a lineage link (TRACEPARENT named another), and of the first span.
+    #[must_use]
+    pub fn outside_parents(&self) -> Vec<&str> {
+        let adopted = |span: &&Span| span.links.iter().any(|link| link.is("lineage"));
+        let first = self.spans.iter().min_by_key(|span| span.start_nanos);
+        self.spans.iter().filter(adopted).chain(first).filter_map(|span| span.parent.as_deref()).collect()
+    }
+
     /// Asserts that this is one whole tree.
     ///
     /// # Panics

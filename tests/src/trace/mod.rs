@@ -18,6 +18,8 @@ pub struct Trace {
     pub spans: Vec<Span>,
     /// All log records.
     pub logs: Vec<Log>,
+    /// All metrics' points.
+    pub metrics: Vec<Point>,
 }
 
 /// Attributes by name.
@@ -93,6 +95,15 @@ pub struct Log {
     pub span_id: String,
 }
 
+/// One point of a metric.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Point {
+    /// The metric's name.
+    pub metric: String,
+    /// The point's attributes, and those of its resource.
+    pub attributes: Attributes,
+}
+
 /// An attribute's value.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
@@ -145,6 +156,17 @@ impl Trace {
         let found: Vec<_> = self.spans.iter().filter(|span| span.name == name).collect();
         assert_eq!(found.len(), 1, "spans named `{name}` in\n{self}");
         found[0]
+    }
+
+    /// The spans of the session that `other`'s spans are of: without AgentSight's own, and those of other programs.
+    ///
+    /// # Panics
+    /// When `other` is empty.
+    #[must_use]
+    pub fn only_session_of(&self, other: &Self) -> Self {
+        let session = other.spans.first().expect("the other trace has spans").text("agentsight.session.id");
+        let spans = self.spans.iter().filter(|span| span.text("agentsight.session.id") == session).cloned().collect();
+        Self { spans, ..Self::default() }
     }
 
     /// The same spans in the order of their ids, to compare sets.

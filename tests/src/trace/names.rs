@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::Trace;
 
 impl Trace {
-    /// Names of attributes (of spans, events, links, logs and resources) and of events.
+    /// Names of attributes (of spans, events, links, logs, metrics and resources), of events and of metrics.
     #[must_use]
     pub fn names(&self) -> BTreeSet<&str> {
         let mut names = BTreeSet::new();
@@ -20,6 +20,10 @@ impl Trace {
         for log in &self.logs {
             names.insert(&log.event_name);
             names.extend(log.attributes.keys().map(String::as_str));
+        }
+        for point in &self.metrics {
+            names.insert(&point.metric);
+            names.extend(point.attributes.keys().map(String::as_str));
         }
         names.remove("");
         names

@@ -5,7 +5,7 @@
 use serde_json::Value as Json;
 use thiserror::Error;
 
-use super::{Attributes, Event, Link, Log, Span, Trace, Value};
+use super::{Attributes, Event, Link, Log, Point, Span, Trace, Value};
 
 /// Why a text is no OTLP/JSON.
 #[derive(Debug, Error)]
@@ -58,6 +58,17 @@ impl Trace {
         for batch in members(request, "resourceLogs") {
             for log in members(batch, "scopeLogs").iter().flat_map(|scope| members(scope, "logRecords")) {
                 self.logs.push(log_of(log)?);
+            }
+        }
+        for batch in members(request, "resourceMetrics") {
+            let resource = attributes(&batch["resource"])?;
+            for metric in members(batch, "scopeMetrics").iter().flat_map(|scope| members(scope, "metrics")) {
+                let name = text(metric, "name")?;
+                for point in ["sum", "gauge", "histogram"].iter().flat_map(|kind| members(&metric[kind], "dataPoints"))
+                {
+                    let attributes = attributes(point)?.into_iter().chain(resource.clone()).collect();
+                    self.metrics.push(Point { metric: name.clone(), attributes });
+                }
             }
         }
         Ok(())

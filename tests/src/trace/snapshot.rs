@@ -43,6 +43,17 @@ impl Trace {
         text
     }
 
+    /// What the snapshot leaves out and a replay must still repeat: each span's id, start since the first, and length.
+    #[must_use]
+    pub fn ids_and_times(&self) -> String {
+        let first = self.spans.iter().map(|span| span.start_nanos).min().unwrap_or(0);
+        let line = |span: &Span| {
+            let (start, length) = (span.start_nanos - first, span.end_nanos.saturating_sub(span.start_nanos));
+            format!("{} {} +{start} ns, {length} ns long: {}\n", span.trace_id, span.id, span.name)
+        };
+        self.clone().sorted().spans.iter().map(line).collect()
+    }
+
     fn write_tree(&self, text: &mut String, aliases: &mut Aliases, span: &Span, depth: usize) -> fmt::Result {
         let indent = "  ".repeat(depth);
         let (id, trace) = (aliases.of('s', &span.id), aliases.of('t', &span.trace_id));
