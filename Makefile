@@ -31,7 +31,7 @@ endef
 export BUILD_NEEDS TEST_NEEDS LINT_NEEDS
 
 help: ## Show this menu
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s'|'
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: build ## Trace a small sample agent and show its process tree
 	@$(TARGET_DIR)/release/agentsight run -- python3 examples/sample_agent.py

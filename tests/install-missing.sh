@@ -4,7 +4,7 @@
 set -euo pipefail
 
 packages=()
-while IFS='|' read -r probe package purpose; do
+while IFS='|' read -r probe package purpose || [[ -n $probe ]]; do
     [[ -n $probe ]] || continue
     if ! bash -c "$probe" >/dev/null 2>&1 </dev/null; then
         packages+=("$package")

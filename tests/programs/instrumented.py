@@ -24,7 +24,7 @@ def main():
     if command[0] == "--new-trace":
         command.pop(0)
         context = None
-    provider = TracerProvider(resource=Resource.create({"service.name": "instrumented"}))
+    provider = TracerProvider(resource=Resource({"service.name": "instrumented"}))
     provider.add_span_processor(SimpleSpanProcessor(OTLPSpanExporter()))
     with provider.get_tracer("instrumented").start_as_current_span(name, context=context) as span:
         carrier = {}

@@ -168,3 +168,37 @@ fn keep(kept: &Kept, request: &impl serde::Serialize) {
     let json = serde_json::to_value(request).expect("an OTLP message has a JSON form");
     kept.lock().unwrap_or_else(PoisonError::into_inner).push(json);
 }
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::agentsight::without_opentelemetry;
+    use crate::backend::cached;
+    use crate::jaeger::Jaeger;
+    use crate::programs;
+    use crate::run::run;
+
+    /// A span of OpenTelemetry's own SDK, sent to `endpoint`, and its trace id.
+    fn send(endpoint: &str) -> String {
+        let mut command = Command::new(cached("python-sdk"));
+        command.arg(programs::path("instrumented.py")).args(["app", "true"]);
+        without_opentelemetry(&mut command);
+        command.env("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint).env("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip");
+        let finished = run(&mut command, Duration::from_secs(60)).expect_code(0);
+        finished.stdout.split(' ').nth(2).unwrap().to_owned()
+    }
+
+    #[test]
+    fn a_span_of_the_sdk_is_read_alike_from_here_and_from_jaeger() {
+        let (receiver, jaeger) = (Receiver::start(), Jaeger::start());
+        let here = send(&receiver.endpoint());
+        let there = send(&jaeger.http_endpoint());
+        let (here, there) = (receiver.trace().of_id(&here), jaeger.trace(&there, 1));
+        here.assert_whole();
+        assert_eq!(here.snapshot(), there.snapshot());
+        assert_eq!(here.spans[0].resource, there.spans[0].resource);
+    }
+}

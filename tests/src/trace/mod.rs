@@ -169,6 +169,13 @@ impl Trace {
         Self { spans, ..Self::default() }
     }
 
+    /// The spans of one trace alone.
+    #[must_use]
+    pub fn of_id(&self, trace_id: &str) -> Self {
+        let spans = self.spans.iter().filter(|span| span.trace_id == trace_id).cloned().collect();
+        Self { spans, ..Self::default() }
+    }
+
     /// The same spans in the order of their ids, to compare sets.
     #[must_use]
     pub fn sorted(mut self) -> Self {
