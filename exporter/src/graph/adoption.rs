@@ -76,6 +76,7 @@ fn whole(value: Option<&Captured>) -> Option<&[u8]> {
 
 /// The trace state to pass on: nothing, rather than something that a backend refuses.
 fn trace_state(value: Option<&[u8]>) -> Arc<str> {
-    let printable = |bytes: &&[u8]| bytes.len() <= TRACE_STATE_LIMIT && bytes.iter().all(|it| matches!(it, b' '..=b'~'));
+    let printable =
+        |bytes: &&[u8]| bytes.len() <= TRACE_STATE_LIMIT && bytes.iter().all(|it| matches!(it, b' '..=b'~'));
     value.filter(printable).and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or_default().into()
 }

@@ -57,7 +57,8 @@ impl Graph {
             image.parent_process = before.parent_process;
             image.vpid = before.vpid;
             image.lineage = before.lineage.child(program.as_deref());
-            let cause = Cause { kind: CauseKind::Exec, confidence: Confidence::CERTAIN, target: Target::image(&before) };
+            let cause =
+                Cause { kind: CauseKind::Exec, confidence: Confidence::CERTAIN, target: Target::image(&before) };
             image.causes.push(cause);
             image
         };
@@ -75,9 +76,6 @@ impl Graph {
     fn name_image(&mut self, program: Arc<Exec>, out: &mut Vec<Activity>) {
         let Some(known) = self.processes.get(program.process) else { return };
         let (mut image, stage) = (known.image.clone(), known.stage);
-        if image.origin == Origin::Forked {
-            image.origin = Origin::Exec;
-        }
         image.vpid = Some(program.vpid);
         image.lineage = image.lineage.with_program(Some(&program));
         image.program = Some(Arc::clone(&program));
@@ -111,7 +109,7 @@ mod tests {
                 9 exit 100 0
             ",
             &expect![[r#"
-                began    100#1 Exec sh under -
+                began    100#1 Root sh under -
                 ended    100#1 0..2 into 100#2
                 began    100#2 Exec sh/python3 under 100#1 <-Exec 100#1
                 ended    100#2 2..9 exit 0
@@ -132,7 +130,7 @@ mod tests {
                 14s exit 100 0
             ",
             &expect![[r#"
-                began    100#1 Exec python3 under -
+                began    100#1 Root python3 under -
                 promoted 100#1 0..11000
                 began    101#0 Forked python3/python3 under 100#1
                 promoted 101#0 2..11000
@@ -159,7 +157,7 @@ mod tests {
                 8 exit 100 0
             ",
             &expect![[r#"
-                began    100#1 Exec sh under -
+                began    100#1 Root sh under -
                 began    101#1 Exec sh/? under 100#1
                 began    102#1 Exec sh/?/cc under 101#1
                 ended    102#1 4..6 exit 0
@@ -180,7 +178,7 @@ mod tests {
                 8 exit 100 0
             ",
             &expect![[r#"
-                began    100#1 Forked ? under -
+                began    100#1 Root ? under -
                 ended    100#1 0..2 into 100#2
                 began    100#2 Exec ?/claude under 100#1 <-Exec 100#1
                 ended    100#2 2..8 exit 0
@@ -200,7 +198,7 @@ mod tests {
                 8 exit 100 0
             ",
             &expect![[r#"
-                began    100#1 Exec sh under -
+                began    100#1 Root sh under -
                 began    101#1 Exec sh/? under 100#1
                 ended    101#1 2..4 exit 1
                 ended    100#1 0..8 exit 0

@@ -48,7 +48,7 @@ mod tests {
                 4 exit 100 143
             ",
             &expect![[r#"
-                began    100#1 Exec bash under -
+                began    100#1 Root bash under -
                 began    101#0 Forked bash/bash under 100#1
                 ended    101#0 2..3 signal 15
                 ended    100#1 0..4 exit 143
@@ -66,7 +66,7 @@ mod tests {
                 5 exit 100 1
             ",
             &expect![[r#"
-                began    100#1 Exec bash under -
+                began    100#1 Root bash under -
                 ended    100#1 0..4 exit 0
                 odd      repeated_exits: 1
             "#]],
@@ -83,7 +83,7 @@ mod tests {
                 5 exit 100 1
             ",
             &expect![[r#"
-                began    100#1 Exec bash under -
+                began    100#1 Root bash under -
                 began    777#0 Unseen bash/? under 100#1 (0.9)
                 ended    777#0 0..4 exit 1
                 ended    100#1 0..5 exit 1
@@ -104,7 +104,7 @@ mod tests {
                 12s exec 102 /bin/sleep sleep
             ",
             &expect![[r#"
-                began    100#1 Exec bash under -
+                began    100#1 Root bash under -
                 promoted 100#1 0..11000
                 began    101#0 Forked bash/bash under 100#1
                 promoted 101#0 2..11000

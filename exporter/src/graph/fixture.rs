@@ -7,7 +7,8 @@
 //! 1   exec 100 /bin/sh sh -c 'a b'   environment first: `exec 100 TRACEPARENT=x /bin/sh sh`
 //! 9   exit 100 2                     or `exit 100 signal 15`
 //! 11s tick
-//! 12s lost exec 3
+//! 12s lost exec 3                    a report of loss
+//! 12s again                          the event before, once more as it was
 //! ```
 //! `! ` before a line: it happened, but no event of it arrived. Exec numbers and starts of processes are kept track of.
 
@@ -68,6 +69,7 @@ pub(crate) fn events(text: &str) -> Vec<Event> {
 
 #[derive(Default)]
 struct World {
+    latest: Option<Event>,
     processes: HashMap<u32, (ProcessKey, ExecNumber, Option<ProcessKey>)>,
 }
 
@@ -99,8 +101,10 @@ impl World {
                 Event::Exit(Exit { at, process, exec, status })
             }
             ["lost", kind, count] => Event::Loss(Loss { at, kind: loss_kind(kind), count: u64::from(number(count)) }),
+            ["again"] => self.latest.clone().unwrap(),
             _ => panic!("not an event: {line}"),
         };
+        self.latest = Some(event.clone());
         arrived.then_some(event)
     }
 
@@ -204,7 +208,7 @@ pub(crate) fn activities(session: &Session, events: &[Event], end: Option<Kernel
     (out, graph)
 }
 
-pub(crate) fn render(activities: &[Activity]) -> String {
+fn render(activities: &[Activity]) -> String {
     activities.iter().map(|activity| line(activity) + "\n").collect()
 }
 
@@ -212,8 +216,12 @@ fn line(activity: &Activity) -> String {
     match activity {
         Activity::ImageBegan(image) => format!("began    {}", describe(image)),
         Activity::ImagePromoted(it) => format!("promoted {} {}", it.image.id, span(it.image.start, it.at)),
-        Activity::ImageEnded(it) => format!("ended    {} {} {}", it.image.id, span(it.image.start, it.at), how(it.ending)),
-        Activity::ImageExited(it) => format!("exited   {} {} {}", it.image.id, span(it.image.start, it.at), how(it.ending)),
+        Activity::ImageEnded(it) => {
+            format!("ended    {} {} {}", it.image.id, span(it.image.start, it.at), how(it.ending))
+        }
+        Activity::ImageExited(it) => {
+            format!("exited   {} {} {}", it.image.id, span(it.image.start, it.at), how(it.ending))
+        }
         Activity::Lost(it) => format!("lost     {:?} {}", it.loss.kind, it.loss.count),
     }
 }
@@ -221,7 +229,9 @@ fn line(activity: &Activity) -> String {
 fn describe(image: &Image) -> String {
     let parent = match image.parent {
         Parent::None => "-".to_owned(),
-        Parent::Image { id, confidence } if confidence.as_fraction() < 1.0 => format!("{id} ({})", confidence.as_fraction()),
+        Parent::Image { id, confidence } if confidence.as_fraction() < 1.0 => {
+            format!("{id} ({})", confidence.as_fraction())
+        }
         Parent::Image { id, .. } => id.to_string(),
         Parent::Adopted(span) => format!("adopted {span}"),
     };

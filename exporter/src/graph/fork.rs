@@ -33,7 +33,7 @@ impl Graph {
         let noticed = if self.root.is_none() { KernelNanos(0) } else { KernelNanos(fork.at.0.max(1)) };
         let mut image = Image {
             id: ImageId { process: fork.process, exec: ExecNumber(1), noticed },
-            origin: Origin::Forked,
+            origin: Origin::Root,
             trace: self.traces.own(),
             trace_state: "".into(),
             parent: Parent::None,
@@ -78,7 +78,7 @@ mod tests {
                 20 exit 100 0
             ",
             &expect![[r#"
-                began    100#1 Exec bash under -
+                began    100#1 Root bash under -
                 began    101#1 Exec bash/ls under 100#1
                 ended    101#1 10..15 exit 0
                 ended    100#1 0..20 exit 0
@@ -97,7 +97,7 @@ mod tests {
                 20 exit 100 0
             ",
             &expect![[r#"
-                began    100#1 Exec python3 under -
+                began    100#1 Root python3 under -
                 began    101#0 Forked python3/python3 under 100#1
                 ended    101#0 10..15 exit 0
                 ended    100#1 0..20 exit 0
@@ -120,7 +120,7 @@ mod tests {
                 20 exit 100 0
             ",
             &expect![[r#"
-                began    100#1 Exec bash under -
+                began    100#1 Root bash under -
                 began    101#0 Forked bash/bash under 100#1
                 began    102#1 Exec bash/bash/cat under 101#0
                 ended    101#0 10..13 into 101#1
@@ -140,7 +140,7 @@ mod tests {
                 5 exit 100 127
             ",
             &expect![[r#"
-                began    100#1 Forked ? under -
+                began    100#1 Root ? under -
                 ended    100#1 0..5 exit 127
             "#]],
         );
@@ -160,7 +160,7 @@ mod tests {
                 7 exit 100 0
             ",
             &expect![[r#"
-                began    100#1 Exec bash under -
+                began    100#1 Root bash under -
                 began    101#0 Forked bash/bash under 100#1
                 ended    101#0 2..3 exit 0
                 began    101#1 Exec bash/ls under 100#1
@@ -184,7 +184,7 @@ mod tests {
                 7 exit 100 0
             ",
             &expect![[r#"
-                began    100#1 Exec bash under -
+                began    100#1 Root bash under -
                 began    101#1 Exec bash/setsid under 100#1
                 ended    101#1 2..4 exit 0
                 began    102#0 Forked bash/setsid/setsid under 101#1
@@ -200,14 +200,17 @@ mod tests {
             "
                 0 root 100
                 1 exec 100 /bin/bash bash
-                2 fork 100 100
-                3 exit 100 0
+                2 fork 100 101
+                2 again
+                3 exit 101 0
+                4 exit 100 0
             ",
             &expect![[r#"
-                began    100#1 Exec bash under -
-                began    100#0 Forked bash/bash under 100#1
-                ended    100#0 2..3 exit 0
-                ended    100#1 0..20000 incomplete
+                began    100#1 Root bash under -
+                began    101#0 Forked bash/bash under 100#1
+                ended    101#0 2..3 exit 0
+                ended    100#1 0..4 exit 0
+                odd      repeated_forks: 1
             "#]],
         );
     }

@@ -59,6 +59,8 @@ pub struct Image {
 /// How an image came to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
+    /// The launcher, which is not traced, forked it for the command: the session's root, before and after its exec.
+    Root,
     /// The process was forked and has not exec'd: it runs its parent's program.
     Forked,
     /// By an exec.

@@ -93,7 +93,10 @@ mod tests {
 
     #[test]
     fn names_are_joined_from_the_root_on() {
-        assert_eq!(lineage_of(&["/usr/bin/claude", "/bin/bash", "make", "/usr/lib/gcc/cc1"]).as_str(), "claude/bash/make/cc1");
+        assert_eq!(
+            lineage_of(&["/usr/bin/claude", "/bin/bash", "make", "/usr/lib/gcc/cc1"]).as_str(),
+            "claude/bash/make/cc1"
+        );
     }
 
     #[test]

@@ -27,6 +27,7 @@ use agentsight_ebpf::{Event, KernelNanos};
 pub use activity::{Activity, Ended, Ending, Lost, Promoted};
 pub use cause::{Cause, CauseKind, Confidence, Target};
 pub use image::{Image, ImageId, Origin, Parent};
+pub(crate) use image::{base_name, executable_name};
 pub use lineage::Lineage;
 pub use oddities::Oddities;
 pub use trace::Trace;

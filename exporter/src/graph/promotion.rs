@@ -36,7 +36,7 @@ mod tests {
                 13s exit 100 0
             ",
             &expect![[r#"
-                began    100#1 Exec bash under -
+                began    100#1 Root bash under -
                 promoted 100#1 0..11000
                 exited   100#1 0..13000 exit 0
             "#]],
@@ -54,7 +54,7 @@ mod tests {
                 13s exit 100 0
             ",
             &expect![[r#"
-                began    100#1 Exec bash under -
+                began    100#1 Root bash under -
                 promoted 100#1 0..11000
                 exited   100#1 0..12000 into 100#2
                 began    100#2 Exec bash/sleep under 100#1 <-Exec 100#1

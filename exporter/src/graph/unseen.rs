@@ -97,7 +97,7 @@ mod tests {
                 8 exit 100 0
             ",
             &expect![[r#"
-                began    100#1 Exec bash under -
+                began    100#1 Root bash under -
                 began    101#1 Exec bash/make under 100#1
                 began    102#1 Unseen bash/make/cc under 101#1 (0.9)
                 ended    102#1 4..6 exit 0
@@ -119,7 +119,7 @@ mod tests {
                 8 exit 100 0
             ",
             &expect![[r#"
-                began    100#1 Exec bash under -
+                began    100#1 Root bash under -
                 began    555#1 Unseen bash/cc under 100#1 (0.9)
                 ended    555#1 0..6 exit 0
                 ended    100#1 0..8 exit 0
@@ -142,7 +142,7 @@ mod tests {
                 8 exit 100 0
             ",
             &expect![[r#"
-                began    100#1 Exec bash under -
+                began    100#1 Root bash under -
                 began    101#0 Unseen bash/? under 100#1 (0.9)
                 began    102#1 Exec bash/?/ls under 101#0
                 ended    102#1 3..6 exit 0
