@@ -33,7 +33,7 @@ enum variable {
 
 struct environment {
 	__u64 user_values[VARIABLES]; /* address of the value, 0 where absent */
-	__u64 user_at; /* how far the search has come */
+	__u64 user_at;		      /* how far the search has come */
 	__u64 user_end;
 	__u32 calls;
 	__u32 at_start_of_string;
@@ -48,11 +48,11 @@ struct environment {
 #define NAME_BYTE(name, i) ((__u64)(NAME_HAS(name, i) ? (name)[NAME_HAS(name, i) ? (i) : 0] : 0) << 8 * ((i) % 8))
 #define MASK_BYTE(name, i) ((__u64)(NAME_HAS(name, i) ? 0xff : 0) << 8 * ((i) % 8))
 #define EIGHT(byte, name, i)                                                                                           \
-	(byte(name, i) | byte(name, i + 1) | byte(name, i + 2) | byte(name, i + 3) | byte(name, i + 4) |              \
+	(byte(name, i) | byte(name, i + 1) | byte(name, i + 2) | byte(name, i + 3) | byte(name, i + 4) |               \
 	 byte(name, i + 5) | byte(name, i + 6) | byte(name, i + 7))
 #define WORD_MATCHES(words, name, w) (((words)[w] & EIGHT(MASK_BYTE, name, 8 * w)) == EIGHT(NAME_BYTE, name, 8 * w))
 #define STARTS_WITH(words, name)                                                                                       \
-	(WORD_MATCHES(words, name, 0) && WORD_MATCHES(words, name, 1) && WORD_MATCHES(words, name, 2) &&              \
+	(WORD_MATCHES(words, name, 0) && WORD_MATCHES(words, name, 1) && WORD_MATCHES(words, name, 2) &&               \
 	 WORD_MATCHES(words, name, 3))
 
 static __always_inline void note_variable(struct environment *found, __u64 user_string)
@@ -60,7 +60,7 @@ static __always_inline void note_variable(struct environment *found, __u64 user_
 	const __u64 *words = (const __u64 *)found->window;
 
 #define NOTE(which, name)                                                                                              \
-	if (!found->user_values[which] && STARTS_WITH(words, name))                                                   \
+	if (!found->user_values[which] && STARTS_WITH(words, name))                                                    \
 	found->user_values[which] = user_string + sizeof(name) - 1
 	NOTE(VARIABLE_TRACEPARENT, "TRACEPARENT=");
 	NOTE(VARIABLE_TRACESTATE, "TRACESTATE=");

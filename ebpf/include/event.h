@@ -16,13 +16,13 @@ enum event_kind {
 };
 
 struct event_header {
-	__u32 size; /* of the whole record, bytes */
-	__u16 kind; /* enum event_kind */
+	__u32 size;  /* of the whole record, bytes */
+	__u16 kind;  /* enum event_kind */
 	__u16 flags; /* per kind */
-	__u64 at; /* kernel clock, ns */
+	__u64 at;    /* kernel clock, ns */
 	__u64 start; /* start_boottime of the process, ns */
 	__u32 tgid;
-	__u32 tid; /* the thread that did it */
+	__u32 tid;  /* the thread that did it */
 	__u32 exec; /* execs since the fork */
 	__u32 session;
 };
@@ -48,7 +48,7 @@ struct exit_event {
 enum exec_part {
 	EXEC_PART_ARGS,
 	EXEC_PART_REQUESTED,
-	EXEC_PART_EXECUTABLE, /* components, leaf first, each ended by NUL */
+	EXEC_PART_EXECUTABLE,	     /* components, leaf first, each ended by NUL */
 	EXEC_PART_WORKING_DIRECTORY, /* likewise */
 	EXEC_PART_TRACEPARENT,
 	EXEC_PART_TRACESTATE,

@@ -149,8 +149,8 @@ static __always_inline __u32 task_vpid(struct task_struct *task)
 {
 	struct pid *pid = BPF_CORE_READ(task, signal, pids[PIDTYPE_TGID]);
 	__u64 level = BPF_CORE_READ(pid, level);
-	struct upid *number = (void *)pid + bpf_core_field_offset(struct pid, numbers) +
-			      level * bpf_core_type_size(struct upid);
+	struct upid *number =
+		(void *)pid + bpf_core_field_offset(struct pid, numbers) + level * bpf_core_type_size(struct upid);
 
 	return BPF_CORE_READ(number, nr);
 }

@@ -9,7 +9,7 @@ mod probes;
 mod ring;
 
 pub use clock::KernelClock;
-pub use cost::Cost;
+pub use cost::{Cost, keep_statistics};
 pub use errors::LiveError;
-pub use probes::{Options, Probes};
+pub use probes::{BtfSource, Options, Probes};
 pub use ring::{Ring, Woken};

@@ -32,9 +32,18 @@ pub struct Options {
     /// Size of the lifecycle ring in bytes; the loader rounds it to a power of two of pages.
     pub ring_bytes: u32,
     /// Type information of the running kernel, where the kernel itself has none.
-    pub btf: Option<PathBuf>,
+    pub btf: Option<BtfSource>,
     /// Let the verifier say what it does (only for finding out why it refuses).
     pub verifier_log: bool,
+}
+
+/// Type information that somebody else read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BtfSource {
+    /// Where from, for messages.
+    pub path: PathBuf,
+    /// What was in it.
+    pub bytes: Vec<u8>,
 }
 
 impl Default for Options {
@@ -78,7 +87,7 @@ impl Probes {
         if fs::read_to_string(LOCKDOWN).is_ok_and(|modes| modes.contains("[confidentiality]")) {
             return Err(LiveError::Lockdown);
         }
-        let btf = read_btf(options.btf.as_deref())?;
+        let btf = read_btf(options.btf.as_ref())?;
         let clock = choose_clock();
         let config = Config { boot_clock: u32::from(clock == KernelClock::Boottime) };
         let log = if options.verifier_log {
@@ -201,11 +210,13 @@ fn choose_clock() -> KernelClock {
     }
 }
 
-fn read_btf(file: Option<&Path>) -> Result<Btf, LiveError> {
-    let path = file.unwrap_or(Path::new(KERNEL_BTF));
+fn read_btf(given: Option<&BtfSource>) -> Result<Btf, LiveError> {
     // aya skips relocation silently where there is no BTF, and the programs would read wrong offsets.
-    Btf::parse_file(path, Endianness::default())
-        .map_err(|error| LiveError::Btf { path: path.to_owned(), reason: chain(&error) })
+    let (path, read) = match given {
+        Some(source) => (source.path.as_path(), Btf::parse(&source.bytes, Endianness::default())),
+        None => (Path::new(KERNEL_BTF), Btf::parse_file(KERNEL_BTF, Endianness::default())),
+    };
+    read.map_err(|error| LiveError::Btf { path: path.to_owned(), reason: chain(&error) })
 }
 
 fn raw_tracepoint<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut RawTracePoint, LiveError> {
