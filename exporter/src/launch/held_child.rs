@@ -76,6 +76,12 @@ impl HeldChild {
     }
 }
 
+/// Replaces this process by the command; returns only if the kernel refused.
+pub(super) fn exec_in_place(command: &Command, caller: &Caller) -> Errno {
+    let prepared = SigSet::thread_get_mask().and_then(|mask| prepare(caller, &mask));
+    prepared.map_or_else(|errno| errno, |()| exec(command, caller, Vec::new()))
+}
+
 fn run_child(command: &Command, caller: &Caller, signals: &SigSet, held: OwnedFd, failed: OwnedFd) -> ! {
     let errno = match wait_for_release(held) {
         Some(environment) => match prepare(caller, signals) {
