@@ -37,12 +37,11 @@ impl Graph {
         };
         let changed = image.inherited_traceparent.as_deref() != value;
         image.inherited_traceparent = value.map(Arc::from);
-        let Some(value) = value.filter(|_| changed) else { return };
-        let Some(parsed) = self.parse(value) else { return };
+        // What the root finds is what `run` was called with, or set: the first is adopted already, the second is the
+        // root's own span, promised before the exec.
         let is_root = self.root.as_ref().is_some_and(|root| root.id == image.id);
-        if is_root && self.rules.set_traceparent && parsed.span.trace_id == self.traces.own().id {
-            return; // `run` set it, and it names this very image.
-        }
+        let Some(value) = value.filter(|_| changed && !is_root) else { return };
+        let Some(parsed) = self.parse(value) else { return };
         if !parsed.sampled {
             image.causes.push(explicit(parsed));
             return;
@@ -85,7 +84,9 @@ fn trace_state(value: Option<&[u8]>) -> Arc<str> {
 mod tests {
     use expect_test::expect;
 
-    use crate::graph::fixture::{check, check_with, session};
+    use super::TRACE_STATE_LIMIT;
+    use crate::graph::Activity;
+    use crate::graph::fixture::{activities, check, check_with, events, session};
 
     #[test]
     fn a_changed_value_names_the_parent_and_the_descendants_follow() {
@@ -334,5 +335,48 @@ mod tests {
                 ended    100#1 0..5 exit 0
             "#]],
         );
+    }
+
+    #[test]
+    fn an_environment_that_was_not_read_is_no_change() {
+        check(
+            "
+                0 root 100
+                1 exec 100 TRACEPARENT=00-bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb-2222222222222222-01 /bin/bash bash
+                2 fork 100 101
+                3 exec 101 UNREAD= /usr/bin/su su
+                4 fork 101 102
+                5 exec 102 TRACEPARENT=00-bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb-2222222222222222-01 /bin/ls ls
+                6 exit 102 0
+                7 exit 101 0
+                8 exit 100 0
+            ",
+            &expect![[r#"
+                began    100#1 Root bash under -
+                began    101#1 Exec bash/su under 100#1
+                began    102#1 Exec bash/su/ls under 101#1
+                ended    102#1 4..6 exit 0
+                ended    101#1 2..7 exit 0
+                ended    100#1 0..8 exit 0
+            "#]],
+        );
+    }
+
+    #[test]
+    fn a_trace_state_goes_to_the_descendants_unless_it_is_not_one() {
+        let long = "x".repeat(TRACE_STATE_LIMIT + 1);
+        for (given, expected) in [("v=1", "v=1"), ("'v=\\e[2J'", ""), (long.as_str(), "")] {
+            let text = format!(
+                "0 root 100
+                1 exec 100 /bin/bash bash
+                2 fork 100 101
+                3 exec 101 TRACEPARENT=00-bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb-2222222222222222-01 TRACESTATE={given} /bin/sh sh
+                4 fork 101 102
+                5 exit 102 0"
+            );
+            let (activities, _) = activities(&session(), &events(&text), None);
+            let Some(Activity::ImageEnded(last)) = activities.last() else { panic!("{activities:?}") };
+            assert_eq!((last.image.id.process.tgid.0, &*last.image.trace_state), (102, expected));
+        }
     }
 }

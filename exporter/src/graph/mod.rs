@@ -3,7 +3,7 @@
 //! Pure: the same events give the same activities. Knows nothing of OpenTelemetry's encoding, of
 //! the store or of the clock; time arrives as [`Event::Tick`] and [`Event::Clock`]. Events are
 //! foreign: no order or content of them may panic, each odd one is counted in [`Oddities`].
-//! One file per causal rule: [`fork`], [`exec`], [`exit`], [`adoption`], [`promotion`], [`unseen`].
+//! One file per causal rule: `fork`, `exec`, `exit`, `adoption`, `promotion`, `unseen`.
 
 mod activity;
 mod adoption;
@@ -56,7 +56,6 @@ pub struct Graph {
 struct Rules {
     live_after: KernelNanos,
     adopt: bool,
-    set_traceparent: bool,
     caller_traceparent: Option<Vec<u8>>,
     caller_tracestate: Option<String>,
 }
@@ -70,7 +69,6 @@ impl Graph {
             rules: Rules {
                 live_after: KernelNanos(session.options.live_after_nanos),
                 adopt: session.options.adopt,
-                set_traceparent: session.options.set_traceparent,
                 caller_traceparent: caller.traceparent.as_ref().map(|text| text.clone().into_bytes()),
                 caller_tracestate: caller.tracestate.clone(),
             },

@@ -67,7 +67,13 @@ fn text(cause: &Cause) -> String {
 mod tests {
     use expect_test::expect;
 
+    use opentelemetry::trace::{SpanId, TraceId};
+
+    use super::*;
+    use crate::graph::Confidence;
+    use crate::graph::fixture::session;
     use crate::spans::fixture::check;
+    use crate::spans::model::Value;
 
     #[test]
     fn an_exec_and_an_adoption_are_links_to_the_replaced_image() {
@@ -191,5 +197,16 @@ mod tests {
                   process.exit.code=0
             "##]],
         );
+    }
+
+    #[test]
+    fn of_too_many_links_the_surest_stay_and_the_rest_are_counted() {
+        let span = SpanRef { trace_id: TraceId::from_bytes([1; 16]), span_id: SpanId::from_bytes([1; 8]) };
+        let cause = |confidence| Cause { kind: CauseKind::Explicit, confidence, target: Target::Foreign(span) };
+        let mut causes = vec![cause(Confidence::UNSEEN_FORK); 40];
+        causes[39].confidence = Confidence::CERTAIN;
+        let links = links(&causes, &SpanIds::new(&session()));
+        assert_eq!((links.links.len(), links.dropped, links.texts.len()), (LIMIT, 8, TEXT_LIMIT));
+        assert_eq!(links.links[0].attributes[1].value, Value::Double(1.0));
     }
 }

@@ -337,7 +337,9 @@ mod tests {
                 u32::from(n == 40)
             );
         }
-        check(&(text + "90 exit 100 0"), &expect![[r#"
+        check(
+            &(text + "90 exit 100 0"),
+            &expect![[r#"
             python3.11 pool.py       100  90 ms  exit 0
             ├─ python3.11 (4 forks)
             ├─ python3.11 (fork)     204   0 ns  exit 1
@@ -347,7 +349,8 @@ mod tests {
             ├─ cc1 2.c               302   0 ns  exit 0
             ├─ … 37 more cc1
             └─ cc1 40.c              340   0 ns  exit 1
-        "#]]);
+        "#]],
+        );
     }
 
     #[test]
@@ -395,7 +398,8 @@ mod tests {
             \e[2Jevil\n $'\e]0;owned\n' plain  100  2 ms  exit 0
 
             footer \e[31m
-        "#]].assert_eq(&drawn);
+        "#]]
+        .assert_eq(&drawn);
     }
 
     #[test]
