@@ -5,6 +5,7 @@ mod destination;
 pub(crate) mod launch;
 pub(crate) mod replay;
 mod screen;
+mod send;
 
 use std::ffi::OsString;
 use std::path::PathBuf;

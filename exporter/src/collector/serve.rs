@@ -99,6 +99,7 @@ pub(super) fn serve(
     let account = Account::default();
     let delivery = Delivery::start(&mut store, &dir, session.id, &request.destination, &account)?;
     let telemetry = delivery.start_telemetry(request, session.id, &account)?;
+    let own_trace = tracing::info_span!("collector").entered();
     let _ownership = Ownership::answer(session.id, move |process| tree.contains(process))?;
     let (to, inputs) = mpsc::sync_channel(INPUTS_MAX);
     let drain = Drain::start(probes, to.clone(), account.clone())?;
@@ -146,6 +147,7 @@ pub(super) fn serve(
     stub.close(STUB_IS_DEAF_AFTER);
     // Detaches the programs: nobody waits for it any more.
     drop(drained);
+    drop(own_trace);
     telemetry.end(TELEMETRY_LAST_WORDS);
     if seen.started && !delivered.complete() {
         delivery.drain(DELIVERY_AFTERWARDS);
