@@ -75,7 +75,6 @@ impl GrpcClient {
     fn with_metadata<T>(&self, message: T) -> tonic::Request<T> {
         let mut request = tonic::Request::new(message);
         *request.metadata_mut() = self.metadata.clone();
-        request.set_timeout(self.timeout);
         request
     }
 }
@@ -114,7 +113,7 @@ const NOT_READY: &str = "Service was not ready";
 fn read_status(status: &Status) -> Outcome {
     // A status with a source was made on this side: the connection failed, the backend said nothing.
     if let Some(source) = std::error::Error::source(status) {
-        return retry(chain(source));
+        return retry(chain(source).trim_start_matches("transport error: "));
     }
     if status.message().starts_with(NOT_READY) {
         return retry(printable(status.message()));

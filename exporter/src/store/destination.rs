@@ -218,8 +218,18 @@ impl Store {
                 })
             })
             .map_err(&failed)?;
-        erase_delivered(&transaction).map_err(&failed)?;
-        transaction.commit().map_err(&failed)
+        let erased = erase_delivered(&transaction).map_err(&failed)?;
+        transaction.commit().map_err(&failed)?;
+        self.forget(erased);
+        Ok(())
+    }
+
+    /// After settings were erased: their bytes are overwritten in the database only, so the log goes too.
+    pub(super) fn forget(&self, erased: usize) {
+        if erased > 0 {
+            // A reader that is in the way now makes this a matter of the next checkpoint.
+            let _ = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+        }
     }
 
     fn lock_path(&self) -> PathBuf {
@@ -227,8 +237,8 @@ impl Store {
     }
 }
 
-/// Erases the settings of every destination that is through with a session that is over.
-pub(super) fn erase_delivered(connection: &Connection) -> rusqlite::Result<()> {
+/// Erases the settings of every destination that is through with a session that is over; says how many.
+pub(super) fn erase_delivered(connection: &Connection) -> rusqlite::Result<usize> {
     connection
         .prepare_cached(
             "UPDATE destination SET settings = NULL WHERE settings IS NOT NULL
@@ -236,8 +246,7 @@ pub(super) fn erase_delivered(connection: &Connection) -> rusqlite::Result<()> {
              AND NOT EXISTS (SELECT 1 FROM signal
                  WHERE session = destination.session AND kind = destination.kind AND seq > destination.cursor)",
         )?
-        .execute([])?;
-    Ok(())
+        .execute([])
 }
 
 const SELECT_COUNTS: &str = "SELECT destination.sent, destination.rejected, destination.dropped,

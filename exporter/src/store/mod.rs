@@ -14,7 +14,9 @@ mod schema;
 mod session;
 
 #[cfg(test)]
-pub(crate) mod scratch;
+mod scratch;
+#[cfg(test)]
+mod tests;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
