@@ -8,7 +8,6 @@ use crate::spans::Spans;
 use crate::spans::model::Signal;
 
 /// Graph and spans of one session, joined.
-#[derive(Debug)]
 pub struct Pipeline {
     graph: Graph,
     spans: Spans,

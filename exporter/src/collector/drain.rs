@@ -12,7 +12,7 @@ use std::time::Duration;
 use agentsight_ebpf::live::{Cost, KernelClock, LiveError, Probes, Ring, Woken};
 use agentsight_ebpf::{Event, KernelNanos, Loss, LossKind, Tick};
 
-use super::pipeline::Input;
+use super::work::Input;
 
 /// Events of a busy tree are taken together: the ring holds far more than comes in this time.
 const BATCH_DELAY: Duration = Duration::from_millis(5);

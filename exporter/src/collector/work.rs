@@ -127,7 +127,7 @@ impl Work<'_> {
             return;
         }
         if self.writes_spans {
-            let bytes = json::lines(&signals);
+            let bytes = json::lines(&signals).into_bytes();
             self.stub.say(ToStub::Output { file: OutputFile::Spans, bytes });
         }
         self.shelf.put(&signals);
