@@ -29,7 +29,7 @@ impl GrpcClient {
         let timeout = Duration::from_millis(endpoint.timeout_millis);
         Ok(Self {
             channel: channel(endpoint, timeout)
-                .map_err(|error| ClientError::Grpc { url: endpoint.url.clone(), reason: chain(&error) })?,
+                .map_err(|error| ClientError::Grpc { url: endpoint.shown_url().to_owned(), reason: chain(&error) })?,
             metadata: metadata(endpoint)?,
             timeout,
             compression: match endpoint.compression {
@@ -100,7 +100,7 @@ fn channel(endpoint: &Endpoint, timeout: Duration) -> Result<Channel, tonic::tra
 fn metadata(endpoint: &Endpoint) -> Result<MetadataMap, ClientError> {
     let mut metadata = MetadataMap::new();
     for (name, value) in endpoint.headers.iter() {
-        let bad = || ClientError::Header { url: endpoint.url.clone(), name: name.to_owned() };
+        let bad = || ClientError::Header { url: endpoint.shown_url().to_owned(), name: name.to_owned() };
         let key = AsciiMetadataKey::from_bytes(name.as_bytes()).map_err(|_| bad())?;
         metadata.insert(key, AsciiMetadataValue::try_from(value).map_err(|_| bad())?);
     }

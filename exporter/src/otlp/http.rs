@@ -99,7 +99,7 @@ fn headers(endpoint: &Endpoint, encoding: Encoding) -> Result<HeaderMap, ClientE
     let mut headers = HeaderMap::new();
     headers.insert(USER_AGENT, HeaderValue::from_static(concat!("agentsight/", env!("CARGO_PKG_VERSION"))));
     for (name, value) in endpoint.headers.iter() {
-        let bad = || ClientError::Header { url: endpoint.url.clone(), name: name.to_owned() };
+        let bad = || ClientError::Header { url: endpoint.shown_url().to_owned(), name: name.to_owned() };
         let mut value = HeaderValue::from_str(value).map_err(|_| bad())?;
         value.set_sensitive(true);
         headers.insert(HeaderName::from_bytes(name.as_bytes()).map_err(|_| bad())?, value);

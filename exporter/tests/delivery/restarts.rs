@@ -1,14 +1,17 @@
 //! Senders that die, start again, or meet each other.
 
+use std::io::{self, BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::sync::mpsc;
 
 use agentsight::otlp::sender::{Sender, SenderOptions, SenderState};
-use agentsight::store::{BatchLimit, Counts, Kind};
+use agentsight::store::{BatchLimit, Counts, Kind, Row, SettingsJson, Store};
 use agentsight_ebpf::WallNanos;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
 use tonic::Status;
 
-use crate::desk::{Desk, PATIENCE, endpoint, options, until};
+use crate::desk::{Desk, PATIENCE, endpoint, options, resource, session, span, until};
 use crate::grpc_receiver::GrpcReceiver;
 
 const GRPC: (&str, &str) = ("PROTOCOL", "grpc");
@@ -125,4 +128,51 @@ async fn rows_that_arrive_wake_an_idle_sender() {
     let mut progress = sender.progress();
     tokio::time::timeout(PATIENCE, progress.wait_for(|now| now.counts.sent == 1)).await.unwrap().unwrap();
     assert_eq!(receiver.taken(), [1]);
+}
+
+/// Set for the child process of the next test: the folder of its store.
+const CHILD: &str = "AGENTSIGHT_TEST_STORE";
+
+#[test]
+fn kill_9_loses_nothing_that_was_said_to_be_stored_and_frees_every_lock() {
+    const NAME: &str = "restarts::kill_9_loses_nothing_that_was_said_to_be_stored_and_frees_every_lock";
+    if let Some(dir) = std::env::var_os(CHILD) {
+        append_for_ever(Path::new(&dir));
+    }
+    let scratch = Desk::new();
+    let dir = scratch.dir().join("child");
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args([NAME, "--exact", "--nocapture"])
+        .env(CHILD, &dir)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    said.find(|line| line == "stored 101").expect("the child died by itself");
+    let mut store = Store::open(&dir).unwrap();
+    let id = store.undelivered().unwrap()[0].id;
+    assert!(store.lock_destination(id).unwrap().is_none());
+    assert!(store.unended_sessions().unwrap().is_empty());
+
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let last = said.last().map_or(101, |line| line.strip_prefix("stored ").unwrap().parse().unwrap());
+    let pending = store.counts(id).unwrap().pending;
+    assert!(pending == last || pending == last + 1, "{last} were said to be stored, {pending} are");
+    assert!(store.lock_destination(id).unwrap().is_some());
+    assert_eq!(store.unended_sessions().unwrap().len(), 1);
+}
+
+fn append_for_ever(dir: &Path) -> ! {
+    let mut store = Store::open(dir).unwrap();
+    let session = session(1);
+    let _lives = store.begin_session(&session, WallNanos(1)).unwrap();
+    let id = store.add_destination(session.id, Kind::Span, &SettingsJson(String::new())).unwrap();
+    let _sends = store.lock_destination(id).unwrap().unwrap();
+    for number in 1.. {
+        store.append_rows(session.id, &[Row::of_span(&span(number, "work"), &resource("test"))]).unwrap();
+        // Not `println!`: the test harness may hold that back.
+        writeln!(io::stdout(), "stored {number}").unwrap();
+    }
+    unreachable!("numbers do not end before the kill");
 }
