@@ -62,7 +62,7 @@ impl HttpClient {
         let sent = self.client.post(&self.url).headers(self.headers.clone()).body(body).send().await;
         match sent {
             Ok(response) => read_answer(response).await,
-            Err(error) => retry(chain(&error.without_url())),
+            Err(error) => retry(why_no_answer(&error.without_url())),
         }
     }
 
@@ -74,6 +74,16 @@ impl HttpClient {
             (Encoding::Json, Request::Logs(logs)) => json::log_line(logs).into_bytes(),
         }
     }
+}
+
+fn why_no_answer(error: &reqwest::Error) -> String {
+    let said = chain(error);
+    let said = said.trim_start_matches("error sending request: ");
+    // What an HTTP/1 client makes of HTTP/2 frames.
+    if said.contains("invalid HTTP version") {
+        return format!("{said}; if this is a gRPC port, set OTEL_EXPORTER_OTLP_PROTOCOL=grpc");
+    }
+    said.to_owned()
 }
 
 fn pool(endpoint: &Endpoint) -> reqwest::Result<reqwest::Client> {

@@ -10,7 +10,7 @@ use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use prost::Message;
 
 use crate::desk::{Desk, PATIENCE, endpoint, log, resource, until};
-use crate::grpc_receiver::{numbers, partial};
+use crate::grpc_receiver::{GrpcReceiver, numbers, partial};
 use crate::http_receiver::{HttpReceiver, answer};
 
 const PROTOBUF: &str = "content-type: application/x-protobuf";
@@ -177,6 +177,17 @@ async fn garbage_in_place_of_http_loses_nothing() {
         let progress = until(&sender, |state| matches!(state, SenderState::Waiting(_))).await;
         assert_eq!(progress.counts, Counts { pending: 3, ..Counts::default() });
     }
+}
+
+#[tokio::test]
+async fn a_grpc_port_is_recognised() {
+    let receiver = GrpcReceiver::start().await;
+    let mut desk = Desk::new();
+    let id = desk.destination(Kind::Span, &endpoint(&receiver.url(), &[]));
+    desk.append("test", [1]);
+    let sender = desk.sender(id).await;
+    let progress = until(&sender, |state| matches!(state, SenderState::Waiting(_))).await;
+    assert!(matches!(progress.state, SenderState::Waiting(reason) if reason.contains("PROTOCOL=grpc")));
 }
 
 #[tokio::test]
