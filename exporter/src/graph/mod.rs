@@ -83,7 +83,6 @@ impl Graph {
 
     /// Take one event in and append what it means to `out`.
     pub fn apply(&mut self, event: &Event, out: &mut Vec<Activity>) {
-        self.processes.release_before(event.at());
         match event {
             Event::Fork(fork) => self.fork(fork, out),
             Event::Exec(exec) => self.exec(exec, out),
@@ -91,6 +90,7 @@ impl Graph {
             Event::Loss(loss) => out.push(Activity::Lost(self.lost(*loss))),
             Event::Tick(tick) => {
                 self.promote(tick.at, out);
+                self.processes.release_before(tick.at);
                 self.traces.forget_unused();
             }
             Event::Clock(clock) => self.traces.set_clock(*clock),

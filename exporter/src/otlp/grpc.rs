@@ -28,8 +28,7 @@ impl GrpcClient {
     pub(super) fn new(endpoint: &Endpoint) -> Result<Self, ClientError> {
         let timeout = Duration::from_millis(endpoint.timeout_millis);
         Ok(Self {
-            channel: channel(endpoint, timeout)
-                .map_err(|error| ClientError::Grpc { url: endpoint.shown_url().to_owned(), reason: chain(&error) })?,
+            channel: channel(endpoint)?,
             metadata: metadata(endpoint)?,
             timeout,
             compression: match endpoint.compression {
@@ -79,7 +78,14 @@ impl GrpcClient {
     }
 }
 
-fn channel(endpoint: &Endpoint, timeout: Duration) -> Result<Channel, tonic::transport::Error> {
+/// A channel to the endpoint, with its TLS; it connects when it is used.
+pub(crate) fn channel(endpoint: &Endpoint) -> Result<Channel, ClientError> {
+    connect_lazily(endpoint)
+        .map_err(|error| ClientError::Grpc { url: endpoint.shown_url().to_owned(), reason: chain(&error) })
+}
+
+fn connect_lazily(endpoint: &Endpoint) -> Result<Channel, tonic::transport::Error> {
+    let timeout = Duration::from_millis(endpoint.timeout_millis);
     let mut channel = tonic::transport::Endpoint::from_shared(endpoint.url.clone())?
         .user_agent(concat!("agentsight/", env!("CARGO_PKG_VERSION")))?
         .connect_timeout(timeout);
@@ -97,7 +103,8 @@ fn channel(endpoint: &Endpoint, timeout: Duration) -> Result<Channel, tonic::tra
     Ok(channel.connect_lazy())
 }
 
-fn metadata(endpoint: &Endpoint) -> Result<MetadataMap, ClientError> {
+/// The endpoint's headers.
+pub(crate) fn metadata(endpoint: &Endpoint) -> Result<MetadataMap, ClientError> {
     let mut metadata = MetadataMap::new();
     for (name, value) in endpoint.headers.iter() {
         let bad = || ClientError::Header { url: endpoint.shown_url().to_owned(), name: name.to_owned() };

@@ -62,3 +62,134 @@ fn text(cause: &Cause) -> String {
     };
     format!("{}: {what}", type_of(cause.kind))
 }
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+
+    use crate::spans::fixture::check;
+
+    #[test]
+    fn an_exec_and_an_adoption_are_links_to_the_replaced_image() {
+        check(
+            "
+                0 clock
+                0 root 100
+                1 exec 100 /usr/bin/env env
+                2 exec 100 TRACEPARENT=00-bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb-2222222222222222-01 TRACESTATE=v=1 /usr/bin/make make
+                3 exit 100 0
+            ",
+            &expect![[r##"
+                #1 env under - 0..2 unset
+                  trace 11111111111111111111111111111111 state ""
+                  resource {"host.name": "box", "os.type": "linux", "service.name": "unknown_service:env"}
+                  agentsight.session.id=5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e
+                  agentsight.object.type=process
+                  agentsight.action=exec
+                  agentsight.lineage=env
+                  process.executable.name=env
+                  process.pid=100
+                  agentsight.process.start=1000000000
+                  agentsight.process.exec_number=1
+                  process.parent_pid=9
+                  process.creation.time=2026-01-01T00:00:00.000Z
+                  process.executable.path=/usr/bin/env
+                  process.command_args=["env"]
+                  process.working_directory=/home/me
+                  process.user.id=0
+                  process.real_user.id=0
+                  agentsight.process.cgroup.id=1
+                #2 make under 2222222222222222 2..3 unset
+                  trace bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb state "v=1"
+                  resource {"host.name": "box", "os.type": "linux", "service.name": "unknown_service:env"}
+                  agentsight.session.id=5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e
+                  agentsight.object.type=process
+                  agentsight.action=exec
+                  agentsight.lineage=env/make
+                  process.executable.name=make
+                  process.pid=100
+                  agentsight.process.start=1000000000
+                  agentsight.process.exec_number=2
+                  process.parent_pid=9
+                  process.creation.time=2026-01-01T00:00:00.000Z
+                  process.executable.path=/usr/bin/make
+                  process.command_args=["make"]
+                  process.working_directory=/home/me
+                  process.user.id=0
+                  process.real_user.id=0
+                  agentsight.process.cgroup.id=1
+                  agentsight.asserted=true
+                  process.exit.code=0
+                  agentsight.causes=["exec: env", "lineage: env"]
+                  link to #1 in 11111111111111111111111111111111
+                    agentsight.link.type=exec
+                    agentsight.link.confidence=1.0
+                  link to #1 in 11111111111111111111111111111111
+                    agentsight.link.type=lineage
+                    agentsight.link.confidence=1.0
+            "##]],
+        );
+    }
+
+    #[test]
+    fn an_unsampled_span_is_linked_as_asserted() {
+        check(
+            "
+                0 clock
+                0 root 100
+                1 exec 100 /usr/bin/env env
+                2 fork 100 101
+                3 exec 101 TRACEPARENT=00-bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb-2222222222222222-00 /usr/bin/make make
+                4 exit 101 0
+                5 exit 100 0
+            ",
+            &expect![[r##"
+                #1 make under #2 2..4 unset
+                  trace 11111111111111111111111111111111 state ""
+                  resource {"host.name": "box", "os.type": "linux", "service.name": "unknown_service:env"}
+                  agentsight.session.id=5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e
+                  agentsight.object.type=process
+                  agentsight.action=exec
+                  agentsight.lineage=env/make
+                  process.executable.name=make
+                  process.pid=101
+                  agentsight.process.start=1002000000
+                  agentsight.process.exec_number=1
+                  process.parent_pid=100
+                  process.creation.time=2026-01-01T00:00:00.002Z
+                  process.executable.path=/usr/bin/make
+                  process.command_args=["make"]
+                  process.working_directory=/home/me
+                  process.user.id=0
+                  process.real_user.id=0
+                  agentsight.process.cgroup.id=1
+                  process.exit.code=0
+                  agentsight.causes=["explicit: span 2222222222222222"]
+                  link to 2222222222222222 in bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb
+                    agentsight.link.type=explicit
+                    agentsight.link.confidence=1.0
+                    agentsight.asserted=true
+                #2 env under - 0..5 unset
+                  trace 11111111111111111111111111111111 state ""
+                  resource {"host.name": "box", "os.type": "linux", "service.name": "unknown_service:env"}
+                  agentsight.session.id=5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e
+                  agentsight.object.type=process
+                  agentsight.action=exec
+                  agentsight.lineage=env
+                  process.executable.name=env
+                  process.pid=100
+                  agentsight.process.start=1000000000
+                  agentsight.process.exec_number=1
+                  process.parent_pid=9
+                  process.creation.time=2026-01-01T00:00:00.000Z
+                  process.executable.path=/usr/bin/env
+                  process.command_args=["env"]
+                  process.working_directory=/home/me
+                  process.user.id=0
+                  process.real_user.id=0
+                  agentsight.process.cgroup.id=1
+                  process.exit.code=0
+            "##]],
+        );
+    }
+}

@@ -91,7 +91,11 @@ impl Work {
         }
         let outcome = match built.signals {
             0 => Outcome::Delivered { rejected: 0, message: String::new() },
-            _ => self.client.send(&built.request).await,
+            _ => {
+                let outcome = self.client.send(&built.request).await;
+                self.progress.send_modify(|progress| progress.requests.count(&outcome));
+                outcome
+            }
         };
         self.conclude(&batch, &built, outcome).await
     }
