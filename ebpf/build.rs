@@ -1,1 +1,39 @@
-fn main() {}
+//! Compiles the programs with clang and leaves the object for the loader to embed.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+fn main() {
+    println!("cargo::rerun-if-changed=include");
+    println!("cargo::rerun-if-changed=src");
+    println!("cargo::rerun-if-env-changed=AGENTSIGHT_CLANG");
+    if env::var_os("CARGO_FEATURE_LIVE").is_none() {
+        return;
+    }
+    let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
+    let object = out.join("programs.bpf.o");
+    compile(&object);
+    // DWARF is nine tenths of the object; BTF, which CO-RE needs, stays.
+    run(Command::new("llvm-strip").arg("-g").arg(&object), "llvm-strip (Debian: apt install llvm)");
+}
+
+fn compile(object: &Path) {
+    let clang = env::var_os("AGENTSIGHT_CLANG").unwrap_or_else(|| "clang".into());
+    let mut command = Command::new(clang);
+    command
+        .args(["-g", "-O2", "-mcpu=v2", "-target", "bpf", "-Wall", "-Wextra", "-Werror"])
+        .args(["-I", "include", "-I", "src"])
+        .arg(format!("-I/usr/include/{}-linux-gnu", env::var("CARGO_CFG_TARGET_ARCH").unwrap_or_default()))
+        .args(["-c", "src/programs.bpf.c", "-o"])
+        .arg(object);
+    run(&mut command, "clang 14 or later and libbpf's headers (Debian: apt install clang libbpf-dev)");
+}
+
+fn run(command: &mut Command, needs: &str) {
+    match command.status() {
+        Ok(status) if status.success() => {}
+        Ok(status) => panic!("building the eBPF programs needs {needs}; {command:?} ended with {status}"),
+        Err(error) => panic!("building the eBPF programs needs {needs}; {command:?}: {error}"),
+    }
+}

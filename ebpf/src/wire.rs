@@ -1,16 +1,361 @@
-//! Bytes from the ring to [`Event`].
+//! Bytes from the ring to [`Event`]: the Rust side of `include/event.h`.
+//!
+//! The bytes are foreign: every length is checked, nothing is cast. A test holds these structs against the C ones.
 
-use crate::Event;
+use zerocopy::{FromBytes, Immutable, KnownLayout};
+
+use crate::{
+    Captured, Credentials, Environment, Event, Exec, ExecNumber, Exit, Fork, Gap, KernelNanos, ProcessKey, Tgid, Tid,
+};
 
 /// Why a record could not be decoded.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum DecodeError {
-    /// Shorter than its kind's fixed part.
-    #[error("record of {0} bytes is too short")]
+    /// Shorter than the fixed part of its kind.
+    #[error("a record of {0} bytes is shorter than the fixed part of its kind")]
     Short(usize),
+    /// A kind that this version does not know.
+    #[error("no event has the number {0}")]
+    Kind(u16),
+    /// The variable parts of an exec say that they are longer than the record.
+    #[error("the parts of an exec are {parts} bytes and {left} are left in the record")]
+    Parts {
+        /// What the heads say, bytes.
+        parts: usize,
+        /// What is there, bytes.
+        left: usize,
+    },
+}
+
+const FORK: u16 = 1;
+const EXEC: u16 = 2;
+const EXIT: u16 = 3;
+
+const FORK_ROOT: u16 = 1;
+const EXEC_ENVIRONMENT_INCOMPLETE: u16 = 1;
+
+const PART_ABSENT: u32 = 1;
+const PART_TRUNCATED: u32 = 2;
+const PART_UNREADABLE: u32 = 4;
+const PART_DELETED: u32 = 8;
+
+const EXEC_PARTS: usize = 9;
+
+#[derive(FromBytes, Immutable, KnownLayout)]
+#[repr(C)]
+struct Header {
+    size: u32,
+    kind: u16,
+    flags: u16,
+    at: u64,
+    start: u64,
+    tgid: u32,
+    tid: u32,
+    exec: u32,
+    session: u32,
+}
+
+#[derive(FromBytes, Immutable, KnownLayout)]
+#[repr(C)]
+struct WireFork {
+    header: Header,
+    parent_start: u64,
+    parent_tgid: u32,
+    parent_exec: u32,
+    vpid: u32,
+    reserved: u32,
+}
+
+#[derive(FromBytes, Immutable, KnownLayout)]
+#[repr(C)]
+struct WireExit {
+    header: Header,
+    status: u32,
+    reserved: u32,
+}
+
+#[derive(FromBytes, Immutable, KnownLayout, Clone, Copy)]
+#[repr(C)]
+struct PartHead {
+    length: u32,
+    flags: u32,
+    total: u64,
+}
+
+#[derive(FromBytes, Immutable, KnownLayout)]
+#[repr(C)]
+struct WireExec {
+    header: Header,
+    parent_start: u64,
+    cgroup_id: u64,
+    parent_tgid: u32,
+    vpid: u32,
+    uid: u32,
+    gid: u32,
+    euid: u32,
+    egid: u32,
+    parts: [PartHead; EXEC_PARTS],
 }
 
 /// Decode one record of the ring.
+///
+/// # Errors
+/// The record is not one that this version's programs make.
 pub fn decode(record: &[u8]) -> Result<Event, DecodeError> {
-    Err(DecodeError::Short(record.len()))
+    let (header, _) = read::<Header>(record)?;
+    match header.kind {
+        FORK => read(record).map(|(fork, _)| Event::Fork(decode_fork(&fork))),
+        EXEC => {
+            let (exec, data) = read(record)?;
+            decode_exec(&exec, data).map(|exec| Event::Exec(Box::new(exec)))
+        }
+        EXIT => read(record).map(|(exit, _)| Event::Exit(decode_exit(&exit))),
+        kind => Err(DecodeError::Kind(kind)),
+    }
+}
+
+fn read<T: FromBytes>(record: &[u8]) -> Result<(T, &[u8]), DecodeError> {
+    T::read_from_prefix(record).map_err(|_| DecodeError::Short(record.len()))
+}
+
+impl Header {
+    fn process(&self) -> ProcessKey {
+        ProcessKey { tgid: Tgid(self.tgid), start: KernelNanos(self.start) }
+    }
+}
+
+fn decode_fork(fork: &WireFork) -> Fork {
+    Fork {
+        at: KernelNanos(fork.header.at),
+        process: fork.header.process(),
+        vpid: fork.vpid,
+        parent: ProcessKey { tgid: Tgid(fork.parent_tgid), start: KernelNanos(fork.parent_start) },
+        parent_tid: Tid(fork.header.tid),
+        parent_exec: ExecNumber(fork.parent_exec),
+        root: fork.header.flags & FORK_ROOT != 0,
+    }
+}
+
+fn decode_exit(exit: &WireExit) -> Exit {
+    Exit {
+        at: KernelNanos(exit.header.at),
+        process: exit.header.process(),
+        exec: ExecNumber(exit.header.exec),
+        status: exit.status,
+    }
+}
+
+fn decode_exec(exec: &WireExec, data: &[u8]) -> Result<Exec, DecodeError> {
+    let mut parts = Parts::split(&exec.parts, data)?;
+    let args = parts.next_bytes();
+    let requested = parts.next_text();
+    let executable_deleted = parts.next_is_deleted();
+    let executable = parts.next_path();
+    let working_directory = parts.next_path();
+    let environment = Environment {
+        traceparent: parts.next_variable(),
+        tracestate: parts.next_variable(),
+        baggage: parts.next_variable(),
+        service_name: parts.next_variable(),
+        resource_attributes: parts.next_variable(),
+        incomplete: exec.header.flags & EXEC_ENVIRONMENT_INCOMPLETE != 0,
+    };
+    Ok(Exec {
+        at: KernelNanos(exec.header.at),
+        process: exec.header.process(),
+        exec: ExecNumber(exec.header.exec),
+        caller_tid: Tid(exec.header.tid),
+        vpid: exec.vpid,
+        parent: ProcessKey { tgid: Tgid(exec.parent_tgid), start: KernelNanos(exec.parent_start) },
+        credentials: Credentials { uid: exec.uid, gid: exec.gid, euid: exec.euid, egid: exec.egid },
+        cgroup_id: exec.cgroup_id,
+        executable,
+        executable_deleted,
+        requested,
+        working_directory,
+        args,
+        redactions: 0,
+        environment,
+    })
+}
+
+/// The variable parts of an exec event, taken one after the other in the order of `enum exec_part`.
+struct Parts<'a> {
+    parts: std::vec::IntoIter<(PartHead, &'a [u8])>,
+}
+
+impl<'a> Parts<'a> {
+    fn split(heads: &[PartHead; EXEC_PARTS], data: &'a [u8]) -> Result<Self, DecodeError> {
+        let mut left = data;
+        let mut parts = Vec::with_capacity(EXEC_PARTS);
+        for head in heads {
+            let length = usize::try_from(head.length).unwrap_or(usize::MAX);
+            let (bytes, rest) =
+                left.split_at_checked(length).ok_or(DecodeError::Parts { parts: length, left: left.len() })?;
+            parts.push((*head, bytes));
+            left = rest;
+        }
+        Ok(Self { parts: parts.into_iter() })
+    }
+
+    fn next(&mut self) -> (PartHead, &'a [u8]) {
+        const ABSENT: PartHead = PartHead { length: 0, flags: PART_ABSENT, total: 0 };
+        self.parts.next().unwrap_or((ABSENT, &[]))
+    }
+
+    fn next_bytes(&mut self) -> Captured {
+        let (head, bytes) = self.next();
+        Captured { bytes: bytes.to_vec(), gap: head.gap() }
+    }
+
+    /// A string: without the NUL that ends it.
+    fn next_text(&mut self) -> Captured {
+        let (head, bytes) = self.next();
+        Captured { bytes: bytes.strip_suffix(b"\0").unwrap_or(bytes).to_vec(), gap: head.gap() }
+    }
+
+    fn next_variable(&mut self) -> Option<Captured> {
+        let absent = self.parts.as_slice().first().is_none_or(|(head, _)| head.flags & PART_ABSENT != 0);
+        let text = self.next_text();
+        (!absent).then_some(text)
+    }
+
+    fn next_is_deleted(&self) -> bool {
+        self.parts.as_slice().first().is_some_and(|(head, _)| head.flags & PART_DELETED != 0)
+    }
+
+    /// Components, leaf first, to a path. A walk that was cut has lost the root's end, which `…` stands for.
+    fn next_path(&mut self) -> Captured {
+        let (head, bytes) = self.next();
+        if head.flags & PART_ABSENT != 0 {
+            return Captured::default();
+        }
+        let mut path = Vec::with_capacity(bytes.len() + 4);
+        let gap = head.gap();
+        if gap.is_some() {
+            path.extend_from_slice("…".as_bytes());
+        }
+        let components = bytes.split(|byte| *byte == 0).filter(|component| !component.is_empty());
+        for component in components.rev().filter(|component| *component != b"/") {
+            path.push(b'/');
+            path.extend_from_slice(component);
+        }
+        if path.is_empty() {
+            path.push(b'/');
+        }
+        Captured { bytes: path, gap }
+    }
+}
+
+impl PartHead {
+    fn gap(&self) -> Option<Gap> {
+        if self.flags & PART_UNREADABLE != 0 {
+            Some(Gap::Unreadable)
+        } else if self.flags & PART_TRUNCATED != 0 {
+            Some(Gap::Truncated { total: self.total })
+        } else {
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arbitrary_bytes_are_refused_and_never_panic() {
+        let mut state = 1_u64;
+        for length in 0..600_usize {
+            for kind in 0..6_u16 {
+                let mut record: Vec<u8> = (0..length)
+                    .map(|_| {
+                        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                        state.to_be_bytes()[0]
+                    })
+                    .collect();
+                if let Some(bytes) = record.get_mut(4..6) {
+                    bytes.copy_from_slice(&kind.to_le_bytes());
+                }
+                if length < size_of::<Header>() {
+                    assert_eq!(decode(&record), Err(DecodeError::Short(length)));
+                } else {
+                    let _ = decode(&record);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn parts_longer_than_the_record_are_refused() {
+        let mut record = vec![0; size_of::<WireExec>()];
+        record[4..6].copy_from_slice(&EXEC.to_le_bytes());
+        let first_head = std::mem::offset_of!(WireExec, parts);
+        record[first_head..first_head + 4].copy_from_slice(&7_u32.to_le_bytes());
+        assert_eq!(decode(&record), Err(DecodeError::Parts { parts: 7, left: 0 }));
+    }
+
+    #[test]
+    fn a_path_is_turned_round_and_a_cut_one_says_so() {
+        let whole = PartHead { length: 12, flags: 0, total: 0 };
+        let cut = PartHead { length: 4, flags: PART_TRUNCATED, total: 0 };
+        let empty = PartHead { length: 0, flags: 0, total: 0 };
+        let mut heads = [empty; EXEC_PARTS];
+        heads[0] = whole;
+        heads[1] = cut;
+        let mut parts = Parts::split(&heads, b"bash\0bin\0us\0ls\0\0").expect("the lengths add up");
+        assert_eq!(parts.next_path(), Captured::whole(*b"/us/bin/bash"));
+        assert_eq!(parts.next_path().bytes, "…/ls".as_bytes());
+        assert_eq!(parts.next_path(), Captured::whole(*b"/"));
+    }
+
+    /// clang checks the generated assertions: offsets, sizes and numbers of both sides are the same.
+    #[cfg(feature = "live")]
+    #[test]
+    fn the_c_structs_have_the_same_layout() {
+        use std::fmt::Write as _;
+        use std::io::Write as _;
+        use std::mem::offset_of;
+        use std::process::{Command, Stdio};
+
+        let mut source = String::from("#include <stddef.h>\n#include \"event.h\"\n");
+        macro_rules! same {
+            ($rust:ty, $c:literal, $($field:ident),+) => {
+                $(writeln!(source, "_Static_assert(offsetof(struct {}, {}) == {}, \"{}.{}\");", $c, stringify!($field),
+                    offset_of!($rust, $field), $c, stringify!($field)).expect("a String takes all");)+
+                writeln!(source, "_Static_assert(sizeof(struct {}) == {}, \"{}\");", $c, size_of::<$rust>(), $c)
+                    .expect("a String takes all");
+            };
+        }
+        same!(Header, "event_header", size, kind, flags, at, start, tgid, tid, exec, session);
+        same!(WireFork, "fork_event", header, parent_start, parent_tgid, parent_exec, vpid, reserved);
+        same!(WireExit, "exit_event", header, status, reserved);
+        same!(PartHead, "exec_part_head", length, flags, total);
+        same!(WireExec, "exec_event", parent_start, cgroup_id, parent_tgid, vpid, uid, gid, euid, egid, parts);
+        for (name, value) in [
+            ("EVENT_FORK", u32::from(FORK)),
+            ("EVENT_EXEC", u32::from(EXEC)),
+            ("EVENT_EXIT", u32::from(EXIT)),
+            ("FORK_ROOT", u32::from(FORK_ROOT)),
+            ("EXEC_ENVIRONMENT_INCOMPLETE", u32::from(EXEC_ENVIRONMENT_INCOMPLETE)),
+            ("PART_ABSENT", PART_ABSENT),
+            ("PART_TRUNCATED", PART_TRUNCATED),
+            ("PART_UNREADABLE", PART_UNREADABLE),
+            ("PART_DELETED", PART_DELETED),
+        ] {
+            writeln!(source, "_Static_assert({name} == {value}, \"{name}\");").expect("a String takes all");
+        }
+        writeln!(source, "_Static_assert(EXEC_PARTS == {EXEC_PARTS}, \"EXEC_PARTS\");").expect("a String takes all");
+
+        let mut clang = Command::new("clang")
+            .args(["-target", "bpf", "-fsyntax-only", "-Wall", "-Werror", "-x", "c", "-I"])
+            .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/include"))
+            .arg(format!("-I/usr/include/{}-linux-gnu", std::env::consts::ARCH))
+            .arg("-")
+            .stdin(Stdio::piped())
+            .spawn()
+            .expect("clang is installed: `make deps`");
+        clang.stdin.take().expect("it was piped").write_all(source.as_bytes()).expect("clang reads its input");
+        assert!(clang.wait().expect("clang ends").success(), "event.h and wire.rs differ; clang says where");
+    }
 }

@@ -1,14 +1,23 @@
 //! AgentSight: a flight recorder for AI agents that speaks OpenTelemetry.
 //!
-//! The modules in the order of the data: [`capture`] takes events from the kernel and redacts them,
-//! [`recording`] keeps or repeats them, [`graph`] says what they mean, [`spans`] says it in
-//! OpenTelemetry, [`store`] keeps the spans, [`otlp`] sends them, [`terminal`] shows them.
-//! [`collector`] runs the whole line; [`launch`] starts the command that is traced.
+//! The modules in the order of the data: [`capture`] redacts what the kernel said, [`recording`] keeps
+//! or repeats it, [`graph`] says what it means, [`spans`] says that in OpenTelemetry ([`pipeline`] joins the
+//! two), [`store`] keeps the spans, [`otlp`] sends them, [`terminal`] shows them.
+//! `collector` runs the whole line on a live kernel; `launch` starts the command that is traced.
 //! `graph` and `spans` are pure: no clock, no I/O, no threads.
 
 pub mod capture;
+#[cfg(feature = "live")]
+pub mod channel;
+#[cfg(feature = "live")]
+pub mod collector;
 pub mod graph;
+#[cfg(feature = "live")]
+pub mod launch;
 pub mod otlp;
+#[cfg(feature = "live")]
+pub mod ownership;
+pub mod pipeline;
 pub mod recording;
 pub mod session;
 pub mod spans;

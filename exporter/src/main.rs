@@ -1,1 +1,21 @@
-fn main() {}
+//! The `agentsight` binary: what was typed, to what is done, to an exit code.
+
+mod cli;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use cli::{Cli, Command};
+
+fn main() -> ExitCode {
+    match Cli::parse().command {
+        #[cfg(feature = "live")]
+        Command::Run(args) => cli::launch::run(args),
+        #[cfg(feature = "live")]
+        Command::Record(args) => cli::launch::record(args),
+        Command::Replay(args) => cli::replay::replay(&args),
+        #[cfg(feature = "live")]
+        Command::Collector(args) => agentsight::collector::run(args.stub),
+    }
+}

@@ -1,1 +1,126 @@
-//! To be written.
+//! What the events mean: images of processes, who started whom, and which trace each belongs to.
+//!
+//! Pure: the same events give the same activities. Knows nothing of OpenTelemetry's encoding, of
+//! the store or of the clock; time arrives as [`Event::Tick`] and [`Event::Clock`]. Events are
+//! foreign: no order or content of them may panic, each odd one is counted in [`Oddities`].
+//! One file per causal rule: [`fork`], [`exec`], [`exit`], [`adoption`], [`promotion`], [`unseen`].
+
+mod activity;
+mod adoption;
+mod cause;
+mod exec;
+mod exit;
+#[cfg(test)]
+pub(crate) mod fixture;
+mod fork;
+mod image;
+mod lineage;
+mod oddities;
+mod process;
+mod promotion;
+mod trace;
+mod traceparent;
+mod unseen;
+
+use agentsight_ebpf::{Event, KernelNanos};
+
+pub use activity::{Activity, Ended, Ending, Lost, Promoted};
+pub use cause::{Cause, CauseKind, Confidence, Target};
+pub use image::{Image, ImageId, Origin, Parent};
+pub(crate) use image::{base_name, executable_name};
+pub use lineage::Lineage;
+pub use oddities::Oddities;
+pub use trace::Trace;
+pub use traceparent::{MalformedTraceparent, Traceparent};
+
+use crate::session::Session;
+use process::Processes;
+use trace::Traces;
+
+/// How long the state of an ended process is kept for events that come late.
+///
+/// The capture delivers in order up to milliseconds; seconds leave room for an overloaded drain.
+const GRACE: KernelNanos = KernelNanos(5_000_000_000);
+
+/// The state of one session.
+pub struct Graph {
+    rules: Rules,
+    processes: Processes,
+    traces: Traces,
+    /// The session's first image as it was when it began: the parent of last resort.
+    root: Option<Box<Image>>,
+    oddities: Oddities,
+}
+
+/// What the session settles beforehand.
+struct Rules {
+    live_after: KernelNanos,
+    adopt: bool,
+    set_traceparent: bool,
+    caller_traceparent: Option<Vec<u8>>,
+    caller_tracestate: Option<String>,
+}
+
+impl Graph {
+    /// A graph that has seen nothing yet.
+    #[must_use]
+    pub fn new(session: &Session) -> Self {
+        let caller = &session.caller;
+        Self {
+            rules: Rules {
+                live_after: KernelNanos(session.options.live_after_nanos),
+                adopt: session.options.adopt,
+                set_traceparent: session.options.set_traceparent,
+                caller_traceparent: caller.traceparent.as_ref().map(|text| text.clone().into_bytes()),
+                caller_tracestate: caller.tracestate.clone(),
+            },
+            processes: Processes::default(),
+            traces: Traces::new(session.trace_id),
+            root: None,
+            oddities: Oddities::default(),
+        }
+    }
+
+    /// Take one event in and append what it means to `out`.
+    pub fn apply(&mut self, event: &Event, out: &mut Vec<Activity>) {
+        self.processes.release_before(event.at());
+        match event {
+            Event::Fork(fork) => self.fork(fork, out),
+            Event::Exec(exec) => self.exec(exec, out),
+            Event::Exit(exit) => self.exit(exit, out),
+            Event::Loss(loss) => out.push(Activity::Lost(self.lost(*loss))),
+            Event::Tick(tick) => {
+                self.promote(tick.at, out);
+                self.traces.forget_unused();
+            }
+            Event::Clock(clock) => self.traces.set_clock(*clock),
+        }
+    }
+
+    /// The session is over at `at`: what still lives is emitted as incomplete, and the graph is empty.
+    pub fn finish(&mut self, at: KernelNanos, out: &mut Vec<Activity>) {
+        for process in self.processes.in_order_of_start() {
+            if self.processes.get(process).is_some_and(|it| it.ended.is_none()) {
+                self.end_image(process, at, Ending::Incomplete, out);
+            }
+        }
+        self.processes = Processes::default();
+        self.root = None;
+    }
+
+    /// How often an event did not fit what was known.
+    #[must_use]
+    pub fn oddities(&self) -> Oddities {
+        self.oddities
+    }
+
+    /// How many processes have state here: the live ones, and the dead of the last seconds.
+    #[must_use]
+    pub fn process_count(&self) -> usize {
+        self.processes.len()
+    }
+
+    fn lost(&self, loss: agentsight_ebpf::Loss) -> Lost {
+        Lost { loss, root: self.root.as_ref().map(|root| root.id), trace: self.traces.own() }
+    }
+}

@@ -1,1 +1,19 @@
-//! To be written.
+//! OpenTelemetry on the wire: signals as OTLP messages, where to send them, and the sender behind the store's cursor.
+//!
+//! In the order of use: [`encode`] makes the messages that the store keeps, [`settings`] says where they
+//! go, [`request`] groups stored rows, [`client`] sends a request over [`grpc`] or [`http`] and says
+//! what became of it ([`outcome`]), [`sender`] does so until nothing is left. [`json`] writes lines for `--output`.
+
+mod backoff;
+pub mod client;
+pub mod encode;
+mod grpc;
+mod http;
+mod http_answer;
+pub mod json;
+pub mod outcome;
+pub mod request;
+pub mod sender;
+pub mod settings;
+
+pub use backoff::Backoff;

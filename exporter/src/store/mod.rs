@@ -1,1 +1,98 @@
-//! To be written.
+//! The embedded store: every span is written here before it is sent.
+//!
+//! A SQLite database in a folder of root's own. One process writes a session, others may read or
+//! write other sessions at the same time. What was appended survives the death of every process.
+
+mod append;
+mod destination;
+mod error;
+mod lock;
+mod place;
+mod retention;
+mod row;
+mod schema;
+mod session;
+
+#[cfg(test)]
+pub(crate) mod scratch;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use agentsight_ebpf::WallNanos;
+use rusqlite::{Connection, OpenFlags};
+
+pub use append::Appended;
+pub use destination::{Advance, Batch, BatchLimit, Counts, Destination, DestinationId, Seq, SettingsJson, StoredRow};
+pub use error::StoreError;
+pub use lock::Lock;
+pub use place::PlaceError;
+pub use retention::{Limits, Pruned};
+pub use row::{Kind, Row};
+pub use schema::SchemaError;
+pub use session::UnendedSession;
+
+/// Where the store is unless `AGENTSIGHT_STORE` in root's own environment says otherwise.
+pub const DEFAULT_DIR: &str = "/var/lib/agentsight";
+
+const DATABASE: &str = "agentsight.db";
+/// How long a writer waits for another one; each holds the write lock for milliseconds.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// One connection to the store. Calls block: on an async runtime, give it a thread.
+#[derive(Debug)]
+pub struct Store {
+    dir: PathBuf,
+    connection: Connection,
+}
+
+impl Store {
+    /// Opens the store in `dir`, an absolute path; makes what is missing (folder 0700, files 0600).
+    ///
+    /// # Errors
+    /// A folder that somebody else owns or can write to, a database of a newer version or of
+    /// another program, and whatever the system refuses.
+    pub fn open(dir: &Path) -> Result<Self, StoreError> {
+        let dir = place::prepare_dir(dir)?;
+        let path = dir.join(DATABASE);
+        // Two processes that open a new store at once would both give it its shape.
+        let _set_up = lock::wait_lock(&dir.join("open.lock"), 0)?;
+        place::make_file(&path)?;
+        let opened = |source| StoreError::Open { path: path.clone(), source };
+        let flags =
+            OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NOFOLLOW | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let mut connection = Connection::open_with_flags(&path, flags).map_err(opened)?;
+        connection.busy_timeout(BUSY_TIMEOUT).map_err(opened)?;
+        connection.pragma_update(None, "foreign_keys", true).map_err(opened)?;
+        // Erased settings hold secrets: their bytes are overwritten, not only forgotten.
+        connection.pragma_update(None, "secure_delete", true).map_err(opened)?;
+        schema::migrate(&mut connection).map_err(|source| StoreError::Shape { path: path.clone(), source })?;
+        connection.pragma_update(None, "journal_mode", "WAL").map_err(opened)?;
+        // In WAL mode a commit outlives every process that dies; only a power cut can cost the last ones.
+        connection.pragma_update(None, "synchronous", "NORMAL").map_err(opened)?;
+        Ok(Self { dir, connection })
+    }
+
+    /// The store's folder.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+}
+
+/// SQLite's integers are signed; a moment after the year 2262 becomes that year's.
+fn sqlite_nanos(moment: WallNanos) -> i64 {
+    i64::try_from(moment.0).unwrap_or(i64::MAX)
+}
+
+fn wall_nanos(stored: i64) -> WallNanos {
+    WallNanos(u64::try_from(stored).unwrap_or(0))
+}
+
+fn count(stored: i64) -> u64 {
+    u64::try_from(stored).unwrap_or(0)
+}
+
+fn sqlite_count(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}

@@ -116,7 +116,7 @@ impl Search<'_> {
             next?.clone()
         } else {
             let flag = option.attached.as_ref()?.find(text)?;
-            unquoted(self.capture.bytes, word.start + flag.end()..word.end)
+            unquoted(self.capture, word.start + flag.end()..word.end)
         };
         let Some(after) = option.after else { return Some(value) };
         let separator = self.word(&value).iter().position(|&byte| char::from(byte) == after)?;

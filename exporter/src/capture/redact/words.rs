@@ -49,7 +49,7 @@ pub(super) fn commands(capture: &Capture<'_>) -> Vec<Command> {
     for (index, argument) in arguments.iter().enumerate() {
         let before = index.checked_sub(1).map(|before| &capture.bytes[arguments[before].clone()]);
         let reader = if runs_scripts || before.is_some_and(is_script) { Reader::Shell } else { Reader::Anyone };
-        split_script(capture.bytes, argument.clone(), reader, DEEPEST_SCRIPT, &mut commands);
+        split_script(capture, argument.clone(), reader, DEEPEST_SCRIPT, &mut commands);
     }
     commands.push(Command { words: arguments, reader: Reader::Program });
     commands
@@ -61,7 +61,8 @@ pub(super) fn base_name(word: &[u8]) -> &[u8] {
 }
 
 /// Split at white space and at what ends a command, outside of quotes; then look into quoted words the same way.
-fn split_script(bytes: &[u8], text: Range<usize>, reader: Reader, depth: u8, commands: &mut Vec<Command>) {
+fn split_script(capture: &Capture<'_>, text: Range<usize>, reader: Reader, depth: u8, commands: &mut Vec<Command>) {
+    let bytes = capture.bytes;
     if depth == 0 || !bytes[text.clone()].iter().any(u8::is_ascii_whitespace) {
         return;
     }
@@ -83,6 +84,7 @@ fn split_script(bytes: &[u8], text: Range<usize>, reader: Reader, depth: u8, com
                 if !unclosed[kind] {
                     match closing(&bytes[at + 1..text.end], byte) {
                         Some(length) => at += length + 1,
+                        None if capture.is_cut_at(text.end) => at = text.end - 1,
                         None => unclosed[kind] = true,
                     }
                 }
@@ -90,7 +92,7 @@ fn split_script(bytes: &[u8], text: Range<usize>, reader: Reader, depth: u8, com
             _ if byte.is_ascii_whitespace() || b";|&()`".contains(&byte) => {
                 words.extend(word_start.take().map(|start| start..at));
                 if !matches!(byte, b' ' | b'\t') {
-                    end_command(bytes, &mut words, reader, depth, commands);
+                    end_command(capture, &mut words, reader, depth, commands);
                 }
             }
             _ => {
@@ -100,24 +102,31 @@ fn split_script(bytes: &[u8], text: Range<usize>, reader: Reader, depth: u8, com
         at += 1;
     }
     words.extend(word_start.map(|start| start..text.end));
-    end_command(bytes, &mut words, reader, depth, commands);
+    end_command(capture, &mut words, reader, depth, commands);
 }
 
-fn end_command(bytes: &[u8], words: &mut Vec<Range<usize>>, reader: Reader, depth: u8, commands: &mut Vec<Command>) {
+fn end_command(
+    capture: &Capture<'_>,
+    words: &mut Vec<Range<usize>>,
+    reader: Reader,
+    depth: u8,
+    commands: &mut Vec<Command>,
+) {
     if words.is_empty() {
         return;
     }
-    let words: Vec<_> = std::mem::take(words).into_iter().map(|word| unquoted(bytes, word)).collect();
+    let words: Vec<_> = std::mem::take(words).into_iter().map(|word| unquoted(capture, word)).collect();
     for word in &words {
-        split_script(bytes, word.clone(), reader, depth - 1, commands);
+        split_script(capture, word.clone(), reader, depth - 1, commands);
     }
     commands.push(Command { words, reader });
 }
 
-/// Without the quotes around the whole of it.
-pub(super) fn unquoted(bytes: &[u8], word: Range<usize>) -> Range<usize> {
-    match &bytes[word.clone()] {
+/// Without the quotes around the whole of it; the second one may be behind the cut.
+pub(super) fn unquoted(capture: &Capture<'_>, word: Range<usize>) -> Range<usize> {
+    match &capture.bytes[word.clone()] {
         [b'"', .., b'"'] | [b'\'', .., b'\''] => word.start + 1..word.end - 1,
+        [b'"' | b'\'', ..] if capture.is_cut_at(word.end) => word.start + 1..word.end,
         _ => word,
     }
 }

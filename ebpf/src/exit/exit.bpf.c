@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: (MIT OR GPL-2.0-only)
+/*
+ * Sees: the end of a traced process, when its last thread ends.
+ *
+ * Hook: raw_tp/sched_process_exit, in do_exit() of each thread, after signal->live was counted down and
+ * task->exit_code was set. From 6.16 a second argument says whether the group is dead; signal->live says
+ * the same on every kernel.
+ */
+#include "config.h"
+#include "ring.h"
+#include "tree.h"
+
+SEC("raw_tp/sched_process_exit")
+int agentsight_exit(struct bpf_raw_tracepoint_args *ctx)
+{
+	struct task_struct *task = (struct task_struct *)((__u64 *)ctx)[0];
+	__u64 pid_tgid = bpf_get_current_pid_tgid();
+	__u32 tgid = pid_tgid >> 32;
+	struct traced *process = bpf_map_lookup_elem(&tree, &tgid);
+	struct signal_struct *signal;
+	struct exit_event event = {};
+
+	if (!process)
+		return 0;
+	signal = BPF_CORE_READ(task, signal);
+	if (BPF_CORE_READ(signal, live.counter) > 0)
+		return 0;
+
+	event.header.size = sizeof(event);
+	event.header.kind = EVENT_EXIT;
+	event.header.at = kernel_clock();
+	event.header.start = process->start;
+	event.header.tgid = tgid;
+	event.header.tid = pid_tgid;
+	event.header.exec = process->exec;
+	event.header.session = process->session;
+	/* Two threads that end at once may both find live at 0: the one that removes the entry speaks. */
+	if (bpf_map_delete_elem(&tree, &tgid))
+		return 0;
+	/* What the parent's wait() will see (wait_task_zombie()). */
+	if (BPF_CORE_READ(signal, flags) & SIGNAL_GROUP_EXIT)
+		event.status = BPF_CORE_READ(signal, group_exit_code);
+	else
+		event.status = BPF_CORE_READ(task, group_leader, exit_code);
+	emit(&event, sizeof(event), LOSS_EXIT);
+	return 0;
+}

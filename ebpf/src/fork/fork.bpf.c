@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: (MIT OR GPL-2.0-only)
+/*
+ * Sees: every new process of a traced tree, and puts it into the tree.
+ *
+ * Hook: raw_tp/sched_process_fork, in kernel_clone() of the forking thread, after copy_process() and
+ * before wake_up_new_task(): the child has not run yet, so nothing that it does comes before its entry in
+ * the tree. The formatted tracepoint would not do: its layout changed in 6.16, and it has no tgid.
+ */
+#include "config.h"
+#include "ring.h"
+#include "tree.h"
+
+SEC("raw_tp/sched_process_fork")
+int agentsight_fork(struct bpf_raw_tracepoint_args *ctx)
+{
+	struct task_struct *child = (struct task_struct *)((__u64 *)ctx)[1];
+	__u64 pid_tgid = bpf_get_current_pid_tgid();
+	__u32 parent_tgid = pid_tgid >> 32;
+	__u32 child_tgid = BPF_CORE_READ(child, tgid);
+	struct traced entry = {};
+	struct traced *parent;
+	struct fork_event event = {};
+	struct task_struct *forker;
+	__u32 *session;
+
+	/* A thread: same process. */
+	if (child_tgid == parent_tgid)
+		return 0;
+
+	forker = (struct task_struct *)bpf_get_current_task();
+	parent = bpf_map_lookup_elem(&tree, &parent_tgid);
+	if (parent) {
+		entry.session = parent->session;
+		event.parent_exec = parent->exec;
+	} else {
+		session = bpf_map_lookup_elem(&launchers, &parent_tgid);
+		if (!session)
+			return 0;
+		entry.session = *session;
+		event.header.flags = FORK_ROOT;
+		/* One child only: what else the launcher starts is not the command. */
+		bpf_map_delete_elem(&launchers, &parent_tgid);
+	}
+
+	entry.start = task_start_boottime(child);
+	count_made(LOSS_PROCESS);
+	if (bpf_map_update_elem(&tree, &child_tgid, &entry, BPF_ANY))
+		count_lost(LOSS_PROCESS);
+
+	event.header.size = sizeof(event);
+	event.header.kind = EVENT_FORK;
+	event.header.at = kernel_clock();
+	event.header.start = entry.start;
+	event.header.tgid = child_tgid;
+	event.header.tid = pid_tgid;
+	event.header.session = entry.session;
+	event.parent_start = task_start_boottime(BPF_CORE_READ(forker, group_leader));
+	event.parent_tgid = parent_tgid;
+	event.vpid = task_vpid(child);
+	emit(&event, sizeof(event), LOSS_FORK);
+	return 0;
+}

@@ -1,0 +1,43 @@
+//! What the programs cost, as the kernel itself accounts it.
+
+use std::fs;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::time::Duration;
+
+use aya::programs::ProgramFd;
+
+/// The kernel's account of the programs, summed over them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cost {
+    /// Time spent in the programs since they were loaded.
+    pub run_time: Duration,
+    /// How often they ran.
+    pub run_count: u64,
+    /// How often the kernel skipped one because it was already running on that CPU (5.12 and later say so).
+    pub missed: u64,
+}
+
+impl Cost {
+    /// Adds what `/proc/self/fdinfo` says of one program: `recursion_misses` has no other way out through aya.
+    pub(super) fn add(&mut self, program: &ProgramFd) {
+        let path = format!("/proc/self/fdinfo/{}", program.as_fd().as_raw_fd());
+        let Ok(text) = fs::read_to_string(path) else { return };
+        for line in text.lines() {
+            let Some((key, value)) = line.split_once(':') else { continue };
+            let Ok(value) = value.trim().parse() else { continue };
+            match key {
+                "run_time_ns" => self.run_time += Duration::from_nanos(value),
+                "run_cnt" => self.run_count += value,
+                "recursion_misses" => self.missed += value,
+                _ => {}
+            }
+        }
+    }
+}
+
+/// Makes the kernel account for every program's run time for as long as the descriptor is held. `None` where it
+/// does not (before Linux 5.8, or without the privilege): then [`Cost::run_time`] stays 0.
+#[must_use]
+pub fn keep_statistics() -> Option<OwnedFd> {
+    aya::sys::enable_stats(aya::sys::Stats::RunTime).ok()
+}

@@ -1,0 +1,273 @@
+//! The loaded programs: what is attached, whom they watch, what they counted.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use aya::maps::{HashMap, MapData, PerCpuArray, ProgramArray, RingBuf};
+use aya::programs::{ProgramType, RawTracePoint};
+use aya::sys::{BpfHelper, is_helper_supported};
+use aya::{Btf, Ebpf, EbpfLoader, Endianness, VerifierLogLevel, include_bytes_aligned};
+
+use super::{Cost, KernelClock, LiveError, Ring, Tree};
+use crate::{LossKind, Tgid};
+
+static OBJECT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/programs.bpf.o"));
+
+const KERNEL_BTF: &str = "/sys/kernel/btf/vmlinux";
+const LOCKDOWN: &str = "/sys/kernel/security/lockdown";
+
+/// Program and raw tracepoint, in the order of attachment: exit first, so that no process that was put into the
+/// tree can end unseen.
+const HOOKS: [(&str, &str); 3] = [
+    ("agentsight_exit", "sched_process_exit"),
+    ("agentsight_exec", "sched_process_exec"),
+    ("agentsight_fork", "sched_process_fork"),
+];
+/// Reached by a tail call from `agentsight_exec`, never attached.
+const EXEC_ENVIRONMENT: &str = "agentsight_exec_environment";
+
+/// How the programs are loaded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Size of the lifecycle ring in bytes; the loader rounds it to a power of two of pages.
+    pub ring_bytes: u32,
+    /// Type information of the running kernel, where the kernel itself has none.
+    pub btf: Option<BtfSource>,
+    /// Let the verifier say what it does (only for finding out why it refuses).
+    pub verifier_log: bool,
+}
+
+/// Type information that somebody else read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BtfSource {
+    /// Where from, for messages.
+    pub path: PathBuf,
+    /// What was in it.
+    pub bytes: Vec<u8>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        // 8 MiB: 10,000 execs with 600 bytes of arguments and paths each, without one drain in between.
+        Self { ring_bytes: 8 << 20, btf: None, verifier_log: false }
+    }
+}
+
+/// The programs in the kernel. Dropping it detaches them.
+#[derive(Debug)]
+pub struct Probes {
+    ebpf: Ebpf,
+    clock: KernelClock,
+    reported: [u64; LossKind::ALL.len()],
+}
+
+#[derive(Clone, Copy)]
+#[repr(C)]
+struct EventCounts {
+    made: u64,
+    lost: u64,
+}
+// SAFETY: two u64, no padding, every bit pattern is valid.
+unsafe impl aya::Pod for EventCounts {}
+
+#[derive(Clone, Copy)]
+#[repr(C)]
+struct Config {
+    boot_clock: u32,
+}
+// SAFETY: one u32, every bit pattern is valid.
+unsafe impl aya::Pod for Config {}
+
+impl Probes {
+    /// Loads the programs and attaches them. Nothing is traced until [`Probes::trace_next_child`].
+    ///
+    /// # Errors
+    /// The kernel lacks BTF, is locked down, or refuses; the error says how to mend it.
+    pub fn attach(options: &Options) -> Result<Self, LiveError> {
+        if fs::read_to_string(LOCKDOWN).is_ok_and(|modes| modes.contains("[confidentiality]")) {
+            return Err(LiveError::Lockdown);
+        }
+        let btf = read_btf(options.btf.as_ref())?;
+        let clock = choose_clock();
+        let config = Config { boot_clock: u32::from(clock == KernelClock::Boottime) };
+        let log = if options.verifier_log {
+            VerifierLogLevel::DEBUG | VerifierLogLevel::STATS
+        } else {
+            VerifierLogLevel::DISABLE
+        };
+        let mut ebpf = EbpfLoader::new()
+            .btf(Some(&btf))
+            .override_global("config", &config, true)
+            .map_max_entries("lifecycle", options.ring_bytes)
+            .verifier_log_level(log)
+            .load(OBJECT)
+            .map_err(|error| refused(&error))?;
+        for name in HOOKS.map(|(program, _)| program).into_iter().chain([EXEC_ENVIRONMENT]) {
+            raw_tracepoint(&mut ebpf, name)?.load().map_err(|error| refused(&error))?;
+        }
+        let mut tail_calls: ProgramArray<_> = take(&mut ebpf, "exec_environment")?;
+        let target = raw_tracepoint(&mut ebpf, EXEC_ENVIRONMENT)?.fd().map_err(|error| refused(&error))?;
+        tail_calls.set(0, target, 0).map_err(|error| map_failed("exec_environment", &error))?;
+        // The kernel empties a program array when its last descriptor is closed (prog_array_map_clear()).
+        std::mem::forget(tail_calls);
+        for (name, hook) in HOOKS {
+            raw_tracepoint(&mut ebpf, name)?
+                .attach(hook)
+                .map_err(|error| LiveError::Attach { hook, reason: chain(&error) })?;
+        }
+        Ok(Self { ebpf, clock, reported: [0; LossKind::ALL.len()] })
+    }
+
+    /// The clock of the events.
+    #[must_use]
+    pub fn clock(&self) -> KernelClock {
+        self.clock
+    }
+
+    /// The next child that `launcher` forks, and only that one, becomes the root of a traced tree.
+    ///
+    /// # Errors
+    /// The map is full or gone.
+    pub fn trace_next_child(&mut self, launcher: Tgid, session: u32) -> Result<(), LiveError> {
+        let mut launchers: HashMap<&mut MapData, u32, u32> = open(&mut self.ebpf, "launchers")?;
+        launchers.insert(launcher.0, session, 0).map_err(|error| map_failed("launchers", &error))
+    }
+
+    /// The list of traced processes. The first call has it, later ones fail.
+    ///
+    /// # Errors
+    /// It was taken already.
+    pub fn take_tree(&mut self) -> Result<Tree, LiveError> {
+        Ok(Tree::new(take(&mut self.ebpf, "tree")?))
+    }
+
+    /// The reading end of the ring. The first call has it, later ones fail.
+    ///
+    /// # Errors
+    /// It was taken already.
+    pub fn take_ring(&mut self) -> Result<Ring, LiveError> {
+        let ring: RingBuf<_> = take(&mut self.ebpf, "lifecycle")?;
+        Ok(Ring::new(ring))
+    }
+
+    /// How many events of each kind the programs made, and what was lost of them, since they were loaded.
+    ///
+    /// # Errors
+    /// The map is gone.
+    pub fn read_counts(&mut self) -> Result<Vec<(LossKind, u64, u64)>, LiveError> {
+        let counts: PerCpuArray<&mut MapData, EventCounts> = open(&mut self.ebpf, "counts")?;
+        let kinds = LossKind::ALL.into_iter().take(4).enumerate();
+        kinds
+            .map(|(index, kind)| {
+                let per_cpu = counts
+                    .get(&u32::try_from(index).unwrap_or(u32::MAX), 0)
+                    .map_err(|error| map_failed("counts", &error))?;
+                let made = per_cpu.iter().map(|count| count.made).sum();
+                let lost = per_cpu.iter().map(|count| count.lost).sum();
+                Ok((kind, made, lost))
+            })
+            .collect()
+    }
+
+    /// What was lost since the last call, by kind; kinds without loss are left out.
+    ///
+    /// # Errors
+    /// The map is gone.
+    pub fn take_losses(&mut self) -> Result<Vec<(LossKind, u64)>, LiveError> {
+        let mut totals: Vec<(LossKind, u64)> =
+            self.read_counts()?.into_iter().map(|(kind, _, lost)| (kind, lost)).collect();
+        totals.push((LossKind::Missed, self.cost().missed));
+        let mut losses = Vec::new();
+        for (kind, total) in totals {
+            let Some(index) = LossKind::ALL.iter().position(|known| *known == kind) else { continue };
+            let new = total.saturating_sub(self.reported[index]);
+            if new > 0 {
+                self.reported[index] = total;
+                losses.push((kind, new));
+            }
+        }
+        Ok(losses)
+    }
+
+    /// What the programs cost so far. Time and count are 0 unless the kernel was told to keep them.
+    #[must_use]
+    pub fn cost(&self) -> Cost {
+        let mut cost = Cost::default();
+        for (_, program) in self.ebpf.programs() {
+            if let Ok(descriptor) = program.fd() {
+                cost.add(descriptor);
+            }
+        }
+        cost
+    }
+}
+
+fn choose_clock() -> KernelClock {
+    match is_helper_supported(ProgramType::RawTracePoint, BpfHelper::BPF_FUNC_ktime_get_boot_ns) {
+        Ok(true) => KernelClock::Boottime,
+        _ => KernelClock::Monotonic,
+    }
+}
+
+fn read_btf(given: Option<&BtfSource>) -> Result<Btf, LiveError> {
+    // aya skips relocation silently where there is no BTF, and the programs would read wrong offsets.
+    let (path, read) = match given {
+        Some(source) => (source.path.as_path(), Btf::parse(&source.bytes, Endianness::default())),
+        None => (Path::new(KERNEL_BTF), Btf::parse_file(KERNEL_BTF, Endianness::default())),
+    };
+    read.map_err(|error| LiveError::Btf { path: path.to_owned(), reason: chain(&error) })
+}
+
+fn raw_tracepoint<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut RawTracePoint, LiveError> {
+    let program = ebpf.program_mut(name).ok_or_else(|| LiveError::Load { reason: format!("{name} is not in it") })?;
+    program.try_into().map_err(|error| refused(&error))
+}
+
+fn open<'a, M>(ebpf: &'a mut Ebpf, name: &'static str) -> Result<M, LiveError>
+where
+    M: TryFrom<&'a mut aya::maps::Map, Error = aya::maps::MapError>,
+{
+    let map = ebpf.map_mut(name).ok_or_else(|| LiveError::Map { map: name, reason: "it is not there".to_owned() })?;
+    M::try_from(map).map_err(|error| map_failed(name, &error))
+}
+
+fn take<M>(ebpf: &mut Ebpf, name: &'static str) -> Result<M, LiveError>
+where
+    M: TryFrom<aya::maps::Map, Error = aya::maps::MapError>,
+{
+    let map = ebpf.take_map(name).ok_or_else(|| LiveError::Map { map: name, reason: "it was taken".to_owned() })?;
+    M::try_from(map).map_err(|error| map_failed(name, &error))
+}
+
+fn map_failed(map: &'static str, error: &aya::maps::MapError) -> LiveError {
+    LiveError::Map { map, reason: chain(error) }
+}
+
+fn refused(error: &(dyn std::error::Error + 'static)) -> LiveError {
+    let reason = chain(error);
+    let mut source = Some(error);
+    while let Some(error) = source {
+        let denied = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::raw_os_error);
+        if matches!(denied, Some(code) if code == nix::errno::Errno::EPERM as i32 || code == nix::errno::Errno::EACCES as i32 && !nix::unistd::Uid::effective().is_root())
+        {
+            return LiveError::Privileges { reason };
+        }
+        source = error.source();
+    }
+    LiveError::Load { reason }
+}
+
+/// An error with its causes, in one line; aya's causes are not in its own text.
+fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.ends_with(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        source = cause.source();
+    }
+    text
+}

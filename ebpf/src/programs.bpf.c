@@ -1,0 +1,10 @@
+// SPDX-License-Identifier: (MIT OR GPL-2.0-only)
+/*
+ * All programs as one object, so that they share their maps without pinning or passing of descriptors:
+ * one file per kind of event, put together here.
+ */
+#include "exec/exec.bpf.c"
+#include "exit/exit.bpf.c"
+#include "fork/fork.bpf.c"
+
+char LICENSE[] SEC("license") = "Dual MIT/GPL";

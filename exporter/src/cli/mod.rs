@@ -1,0 +1,163 @@
+//! The command line as typed. The modules beside this one turn it into what is used.
+
+mod destination;
+#[cfg(feature = "live")]
+pub(crate) mod launch;
+pub(crate) mod replay;
+mod screen;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// A flight recorder for AI agents that speaks OpenTelemetry.
+#[derive(Debug, Parser)]
+#[command(version, about, disable_help_subcommand = true, arg_required_else_help = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run a command and trace it with all its descendants
+    ///
+    /// The command has your environment, terminal and rights; only AgentSight's collector is root (sudo is asked for
+    /// once). The exit code is the command's. Spans go where OTEL_EXPORTER_OTLP_ENDPOINT or --endpoint says, and into
+    /// the store in any case.
+    #[cfg(feature = "live")]
+    Run(RunArgs),
+    /// Like run, and keep the event stream in a file that `replay` understands
+    #[cfg(feature = "live")]
+    Record(RecordArgs),
+    /// Run the rest of the pipeline on a recording: no root, same spans, same ids
+    Replay(ReplayArgs),
+    /// The privileged half of `run`; not for people
+    #[cfg(feature = "live")]
+    #[command(hide = true)]
+    Collector(CollectorArgs),
+}
+
+/// `agentsight run`.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// How it is traced.
+    #[command(flatten)]
+    pub tracing: TracingArgs,
+    /// Write the spans to FILE as OTLP/JSON lines, in place of sending them
+    #[arg(short, long, value_name = "FILE", conflicts_with_all = ["endpoint", "protocol", "header"])]
+    pub output: Option<PathBuf>,
+    /// The command and its arguments
+    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND")]
+    pub command: Vec<OsString>,
+}
+
+/// `agentsight record`.
+#[derive(Debug, Args)]
+pub struct RecordArgs {
+    /// How it is traced.
+    #[command(flatten)]
+    pub tracing: TracingArgs,
+    /// Write the event stream to FILE
+    #[arg(short = 'o', long = "recording", value_name = "FILE")]
+    pub recording: PathBuf,
+    /// Write the spans to FILE too, as OTLP/JSON lines, in place of sending them
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["endpoint", "protocol", "header"])]
+    pub output: Option<PathBuf>,
+    /// The command and its arguments
+    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND")]
+    pub command: Vec<OsString>,
+}
+
+/// How a command is traced.
+#[derive(Debug, Args)]
+pub struct TracingArgs {
+    /// Where spans are sent.
+    #[command(flatten)]
+    pub destination: DestinationArgs,
+    /// How long to follow descendants that outlive the command
+    #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = humantime::parse_duration)]
+    pub linger: Duration,
+    /// service.name of processes whose environment names none
+    #[arg(long, value_name = "NAME")]
+    pub service: Option<String>,
+    /// Span names with the target (`python3 agent.py`), or plain (`python3`)
+    #[arg(long, value_enum, default_value_t = Names::Target)]
+    pub names: Names,
+    /// Ignore TRACEPARENT wherever it is found
+    #[arg(long)]
+    pub no_adopt: bool,
+    /// Do not set TRACEPARENT for the command
+    #[arg(long)]
+    pub no_traceparent: bool,
+    /// Send a process that lives longer than this while it still runs
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = humantime::parse_duration)]
+    pub live_after: Duration,
+    /// Draw the process tree on standard error at the end (the default where that is a terminal)
+    #[arg(long, overrides_with = "no_tree")]
+    pub tree: bool,
+    /// Do not draw the process tree
+    #[arg(long)]
+    pub no_tree: bool,
+    /// Type information of the running kernel, where it has no /sys/kernel/btf/vmlinux
+    #[arg(long, value_name = "FILE")]
+    pub btf: Option<PathBuf>,
+    /// Do not send AgentSight's own metrics and traces
+    #[arg(long)]
+    pub no_self_telemetry: bool,
+    /// Size of the kernel's ring in bytes (for tests of what happens when it is full)
+    #[arg(long, value_name = "BYTES", hide = true)]
+    pub ring_bytes: Option<u32>,
+}
+
+/// Where spans are sent; the OTEL_EXPORTER_OTLP_* variables say the same, and more.
+#[derive(Debug, Args)]
+pub struct DestinationArgs {
+    /// Send to this OTLP endpoint (as OTEL_EXPORTER_OTLP_ENDPOINT), such as http://localhost:4317
+    #[arg(long, value_name = "URL")]
+    pub endpoint: Option<String>,
+    /// grpc, http/protobuf or http/json (unset: grpc for port 4317, else http/protobuf)
+    #[arg(long, value_name = "PROTOCOL")]
+    pub protocol: Option<String>,
+    /// Send this header with every request; may be given again
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub header: Vec<String>,
+}
+
+/// `agentsight replay`.
+#[derive(Debug, Args)]
+pub struct ReplayArgs {
+    /// Where spans are sent; without --endpoint nothing is.
+    #[command(flatten)]
+    pub destination: DestinationArgs,
+    /// A file that `record` wrote
+    #[arg(value_name = "FILE")]
+    pub recording: PathBuf,
+    /// Write the spans to FILE as OTLP/JSON lines
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Do not draw the process tree
+    #[arg(long)]
+    pub no_tree: bool,
+}
+
+/// `agentsight collector`.
+#[derive(Debug, Args)]
+pub struct CollectorArgs {
+    /// Process id of the stub; its channel is standard input and output
+    #[arg(long = "for", value_name = "PID")]
+    pub stub: u32,
+}
+
+/// `--names`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Names {
+    /// With the base name of what the program works on.
+    Target,
+    /// The executable's base name alone.
+    Plain,
+}

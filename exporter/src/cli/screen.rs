@@ -1,0 +1,22 @@
+//! What the terminal can show.
+
+use std::env;
+use std::io::IsTerminal;
+use std::os::fd::AsFd;
+
+use agentsight::terminal::TreeStyle;
+
+/// Width where there is no terminal to ask.
+const WIDTH_WITHOUT_TERMINAL: u16 = 120;
+
+/// How to draw on `output`: its width, and colours where it is a terminal and `NO_COLOR` is not set.
+pub(super) fn style_of(output: &(impl AsFd + IsTerminal)) -> TreeStyle {
+    let colour = output.is_terminal() && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let columns = env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+    let width = columns.or_else(|| terminal_width(output)).unwrap_or(WIDTH_WITHOUT_TERMINAL);
+    TreeStyle { width, colour }
+}
+
+fn terminal_width(output: &(impl AsFd + IsTerminal)) -> Option<u16> {
+    agentsight::terminal::width_of(output.as_fd()).filter(|width| *width > 0)
+}

@@ -1,0 +1,110 @@
+//! When a session is over: its root has ended, and its descendants have too, or have had their time.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use agentsight_ebpf::{Event, KernelNanos, ProcessKey};
+
+/// Follows who lives.
+#[derive(Debug)]
+pub(super) struct Lifetime {
+    linger: Duration,
+    root: Option<ProcessKey>,
+    root_ended: Option<KernelNanos>,
+    alive: HashSet<ProcessKey>,
+}
+
+impl Lifetime {
+    pub(super) fn new(linger: Duration) -> Self {
+        Self { linger, root: None, root_ended: None, alive: HashSet::new() }
+    }
+
+    /// Takes note; returns the root when this is its fork.
+    pub(super) fn observe(&mut self, event: &Event) -> Option<ProcessKey> {
+        match event {
+            Event::Fork(fork) => {
+                self.alive.insert(fork.process);
+                if fork.root && self.root.is_none() {
+                    self.root = Some(fork.process);
+                    return self.root;
+                }
+            }
+            Event::Exec(exec) => {
+                self.alive.insert(exec.process);
+            }
+            Event::Exit(exit) => {
+                self.alive.remove(&exit.process);
+                if self.root == Some(exit.process) {
+                    self.root_ended = Some(exit.at);
+                }
+            }
+            Event::Loss(_) | Event::Tick(_) | Event::Clock(_) => {}
+        }
+        None
+    }
+
+    /// The stub says that the command ended: believed where the exit itself was lost.
+    pub(super) fn command_ended(&mut self, at: KernelNanos) {
+        self.root_ended.get_or_insert(at);
+    }
+
+    pub(super) fn is_over(&self, now: KernelNanos) -> bool {
+        let Some(ended) = self.root_ended else { return false };
+        let linger = u64::try_from(self.linger.as_nanos()).unwrap_or(u64::MAX);
+        self.alive.is_empty() || now.0 >= ended.0.saturating_add(linger)
+    }
+
+    /// Processes that were still running.
+    pub(super) fn alive(&self) -> usize {
+        self.alive.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use agentsight_ebpf::{ExecNumber, Exit, Fork, Tgid, Tid};
+
+    use super::*;
+
+    const fn process(tgid: u32) -> ProcessKey {
+        ProcessKey { tgid: Tgid(tgid), start: KernelNanos(1) }
+    }
+
+    fn fork(tgid: u32, root: bool) -> Event {
+        Event::Fork(Fork {
+            at: KernelNanos(10),
+            process: process(tgid),
+            vpid: tgid,
+            parent: process(1),
+            parent_tid: Tid(1),
+            parent_exec: ExecNumber(0),
+            root,
+        })
+    }
+
+    fn exit(tgid: u32, at: u64) -> Event {
+        Event::Exit(Exit { at: KernelNanos(at), process: process(tgid), exec: ExecNumber(0), status: 0 })
+    }
+
+    #[test]
+    fn a_session_is_over_with_its_last_process() {
+        let mut lifetime = Lifetime::new(Duration::from_secs(1));
+        assert_eq!(lifetime.observe(&fork(2, true)), Some(process(2)));
+        assert_eq!(lifetime.observe(&fork(3, false)), None);
+        lifetime.observe(&exit(3, 20));
+        assert!(!lifetime.is_over(KernelNanos(u64::MAX)), "the root lives");
+        lifetime.observe(&exit(2, 30));
+        assert!(lifetime.is_over(KernelNanos(30)));
+    }
+
+    #[test]
+    fn descendants_that_outlive_the_root_have_the_linger_time() {
+        let mut lifetime = Lifetime::new(Duration::from_nanos(100));
+        lifetime.observe(&fork(2, true));
+        lifetime.observe(&fork(3, false));
+        lifetime.observe(&exit(2, 30));
+        assert!(!lifetime.is_over(KernelNanos(129)));
+        assert!(lifetime.is_over(KernelNanos(130)));
+        assert_eq!(lifetime.alive(), 1);
+    }
+}

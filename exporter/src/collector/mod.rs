@@ -1,0 +1,79 @@
+//! The privileged half of `run`: a process in a session of its own that sees, understands, stores and sends.
+//!
+//! It may crash, hang or be killed: the command does not notice. Its order: detach, hear the request, attach, give up
+//! privileges, and only then make threads.
+
+mod begin;
+mod deliver;
+mod drain;
+mod host;
+mod lifetime;
+mod privileges;
+mod recorder;
+mod serve;
+mod shelf;
+mod stub;
+mod summary;
+mod work;
+
+use std::fs::OpenOptions;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd};
+use std::os::unix::net::UnixStream;
+use std::process::ExitCode;
+
+use crate::channel::{self, CHANNEL_VERSION, ToCollector, ToStub};
+
+/// `agentsight collector --for PID`: the channel to the stub is standard input and output.
+#[must_use]
+pub fn run(stub: u32) -> ExitCode {
+    if !nix::unistd::Uid::effective().is_root() {
+        eprintln!("agentsight: the collector is started by `agentsight run`, as root");
+        return ExitCode::from(2);
+    }
+    match converse(stub) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(%error, "the collector ends");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// What ends a collector early; the stub sees its end of the channel close.
+#[derive(Debug, thiserror::Error)]
+enum CollectorError {
+    #[error("the collector could not leave its caller's session: {0}")]
+    Detach(#[source] nix::Error),
+    #[error(transparent)]
+    Channel(#[from] channel::ChannelError),
+    #[error("the collector's channel could not be set up: {0}")]
+    Socket(#[from] io::Error),
+}
+
+fn converse(stub: u32) -> Result<(), CollectorError> {
+    // Out of the caller's session and of sudo's hands: a Ctrl-C, a closed terminal or the end of sudo is not ours.
+    nix::unistd::daemon(false, true).map_err(CollectorError::Detach)?;
+    let (hears, speaks) = take_channel()?;
+    channel::send(&speaks, &ToStub::Hello { version: CHANNEL_VERSION })?;
+    let Some(ToCollector::Request(request)) = channel::receive(&hears)? else { return Ok(()) };
+    if let Err(error) = serve::serve(stub, &request, hears, &speaks) {
+        channel::send(&speaks, &ToStub::Failed { message: error.to_string() })?;
+    }
+    Ok(())
+}
+
+/// Takes standard input and output as the channel and leaves /dev/null in their place, on standard error too: a
+/// caller's pipe must not stay open because we do.
+fn take_channel() -> io::Result<(UnixStream, UnixStream)> {
+    let hears = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
+    let speaks = UnixStream::from(io::stdout().as_fd().try_clone_to_owned()?);
+    let null = OpenOptions::new().read(true).write(true).open("/dev/null")?;
+    nix::unistd::dup2_stdin(null.as_fd())?;
+    nix::unistd::dup2_stdout(null.as_fd())?;
+    if std::env::var_os("AGENTSIGHT_LOG").is_none() {
+        nix::unistd::dup2_stderr(null.as_fd())?;
+    }
+    debug_assert!(hears.as_raw_fd() > 2 && speaks.as_raw_fd() > 2);
+    Ok((hears, speaks))
+}

@@ -1,0 +1,76 @@
+//! Putting signals into the store, and keeping them in memory while it refuses.
+
+use std::collections::VecDeque;
+
+use crate::otlp::sender::Waker;
+use crate::session::SessionId;
+use crate::spans::model::Signal;
+use crate::store::Store;
+
+/// While the disk is full so many signals wait in memory (about 100 MB); what comes after them is lost, and counted.
+const WAITING_MAX: usize = 100_000;
+
+/// The store, as the pipeline sees it: it always takes.
+#[derive(Debug)]
+pub(super) struct Shelf {
+    store: Store,
+    session: SessionId,
+    senders: Vec<Waker>,
+    waiting: VecDeque<Signal>,
+    stored: u64,
+    dropped: u64,
+    last_error: Option<String>,
+}
+
+impl Shelf {
+    pub(super) fn new(store: Store, session: SessionId, senders: Vec<Waker>) -> Self {
+        Self { store, session, senders, waiting: VecDeque::new(), stored: 0, dropped: 0, last_error: None }
+    }
+
+    pub(super) fn put(&mut self, signals: &[Signal]) {
+        for signal in signals {
+            if self.waiting.len() < WAITING_MAX {
+                self.waiting.push_back(signal.clone());
+            } else {
+                self.dropped += 1;
+            }
+        }
+        self.retry();
+    }
+
+    /// Tries to store what waits.
+    pub(super) fn retry(&mut self) {
+        if self.waiting.is_empty() {
+            return;
+        }
+        match self.store.append(self.session, self.waiting.make_contiguous()) {
+            Ok(appended) => {
+                self.stored += u64::try_from(appended.stored).unwrap_or(u64::MAX);
+                self.waiting.clear();
+                self.last_error = None;
+                for sender in &self.senders {
+                    sender.wake();
+                }
+            }
+            Err(error) => {
+                tracing::warn!(%error, waiting = self.waiting.len(), "the store does not take spans");
+                self.last_error = Some(error.to_string());
+            }
+        }
+    }
+
+    pub(super) fn stored(&self) -> u64 {
+        self.stored
+    }
+
+    /// What the user must know: nothing, when all is stored.
+    pub(super) fn complaint(&self) -> Option<String> {
+        let missing = self.dropped + u64::try_from(self.waiting.len()).unwrap_or(u64::MAX);
+        let reason = self.last_error.as_deref().unwrap_or("it refused some of them earlier");
+        (missing > 0).then(|| format!("{missing} spans could not be stored and are lost: {reason}"))
+    }
+
+    pub(super) fn store(&mut self) -> &mut Store {
+        &mut self.store
+    }
+}

@@ -1,0 +1,83 @@
+//! The last words on the terminal: the tree, and one line each for cost, loss and delivery.
+
+use std::time::Duration;
+
+use agentsight_ebpf::LossKind;
+use agentsight_ebpf::live::Cost;
+use nix::sys::resource::{UsageWho, getrusage};
+
+use super::deliver::Delivered;
+use super::drain::Drained;
+use super::work::Work;
+use crate::spans::model::Span;
+use crate::terminal::{self, TreeStyle};
+
+/// What is known when a session is over.
+#[derive(Debug)]
+pub(super) struct Seen {
+    pub(super) spans: Vec<Span>,
+    hidden: usize,
+    lost: u64,
+    alive: usize,
+    stored: u64,
+    pub(super) cost: Cost,
+    pub(super) counts: Vec<(LossKind, u64, u64)>,
+    pub(super) started: bool,
+}
+
+impl Seen {
+    pub(super) fn of(work: &mut Work<'_>, drained: Option<&Drained>) -> Self {
+        Self {
+            spans: std::mem::take(&mut work.shown),
+            hidden: work.hidden,
+            lost: work.lost,
+            alive: work.lifetime.alive(),
+            stored: work.shelf.stored(),
+            cost: drained.map(|drained| drained.cost).unwrap_or_default(),
+            counts: drained.map(|drained| drained.counts.clone()).unwrap_or_default(),
+            started: work.started,
+        }
+    }
+}
+
+/// The whole text, ended by a newline.
+pub(super) fn draw(seen: &Seen, delivered: &Delivered, style: TreeStyle) -> String {
+    terminal::tree(&seen.spans, style, &footer(seen, delivered))
+}
+
+fn footer(seen: &Seen, delivered: &Delivered) -> Vec<String> {
+    let mut lines = Vec::new();
+    if seen.hidden > 0 {
+        lines.push(format!("{} more processes are not drawn", seen.hidden));
+    }
+    if seen.alive > 0 {
+        lines.push(format!("{} processes were still running when --linger was over", seen.alive));
+    }
+    lines.push(match seen.lost {
+        0 => "nothing lost".to_owned(),
+        lost => format!("{lost} events LOST: this tree has holes (a larger ring loses less)"),
+    });
+    lines.push(cost(&seen.cost));
+    lines.push(match delivered.spans_sent() {
+        Some((sent, url)) => format!("{sent} spans sent to {url}"),
+        None => format!("{} spans kept in the store, none sent (no endpoint is set)", seen.stored),
+    });
+    lines
+}
+
+/// Kernel time is the programs' own, on all CPUs; the collector's includes loading them.
+fn cost(cost: &Cost) -> String {
+    let (cpu, memory_kib) = getrusage(UsageWho::RUSAGE_SELF).map_or((Duration::ZERO, 0), |usage| {
+        let time = |value: nix::sys::time::TimeVal| {
+            Duration::new(value.tv_sec().unsigned_abs(), 0) + Duration::from_micros(value.tv_usec().unsigned_abs())
+        };
+        (time(usage.user_time()) + time(usage.system_time()), usage.max_rss())
+    });
+    format!(
+        "cost: {} in the kernel over {} probe runs, {} CPU and {} MiB in the collector",
+        terminal::duration(cost.run_time),
+        cost.run_count,
+        terminal::duration(cpu),
+        memory_kib / 1024,
+    )
+}

@@ -1,0 +1,125 @@
+//! The node of the process tree: a process between two execs.
+
+use std::fmt;
+use std::sync::Arc;
+
+use agentsight_ebpf::{Exec, ExecNumber, KernelNanos, ProcessKey};
+use opentelemetry::trace::SpanId;
+
+use super::{Cause, Confidence, Lineage, Trace};
+
+/// Which image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ImageId {
+    /// Its process.
+    pub process: ProcessKey,
+    /// Its number within the process.
+    pub exec: ExecNumber,
+    /// 0 where the process's fork was seen, else when the process was first noticed: state is released some
+    /// time after an exit, and what comes even later must not get the id of a span that was sent.
+    pub noticed: KernelNanos,
+}
+
+impl fmt::Display for ImageId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}#{}", self.process.tgid.0, self.exec.0)
+    }
+}
+
+/// A process between two execs, with all that is known of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Image {
+    /// Which.
+    pub id: ImageId,
+    /// How it came to be.
+    pub origin: Origin,
+    /// The trace that it belongs to.
+    pub trace: Arc<Trace>,
+    /// W3C trace state that came with the adopted parent, its own or an ancestor's.
+    pub trace_state: Arc<str>,
+    /// The span that its span hangs under.
+    pub parent: Parent,
+    /// The process that forked this one, where that is known.
+    pub parent_process: Option<ProcessKey>,
+    /// The process id in the process's own pid namespace.
+    pub vpid: Option<u32>,
+    /// The exec; the fork, where the forked image was folded into this one.
+    pub start: KernelNanos,
+    /// The exec that made this image; for a forked image the one that made the image it is a copy of.
+    /// `None` where that exec was not seen.
+    pub program: Option<Arc<Exec>>,
+    /// Executables from the root to this image.
+    pub lineage: Lineage,
+    /// Links to causes, in order of discovery.
+    pub causes: Vec<Cause>,
+    /// `TRACEPARENT` as it was at the last exec of this image or an ancestor: what a change is measured against.
+    pub(super) inherited_traceparent: Option<Arc<[u8]>>,
+}
+
+/// How an image came to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// The launcher, which is not traced, forked it for the command: the session's root, before and after its exec.
+    Root,
+    /// The process was forked and has not exec'd: it runs its parent's program.
+    Forked,
+    /// By an exec.
+    Exec,
+    /// Its fork was not seen.
+    Unseen,
+}
+
+/// What the span of an image hangs under.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Parent {
+    /// Nothing: it is a root.
+    None,
+    /// Another image, in the same trace.
+    Image {
+        /// Which.
+        id: ImageId,
+        /// How sure that is.
+        confidence: Confidence,
+    },
+    /// A span of another program, in the image's trace.
+    Adopted(SpanId),
+}
+
+impl Image {
+    /// What a process that this image forks begins as.
+    pub(super) fn child(&self, id: ImageId, start: KernelNanos, confidence: Confidence) -> Self {
+        let origin = if id.noticed == KernelNanos(0) { Origin::Forked } else { Origin::Unseen };
+        let program = if origin == Origin::Forked { self.program.clone() } else { None };
+        Self {
+            id,
+            origin,
+            trace: Arc::clone(&self.trace),
+            trace_state: Arc::clone(&self.trace_state),
+            parent: Parent::Image { id: self.id, confidence },
+            parent_process: Some(self.id.process),
+            vpid: None,
+            start,
+            lineage: self.lineage.child(program.as_deref()),
+            program,
+            causes: Vec::new(),
+            inherited_traceparent: self.inherited_traceparent.clone(),
+        }
+    }
+
+    /// Name of the executable, lossy UTF-8; `None` where the exec was not seen.
+    #[must_use]
+    pub fn executable_name(&self) -> Option<String> {
+        self.program.as_deref().and_then(executable_name)
+    }
+}
+
+/// Base name of the file that runs, lossy UTF-8: its bytes are foreign and OpenTelemetry's strings are not.
+pub(crate) fn executable_name(program: &Exec) -> Option<String> {
+    base_name(&program.executable.bytes).or_else(|| base_name(&program.requested.bytes))
+}
+
+/// What follows the last slash, lossy UTF-8; `None` where that is empty.
+pub(crate) fn base_name(path: &[u8]) -> Option<String> {
+    let name = path.rsplit(|byte| *byte == b'/').next()?;
+    (!name.is_empty()).then(|| String::from_utf8_lossy(name).into_owned())
+}

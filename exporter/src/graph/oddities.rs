@@ -1,0 +1,18 @@
+//! What did not fit: counted, so that a hole in the input is never a silent return.
+
+/// How often an event contradicted or exceeded what was known. None of these is an error of the traced program.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Oddities {
+    /// A process that was first heard of by something other than its fork.
+    pub unseen_forks: u64,
+    /// An image that was first heard of by something other than its exec.
+    pub unseen_execs: u64,
+    /// A fork of a process that is known already.
+    pub repeated_forks: u64,
+    /// An exec that is not newer than the image it should replace, or that comes after the exit.
+    pub stale_execs: u64,
+    /// A second exit of the same process.
+    pub repeated_exits: u64,
+    /// A `TRACEPARENT` that is not one.
+    pub malformed_traceparents: u64,
+}

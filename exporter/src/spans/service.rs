@@ -1,0 +1,105 @@
+//! Resources: who a span is from, by the traced process's own environment first.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use agentsight_ebpf::{Captured, Exec};
+use agentsight_semconv::SERVICE_NAME;
+
+use super::model::Resource;
+use super::{agents, resource_attributes};
+use crate::graph::executable_name;
+use crate::session::Session;
+
+/// Resources that are kept for sharing; an agent that names a new service per command makes them anew.
+const CACHE_LIMIT: usize = 256;
+const UNKNOWN_SERVICE: &str = "unknown_service";
+/// Names that only AgentSight itself may give: a traced program must not speak for its tracer.
+const RESERVED: &str = "agentsight.";
+/// Bytes of one value, as for attributes of spans.
+const TEXT_LIMIT: usize = 2048;
+
+/// The resources of one session's spans.
+pub(super) struct Services {
+    host: BTreeMap<String, String>,
+    /// `--service`.
+    asked_for: Option<String>,
+    agent: Option<&'static str>,
+    root_executable: Option<String>,
+    made: HashMap<Asked, Arc<Resource>>,
+}
+
+/// What a process's environment says about its resource.
+#[derive(Clone, Default, PartialEq, Eq, Hash)]
+struct Asked {
+    service_name: Option<Vec<u8>>,
+    attributes: Option<Vec<u8>>,
+}
+
+impl Services {
+    pub(super) fn new(session: &Session) -> Self {
+        let asked_for = session.options.service.clone().filter(|name| !name.is_empty());
+        Self { host: session.host.clone(), asked_for, agent: None, root_executable: None, made: HashMap::new() }
+    }
+
+    /// The root process runs `program`: its first, or one that a wrapper such as `env` execs.
+    pub(super) fn note_root_program(&mut self, program: &Exec) {
+        self.agent = self.agent.or_else(|| agents::recognise(program));
+        self.root_executable = self.root_executable.take().or_else(|| executable_name(program));
+        self.made.clear();
+    }
+
+    /// The resource of a process that runs `program`; of the session, where there is none.
+    pub(super) fn resource(&mut self, program: Option<&Exec>) -> Arc<Resource> {
+        let asked = program.map(Asked::by).unwrap_or_default();
+        if let Some(resource) = self.made.get(&asked) {
+            return Arc::clone(resource);
+        }
+        let resource = Arc::new(self.make(&asked));
+        if self.made.len() >= CACHE_LIMIT {
+            self.made.clear();
+        }
+        self.made.insert(asked, Arc::clone(&resource));
+        resource
+    }
+
+    fn make(&self, asked: &Asked) -> Resource {
+        let named = asked.attributes.as_deref().and_then(resource_attributes::parse).unwrap_or_default();
+        let may_set = |key: &str| !key.starts_with(RESERVED) && !self.host.contains_key(key);
+        let named = named.into_iter().filter(|(key, _)| may_set(key));
+        let mut attributes: BTreeMap<_, _> = named.map(|(key, value)| (key, bounded(value))).collect();
+        attributes.retain(|key, value| key != SERVICE_NAME.as_str() || !value.is_empty());
+        let own_name = asked.service_name.as_deref().map(|name| String::from_utf8_lossy(name).into_owned());
+        if let Some(name) = own_name {
+            attributes.insert(SERVICE_NAME.as_str().to_owned(), bounded(name));
+        }
+        attributes.entry(SERVICE_NAME.as_str().to_owned()).or_insert_with(|| bounded(self.session_service()));
+        attributes.extend(self.host.clone());
+        Resource { attributes }
+    }
+
+    fn session_service(&self) -> String {
+        let known = self.asked_for.clone().or_else(|| self.agent.map(str::to_owned));
+        known.unwrap_or_else(|| match &self.root_executable {
+            Some(executable) => format!("{UNKNOWN_SERVICE}:{executable}"),
+            None => UNKNOWN_SERVICE.to_owned(),
+        })
+    }
+}
+
+impl Asked {
+    /// A value that was not read to its end is as good as none: half a name is another name.
+    fn by(program: &Exec) -> Self {
+        let whole = |value: &Option<Captured>| {
+            let value = value.as_ref().filter(|it| it.gap.is_none() && !it.bytes.is_empty());
+            value.map(|it| it.bytes.clone())
+        };
+        let environment = &program.environment;
+        Self { service_name: whole(&environment.service_name), attributes: whole(&environment.resource_attributes) }
+    }
+}
+
+fn bounded(mut text: String) -> String {
+    text.truncate(text.floor_char_boundary(TEXT_LIMIT));
+    text
+}

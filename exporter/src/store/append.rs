@@ -1,0 +1,83 @@
+//! Appending: a batch of signals in one transaction, on disk when the call returns.
+
+use std::collections::HashMap;
+
+use rusqlite::{Connection, TransactionBehavior, named_params};
+
+use super::session::session_key;
+use super::{Row, Store, StoreError, sqlite_nanos};
+use crate::session::SessionId;
+use crate::spans::model::Signal;
+
+/// What became of a batch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Appended {
+    /// New rows.
+    pub stored: usize,
+    /// Spans whose id was stored before: the first content stays.
+    pub repeated: usize,
+}
+
+impl Store {
+    /// Appends what the pipeline emitted, all of it or nothing.
+    ///
+    /// # Errors
+    /// When the store cannot be written (disk full, …) or knows no such session; nothing is stored then.
+    pub fn append(&mut self, session: SessionId, signals: &[Signal]) -> Result<Appended, StoreError> {
+        self.append_rows(session, &signals.iter().map(Row::of).collect::<Vec<_>>())
+    }
+
+    /// Appends rows, all of them or nothing.
+    ///
+    /// # Errors
+    /// As [`append`](Self::append).
+    pub fn append_rows(&mut self, session: SessionId, rows: &[Row]) -> Result<Appended, StoreError> {
+        let failed = StoreError::sqlite("append spans");
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(&failed)?;
+        let session = session_key(&transaction, session)?;
+        let stored = insert(&transaction, session, rows).map_err(&failed)?;
+        transaction.commit().map_err(&failed)?;
+        Ok(Appended { stored, repeated: rows.len() - stored })
+    }
+}
+
+fn insert(connection: &Connection, session: i64, rows: &[Row]) -> rusqlite::Result<usize> {
+    let mut statement = connection.prepare_cached(
+        "INSERT INTO signal (session, kind, trace_id, span_id, parent_id, start_nanos, end_nanos, name, resource, encoded)
+         VALUES (:session, :kind, :trace_id, :span_id, :parent_id, :start, :end, :name, :resource, :encoded)
+         ON CONFLICT (trace_id, span_id) WHERE kind = 'span' DO NOTHING",
+    )?;
+    // For this batch alone: another process may prune a resource between two transactions.
+    let mut resources = HashMap::new();
+    let mut stored = 0;
+    for row in rows {
+        let resource = match resources.get(&row.resource) {
+            Some(key) => *key,
+            None => {
+                let key = resource_key(connection, &row.resource)?;
+                resources.insert(&row.resource, key);
+                key
+            }
+        };
+        stored += statement.execute(named_params! {
+            ":session": session,
+            ":kind": row.kind.as_str(),
+            ":trace_id": row.trace_id,
+            ":span_id": row.span_id,
+            ":parent_id": row.parent_id,
+            ":start": sqlite_nanos(row.start),
+            ":end": sqlite_nanos(row.end),
+            ":name": row.name,
+            ":resource": resource,
+            ":encoded": row.encoded,
+        })?;
+    }
+    Ok(stored)
+}
+
+fn resource_key(connection: &Connection, encoded: &[u8]) -> rusqlite::Result<i64> {
+    connection
+        .prepare_cached("INSERT INTO resource (encoded) VALUES (?1) ON CONFLICT DO NOTHING")?
+        .execute([encoded])?;
+    connection.prepare_cached("SELECT key FROM resource WHERE encoded = ?1")?.query_row([encoded], |row| row.get(0))
+}

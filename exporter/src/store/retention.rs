@@ -1,0 +1,96 @@
+//! The bound on the disk: the oldest rows go first, and what goes unsent is counted.
+
+use std::time::Duration;
+
+use agentsight_ebpf::WallNanos;
+use rusqlite::{Connection, TransactionBehavior, named_params};
+
+use super::{Store, StoreError, count, destination, sqlite_nanos};
+
+/// How much is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Of the database's pages in use.
+    pub bytes: u64,
+    /// Since a signal's end.
+    pub age: Duration,
+}
+
+/// What was discarded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pruned {
+    /// Rows.
+    pub rows: u64,
+    /// Times that one of them was yet to be sent somewhere; added to that destination's `dropped`.
+    pub unsent: u64,
+}
+
+/// Rows per transaction: a writer never waits long for the pruner.
+const CHUNK: i64 = 1_000;
+
+impl Store {
+    /// Discards the oldest rows until the limits hold, then the sessions that are as old and empty.
+    ///
+    /// # Errors
+    /// When the store cannot be written. What was discarded by then is not counted in an answer, but stays
+    /// counted in the destinations.
+    pub fn prune(&mut self, limits: Limits, now: WallNanos) -> Result<Pruned, StoreError> {
+        let failed = StoreError::sqlite("discard old spans");
+        let age = u64::try_from(limits.age.as_nanos()).unwrap_or(u64::MAX);
+        let oldest = sqlite_nanos(WallNanos(now.0.saturating_sub(age)));
+        let mut pruned = Pruned::default();
+        loop {
+            let transaction =
+                self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(&failed)?;
+            let is_too_large = bytes_in_use(&transaction).map_err(&failed)? > limits.bytes;
+            let older_than = if is_too_large { i64::MAX } else { oldest };
+            let step = prune_chunk(&transaction, older_than).map_err(&failed)?;
+            transaction.commit().map_err(&failed)?;
+            if step.rows == 0 {
+                break;
+            }
+            pruned.rows += step.rows;
+            pruned.unsent += step.unsent;
+        }
+        self.connection
+            .execute(
+                "DELETE FROM session WHERE ended_nanos <= ?1
+                 AND NOT EXISTS (SELECT 1 FROM signal WHERE session = session.key)",
+                [oldest],
+            )
+            .map_err(&failed)?;
+        self.connection
+            .execute_batch(
+                "DELETE FROM resource WHERE NOT EXISTS (SELECT 1 FROM signal WHERE resource = resource.key);
+                 PRAGMA incremental_vacuum;",
+            )
+            .map_err(&failed)?;
+        Ok(pruned)
+    }
+}
+
+fn bytes_in_use(connection: &Connection) -> rusqlite::Result<u64> {
+    let pragma = |name: &str| connection.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, i64>(0));
+    Ok(count((pragma("page_count")? - pragma("freelist_count")?) * pragma("page_size")?))
+}
+
+/// Discards, of the oldest rows, those that ended before a moment.
+fn prune_chunk(connection: &Connection, older_than: i64) -> rusqlite::Result<Pruned> {
+    let chunk = "SELECT seq, session, kind FROM (SELECT * FROM signal ORDER BY seq LIMIT :chunk) WHERE end_nanos <= :older_than";
+    let parameters = named_params! {":chunk": CHUNK, ":older_than": older_than};
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT destination.id, count(*) FROM ({chunk}) AS old JOIN destination
+         ON destination.session = old.session AND destination.kind = old.kind AND old.seq > destination.cursor
+         WHERE destination.settings IS NOT NULL GROUP BY destination.id"
+    ))?;
+    let unsent: Vec<(i64, i64)> =
+        statement.query_map(parameters, |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?;
+    for (destination, rows) in &unsent {
+        connection.execute("UPDATE destination SET dropped = dropped + ?2 WHERE id = ?1", [destination, rows])?;
+    }
+    let rows = connection
+        .prepare_cached(&format!("DELETE FROM signal WHERE seq IN (SELECT seq FROM ({chunk}))"))?
+        .execute(parameters)?;
+    destination::erase_delivered(connection)?;
+    Ok(Pruned { rows: rows as u64, unsent: unsent.iter().map(|(_, rows)| count(*rows)).sum() })
+}

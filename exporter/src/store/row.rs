@@ -1,0 +1,112 @@
+//! A span or a log record as the store keeps it: the OTLP message, and the columns to find it by.
+
+use std::fmt;
+use std::str::FromStr;
+
+use agentsight_ebpf::WallNanos;
+use opentelemetry_proto::tonic::logs::v1::LogRecord;
+use opentelemetry_proto::tonic::resource::v1::Resource;
+use opentelemetry_proto::tonic::trace::v1::Span;
+use prost::Message;
+
+use crate::otlp::encode;
+use crate::spans::model::Signal;
+
+/// The two kinds of signal; each has its own destinations, for a backend may take one and not the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// Spans.
+    Span,
+    /// Log records.
+    Log,
+}
+
+impl Kind {
+    /// As the database says it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Span => "span",
+            Self::Log => "log",
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Kind {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "span" => Ok(Self::Span),
+            "log" => Ok(Self::Log),
+            other => Err(format!("unknown kind of signal {other:?}")),
+        }
+    }
+}
+
+/// What is stored of one signal.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Row {
+    pub(super) kind: Kind,
+    pub(super) trace_id: Option<Vec<u8>>,
+    pub(super) span_id: Option<Vec<u8>>,
+    pub(super) parent_id: Option<Vec<u8>>,
+    pub(super) start: WallNanos,
+    pub(super) end: WallNanos,
+    pub(super) name: String,
+    pub(super) resource: Vec<u8>,
+    pub(super) encoded: Vec<u8>,
+}
+
+impl Row {
+    /// A signal of the pipeline.
+    #[must_use]
+    pub fn of(signal: &Signal) -> Self {
+        match signal {
+            Signal::Span(span) => Self::of_span(&encode::span(span), &encode::resource(&span.resource)),
+            Signal::Log(log) => Self::of_log(&encode::log_record(log), &encode::resource(&log.resource)),
+        }
+    }
+
+    /// An OTLP span.
+    #[must_use]
+    pub fn of_span(span: &Span, resource: &Resource) -> Self {
+        Self {
+            kind: Kind::Span,
+            trace_id: given(&span.trace_id),
+            span_id: given(&span.span_id),
+            parent_id: given(&span.parent_span_id),
+            start: WallNanos(span.start_time_unix_nano),
+            end: WallNanos(span.end_time_unix_nano),
+            name: span.name.clone(),
+            resource: resource.encode_to_vec(),
+            encoded: span.encode_to_vec(),
+        }
+    }
+
+    /// An OTLP log record.
+    #[must_use]
+    pub fn of_log(log: &LogRecord, resource: &Resource) -> Self {
+        Self {
+            kind: Kind::Log,
+            trace_id: given(&log.trace_id),
+            span_id: given(&log.span_id),
+            parent_id: None,
+            start: WallNanos(log.time_unix_nano),
+            end: WallNanos(log.time_unix_nano),
+            name: log.event_name.clone(),
+            resource: resource.encode_to_vec(),
+            encoded: log.encode_to_vec(),
+        }
+    }
+}
+
+fn given(id: &[u8]) -> Option<Vec<u8>> {
+    (!id.is_empty()).then(|| id.to_vec())
+}

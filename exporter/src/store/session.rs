@@ -1,0 +1,115 @@
+//! Sessions: begun, ended, or left behind by a collector that died.
+
+use agentsight_ebpf::WallNanos;
+use rusqlite::{Connection, OptionalExtension, TransactionBehavior, named_params};
+
+use super::lock::{self, Lock};
+use super::{Store, StoreError, destination, sqlite_nanos, wall_nanos};
+use crate::session::{Session, SessionId};
+
+const LOCK_FILE: &str = "session.lock";
+
+/// A session whose collector died before it ended it.
+#[derive(Debug)]
+pub struct UnendedSession {
+    /// Its header.
+    pub session: Session,
+    /// The last moment of anything stored of it; its start where nothing is.
+    pub last_stored: WallNanos,
+    /// While this is held, no other collector takes the session for its own to end.
+    pub lock: Lock,
+}
+
+impl Store {
+    /// Writes a session's header. The lock says that its collector lives: hold it until the session is ended.
+    ///
+    /// # Errors
+    /// When the store cannot be written, or the session is there already.
+    pub fn begin_session(&mut self, session: &Session, started: WallNanos) -> Result<Lock, StoreError> {
+        let failed = StoreError::sqlite("begin a session");
+        let header =
+            serde_json::to_string(session).map_err(|source| StoreError::EncodeHeader { id: session.id, source })?;
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(&failed)?;
+        transaction
+            .execute(
+                "INSERT INTO session (id, header, started_nanos) VALUES (:id, :header, :started)",
+                named_params! {":id": session.id.0, ":header": header, ":started": sqlite_nanos(started)},
+            )
+            .map_err(&failed)?;
+        // Locked before anybody can see the row, or another collector would take the session for a dead one's.
+        let lock = lock::wait_lock(&self.dir.join(LOCK_FILE), transaction.last_insert_rowid())?;
+        transaction.commit().map_err(&failed)?;
+        Ok(lock)
+    }
+
+    /// Says that nothing more will be appended to a session; what is delivered already loses its settings.
+    ///
+    /// # Errors
+    /// When the store cannot be written, or knows no such session.
+    pub fn end_session(&mut self, id: SessionId, ended: WallNanos) -> Result<(), StoreError> {
+        let failed = StoreError::sqlite("end a session");
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(&failed)?;
+        let key = session_key(&transaction, id)?;
+        transaction
+            .execute(
+                "UPDATE session SET ended_nanos = :ended WHERE key = :key AND ended_nanos IS NULL",
+                named_params! {":key": key, ":ended": sqlite_nanos(ended)},
+            )
+            .map_err(&failed)?;
+        destination::erase_delivered(&transaction).map_err(&failed)?;
+        transaction.commit().map_err(&failed)
+    }
+
+    /// The sessions that were begun and not ended and whose collectors are dead. Ending them lets their
+    /// destinations finish.
+    ///
+    /// # Errors
+    /// When the store cannot be read. A session whose header is damaged is left out: it cannot be resumed.
+    pub fn unended_sessions(&mut self) -> Result<Vec<UnendedSession>, StoreError> {
+        let failed = StoreError::sqlite("list the sessions that did not end");
+        let mut statement = self
+            .connection
+            .prepare(
+                "SELECT key, header, started_nanos, (SELECT max(end_nanos) FROM signal WHERE session = session.key)
+                 FROM session WHERE ended_nanos IS NULL ORDER BY key",
+            )
+            .map_err(&failed)?;
+        let rows = statement
+            .query_map([], |row| {
+                Ok((
+                    row.get::<_, i64>(0)?,
+                    row.get::<_, String>(1)?,
+                    row.get::<_, i64>(2)?,
+                    row.get::<_, Option<i64>>(3)?,
+                ))
+            })
+            .map_err(&failed)?
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(&failed)?;
+        let mut unended = Vec::new();
+        for (key, header, started, last) in rows {
+            let Some(lock) = lock::try_lock(&self.dir.join(LOCK_FILE), key)? else { continue };
+            match serde_json::from_str(&header) {
+                Ok(session) => {
+                    unended.push(UnendedSession { session, last_stored: wall_nanos(last.unwrap_or(started)), lock })
+                }
+                Err(source) => {
+                    tracing::warn!(
+                        session = key,
+                        "{}",
+                        StoreError::DamagedHeader { number: key, reason: source.to_string() }
+                    );
+                }
+            }
+        }
+        Ok(unended)
+    }
+}
+
+pub(super) fn session_key(connection: &Connection, id: SessionId) -> Result<i64, StoreError> {
+    connection
+        .prepare_cached("SELECT key FROM session WHERE id = ?1")
+        .and_then(|mut statement| statement.query_row([id.0], |row| row.get(0)).optional())
+        .map_err(StoreError::sqlite("look up a session"))?
+        .ok_or(StoreError::UnknownSession(id))
+}
