@@ -254,7 +254,7 @@ fn shown(bytes: &[u8]) -> String {
 
 #[test]
 fn secrets_are_redacted_and_only_they() {
-    let redactor = Redactor::new().unwrap();
+    let redactor = Redactor::new().expect("the built-in rules compile");
     let mut wrong = Vec::new();
     for (arguments, expected) in SECRETS {
         // A `#` before the marker's place in a URL is the URL's own.
@@ -269,7 +269,7 @@ fn secrets_are_redacted_and_only_they() {
 
 #[test]
 fn innocent_arguments_stay_as_they_are() {
-    let redactor = Redactor::new().unwrap();
+    let redactor = Redactor::new().expect("the built-in rules compile");
     let mut wrong = Vec::new();
     for arguments in INNOCENT {
         let bytes = bytes_of(arguments);
@@ -283,7 +283,7 @@ fn innocent_arguments_stay_as_they_are() {
 
 #[test]
 fn redacting_twice_is_redacting_once() {
-    let redactor = Redactor::new().unwrap();
+    let redactor = Redactor::new().expect("the built-in rules compile");
     let lines = || SECRETS.iter().map(|(arguments, _)| *arguments).chain(INNOCENT.iter().copied());
     // Neighbours too: a secret of one line must not change what the next one is.
     for pair in lines().zip(lines().skip(1)) {
@@ -301,7 +301,7 @@ fn redacting_twice_is_redacting_once() {
 /// The secret's last bytes are beyond what was captured: whatever of it is left must not be readable.
 #[test]
 fn a_secret_that_the_end_cuts_short_is_redacted() {
-    let redactor = Redactor::new().unwrap();
+    let redactor = Redactor::new().expect("the built-in rules compile");
     for (arguments, expected) in SECRETS {
         // Where the value alone tells a secret from a word or an option, its beginning cannot.
         let is_prose = ["claude", "tee", "x¦--password¦-h"].iter().any(|start| arguments.starts_with(start));
@@ -327,7 +327,7 @@ fn a_secret_that_the_end_cuts_short_is_redacted() {
 
 #[test]
 fn a_truncated_capture_without_a_secret_at_its_end_stays() {
-    let redactor = Redactor::new().unwrap();
+    let redactor = Redactor::new().expect("the built-in rules compile");
     for arguments in ["gcc¦-c¦a.c", "x¦--password¦--verb", "curl¦-u¦use"] {
         let mut bytes = bytes_of(arguments);
         bytes.pop();
@@ -337,7 +337,7 @@ fn a_truncated_capture_without_a_secret_at_its_end_stays() {
 
 #[test]
 fn bytes_that_are_not_utf8_pass_and_do_not_hide_a_secret() {
-    let redactor = Redactor::new().unwrap();
+    let redactor = Redactor::new().expect("the built-in rules compile");
     let got = redacted(&redactor, b"\xff\xfe\0--password=\xc3\x28\xff\0\x80\0", Layout::Arguments, false);
     assert_eq!(got, b"\xff\xfe\0--password=[REDACTED]\0\x80\0");
 }
@@ -351,7 +351,7 @@ fn every_field_of_an_exec_is_redacted_and_counted() {
     exec.environment.resource_attributes = Some(Captured::whole(format!("service.version=1,token={K40}")));
     exec.environment.traceparent = Some(Captured::whole("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"));
     let mut event = agentsight_ebpf::Event::Exec(Box::new(exec.clone()));
-    Redactor::new().unwrap().redact(&mut event);
+    Redactor::new().expect("the built-in rules compile").redact(&mut event);
     let agentsight_ebpf::Event::Exec(got) = event else { unreachable!() };
     assert_eq!(got.args.bytes, b"x\0--token=[REDACTED]\0--password=[REDACTED]");
     assert_eq!(got.args.gap, exec.args.gap);
@@ -365,7 +365,7 @@ fn every_field_of_an_exec_is_redacted_and_counted() {
 #[test]
 fn a_users_rules_add_to_ours() {
     let yaml = "tokens: [{name: ours, prefixes: [acme_], body: '[a-z0-9]', min: 8}]\nkeys: {certain: [zauberwort]}\n";
-    let redactor = Redactor::with_rules(yaml).unwrap();
+    let redactor = Redactor::with_rules(yaml).expect("valid rules");
     let got =
         redacted(&redactor, &bytes_of("x¦acme_12345abc¦--zauberwort=bitte¦--password=x"), Layout::Arguments, false);
     assert_eq!(shown(&got), "x¦acme_[REDACTED]¦--zauberwort=[REDACTED]¦--password=[REDACTED]");
@@ -373,7 +373,8 @@ fn a_users_rules_add_to_ours() {
 
 #[test]
 fn wrong_rules_are_refused_by_name() {
-    let wrong = Redactor::with_rules("tokens: [{name: ours, prefixes: [a], body: '[', min: 8}]").unwrap_err();
+    let wrong = Redactor::with_rules("tokens: [{name: ours, prefixes: [a], body: '[', min: 8}]")
+        .expect_err("not an expression");
     assert!(wrong.to_string().contains("\"ours\""), "{wrong}");
     assert!(Redactor::with_rules("tokenz: []").is_err());
     assert!(Redactor::with_rules("keys: {likely: ['']}").is_err());
@@ -382,7 +383,7 @@ fn wrong_rules_are_refused_by_name() {
 /// The gate is derived from the rules, so that it cannot miss what they find.
 #[test]
 fn no_secret_of_the_corpus_is_missed_by_the_gate() {
-    let redactor = Redactor::new().unwrap();
+    let redactor = Redactor::new().expect("the built-in rules compile");
     assert!(SECRETS.iter().all(|(arguments, _)| redactor.gate.is_match(&bytes_of(arguments))));
     assert!(!redactor.gate.is_match(&bytes_of("gcc¦-O2¦-Wall¦-c¦main.c¦-o¦main.o")));
 }
