@@ -4,7 +4,7 @@ use std::io::{self, Read};
 
 /// Length and checksum.
 pub(super) const HEAD_BYTES: usize = 8;
-/// No frame of ours comes near: [`WHOLE_BYTES`](super::writer) and one event more. It bounds what a hostile file can make us hold.
+/// No frame of ours comes near: the writer closes one at 64 KiB. It bounds what a hostile file can make us hold.
 const PAYLOAD_BYTES_MAX: u32 = 16 << 20;
 /// Of one frame, decompressed.
 pub(super) const ITEMS_BYTES_MAX: usize = 32 << 20;

@@ -110,6 +110,11 @@ const SECRETS: &[(&str, &str)] = &[
     ("docker¦run¦-e¦AWS_SECRET_ACCESS_KEY=/{k}¦img", "docker¦run¦-e¦AWS_SECRET_ACCESS_KEY=#¦img"),
     ("x¦Server=db;User=sa;Password=hunter2;Port=1", "x¦Server=db;User=sa;Password=#;Port=1"),
     ("x¦dbPass=hunter2", "x¦dbPass=#"),
+    ("kubectl¦create¦secret¦generic¦x¦--from-literal=password=abc", "kubectl¦create¦secret¦generic¦x¦--from-literal=password=#"),
+    ("git¦-c¦http.extraheader=AUTHORIZATION: basic dXNlcjpw", "git¦-c¦http.extraheader=AUTHORIZATION: basic #"),
+    ("npm¦config¦set¦//registry.npmjs.org/:_authToken=abc", "npm¦config¦set¦//registry.npmjs.org/:_authToken=#"),
+    ("gcloud¦auth¦print¦--access-token¦ya29.abc", "gcloud¦auth¦print¦--access-token¦#"),
+    ("wget¦--http-password=hunter2¦--ask-password", "wget¦--http-password=#¦--ask-password"),
     // Structured text.
     ("curl¦-d¦{\"user\": \"a\", \"password\": \"hunter2\"}", "curl¦-d¦{\"user\": \"a\", \"password\": \"#\"}"),
     ("curl¦-d¦{\"password\":\"a\\\"b\",\"x\":1}", "curl¦-d¦{\"password\":\"#\",\"x\":1}"),
