@@ -17,6 +17,7 @@ use crate::pipeline::Pipeline;
 use crate::session::Session;
 use crate::spans;
 use crate::spans::model::{Signal, Span};
+use crate::telemetry::Account;
 
 /// What the loop takes in, in order of arrival.
 #[derive(Debug)]
@@ -43,7 +44,8 @@ pub(super) struct Work<'a> {
     pub(super) session: &'a Session,
     pub(super) clock: KernelClock,
     pub(super) stub: &'a Stub,
-    pub(super) shelf: &'a mut Shelf,
+    pub(super) shelf: Shelf,
+    pub(super) account: Account,
     pub(super) redactor: Redactor,
     pub(super) recorder: Option<Recorder<'a>>,
     pub(super) writes_spans: bool,
@@ -111,6 +113,7 @@ impl Work<'_> {
         if let Some(recorder) = &mut self.recorder {
             recorder.write(&event);
         }
+        self.account.count_event(&event);
         if let Event::Loss(loss) = &event {
             self.lost += loss.count;
         }

@@ -28,8 +28,7 @@ impl GrpcClient {
     pub(super) fn new(endpoint: &Endpoint) -> Result<Self, ClientError> {
         let timeout = Duration::from_millis(endpoint.timeout_millis);
         Ok(Self {
-            channel: channel(endpoint, timeout)
-                .map_err(|error| ClientError::Grpc { url: endpoint.url.clone(), reason: chain(&error) })?,
+            channel: channel(endpoint)?,
             metadata: metadata(endpoint)?,
             timeout,
             compression: match endpoint.compression {
@@ -80,7 +79,14 @@ impl GrpcClient {
     }
 }
 
-fn channel(endpoint: &Endpoint, timeout: Duration) -> Result<Channel, tonic::transport::Error> {
+/// A channel to the endpoint, with its TLS; it connects when it is used.
+pub(crate) fn channel(endpoint: &Endpoint) -> Result<Channel, ClientError> {
+    connect_lazily(endpoint)
+        .map_err(|error| ClientError::Grpc { url: endpoint.url.clone(), reason: chain(&error) })
+}
+
+fn connect_lazily(endpoint: &Endpoint) -> Result<Channel, tonic::transport::Error> {
+    let timeout = Duration::from_millis(endpoint.timeout_millis);
     let mut channel = tonic::transport::Endpoint::from_shared(endpoint.url.clone())?
         .user_agent(concat!("agentsight/", env!("CARGO_PKG_VERSION")))?
         .connect_timeout(timeout);
@@ -98,7 +104,8 @@ fn channel(endpoint: &Endpoint, timeout: Duration) -> Result<Channel, tonic::tra
     Ok(channel.connect_lazy())
 }
 
-fn metadata(endpoint: &Endpoint) -> Result<MetadataMap, ClientError> {
+/// The endpoint's headers.
+pub(crate) fn metadata(endpoint: &Endpoint) -> Result<MetadataMap, ClientError> {
     let mut metadata = MetadataMap::new();
     for (name, value) in endpoint.headers.iter() {
         let bad = || ClientError::Header { url: endpoint.url.clone(), name: name.to_owned() };

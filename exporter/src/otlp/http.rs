@@ -43,10 +43,7 @@ impl HttpClient {
             Protocol::Grpc | Protocol::HttpProtobuf => Encoding::Protobuf,
         };
         Ok(Self {
-            client: pool(endpoint).map_err(|error| ClientError::Http {
-                url: endpoint.url.clone(),
-                reason: chain(&error.without_url()),
-            })?,
+            client: pool(endpoint)?,
             url: endpoint.url.clone(),
             headers: headers(endpoint, encoding)?,
             encoding,
@@ -76,7 +73,15 @@ impl HttpClient {
     }
 }
 
-fn pool(endpoint: &Endpoint) -> reqwest::Result<reqwest::Client> {
+/// A connection pool for the endpoint, with its TLS and its time limit.
+pub(crate) fn pool(endpoint: &Endpoint) -> Result<reqwest::Client, ClientError> {
+    build_pool(endpoint).map_err(|error| ClientError::Http {
+        url: endpoint.url.clone(),
+        reason: chain(&error.without_url()),
+    })
+}
+
+fn build_pool(endpoint: &Endpoint) -> reqwest::Result<reqwest::Client> {
     // Another part of the process may have chosen a provider already; any will do.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let timeout = Duration::from_millis(endpoint.timeout_millis);

@@ -4,28 +4,18 @@ use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use serde::Serialize;
 
-use super::encode;
-use super::request;
-use crate::spans::model::{Resource, Signal};
+use super::request::Request;
+use crate::spans::model::Signal;
 
 /// Signals as lines, each ended by a newline: one for the spans, one for the log records, none for nothing.
 #[must_use]
-pub fn lines(signals: &[Signal]) -> String {
-    let (mut spans, mut logs) = (Vec::new(), Vec::new());
-    for signal in signals {
-        match signal {
-            Signal::Span(span) => add(&mut spans, &span.resource, encode::span(span)),
-            Signal::Log(log) => add(&mut logs, &log.resource, encode::log_record(log)),
-        }
-    }
-    let mut lines = String::new();
-    if !spans.is_empty() {
-        lines += &trace_line(&request::traces(finish(spans)));
-    }
-    if !logs.is_empty() {
-        lines += &log_line(&request::logs(finish(logs)));
-    }
-    lines
+pub fn lines<'a>(signals: impl IntoIterator<Item = &'a Signal>) -> String {
+    let requests = Request::of(signals);
+    let lines = requests.iter().map(|request| match request {
+        Request::Traces(traces) => trace_line(traces),
+        Request::Logs(logs) => log_line(logs),
+    });
+    lines.collect()
 }
 
 /// One request for spans as a line.
@@ -43,15 +33,4 @@ pub fn log_line(request: &ExportLogsServiceRequest) -> String {
 fn line(request: &impl Serialize) -> String {
     let json = serde_json::to_string(request).expect("OTLP messages have string keys and infallible encoders");
     json + "\n"
-}
-
-fn add<'a, T>(groups: &mut Vec<(&'a Resource, Vec<T>)>, resource: &'a Resource, signal: T) {
-    match groups.iter_mut().find(|(known, _)| *known == resource) {
-        Some((_, signals)) => signals.push(signal),
-        None => groups.push((resource, vec![signal])),
-    }
-}
-
-fn finish<T>(groups: Vec<(&Resource, Vec<T>)>) -> Vec<(opentelemetry_proto::tonic::resource::v1::Resource, Vec<T>)> {
-    groups.into_iter().map(|(resource, signals)| (encode::resource(resource), signals)).collect()
 }

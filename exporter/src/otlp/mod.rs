@@ -7,8 +7,8 @@
 mod backoff;
 pub mod client;
 pub mod encode;
-mod grpc;
-mod http;
+pub(crate) mod grpc;
+pub(crate) mod http;
 mod http_answer;
 pub mod json;
 pub mod outcome;

@@ -10,6 +10,7 @@ use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
 use prost::Message;
 
 use super::encode::{self, SCHEMA_URL};
+use crate::spans::model::{self, Signal};
 use crate::store::{Batch, Kind};
 
 /// One request, ready to be sent.
@@ -33,6 +34,25 @@ pub struct Built {
 }
 
 impl Request {
+    /// From fresh signals: one request for the spans, one for the log records, none for nothing.
+    pub fn of<'a>(signals: impl IntoIterator<Item = &'a Signal>) -> Vec<Self> {
+        let (mut spans, mut records) = (Vec::new(), Vec::new());
+        for signal in signals {
+            match signal {
+                Signal::Span(span) => add(&mut spans, &span.resource, encode::span(span)),
+                Signal::Log(log) => add(&mut records, &log.resource, encode::log_record(log)),
+            }
+        }
+        let mut requests = Vec::new();
+        if !spans.is_empty() {
+            requests.push(Self::Traces(traces(encode_resources(spans))));
+        }
+        if !records.is_empty() {
+            requests.push(Self::Logs(logs(encode_resources(records))));
+        }
+        requests
+    }
+
     /// From a batch of stored rows of one kind.
     #[must_use]
     pub fn build(kind: Kind, batch: &Batch) -> Built {
@@ -70,6 +90,17 @@ pub fn logs(groups: Vec<(Resource, Vec<LogRecord>)>) -> ExportLogsServiceRequest
         schema_url: SCHEMA_URL.to_owned(),
     });
     ExportLogsServiceRequest { resource_logs: resource_logs.collect() }
+}
+
+fn add<'a, T>(groups: &mut Vec<(&'a model::Resource, Vec<T>)>, resource: &'a model::Resource, signal: T) {
+    match groups.iter_mut().find(|(known, _)| *known == resource) {
+        Some((_, signals)) => signals.push(signal),
+        None => groups.push((resource, vec![signal])),
+    }
+}
+
+fn encode_resources<T>(groups: Vec<(&model::Resource, Vec<T>)>) -> Groups<T> {
+    groups.into_iter().map(|(resource, signals)| (encode::resource(resource), signals)).collect()
 }
 
 type Groups<T> = Vec<(Resource, Vec<T>)>;

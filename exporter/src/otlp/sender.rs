@@ -64,12 +64,43 @@ pub struct Progress {
     pub kind: Kind,
     /// What became of the destination's rows, in this process and before.
     pub counts: Counts,
+    /// Requests made by this sender.
+    pub requests: Requests,
     /// What it is doing.
     pub state: SenderState,
     /// The last thing that the backend had to say about signals that it did not keep.
     pub notice: Option<String>,
     /// Requests to drain that were seen before the store was last found empty.
     drained: u64,
+}
+
+/// How the requests of a sender ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Requests {
+    /// All of it was taken.
+    pub success: u64,
+    /// Some of it was rejected.
+    pub partial: u64,
+    /// Failed, to be sent again.
+    pub retry: u64,
+    /// Refused for good.
+    pub rejected: u64,
+    /// The backend does not take this kind.
+    pub unsupported: u64,
+}
+
+impl Requests {
+    fn count(&mut self, outcome: &Outcome) {
+        let ended = match outcome {
+            Outcome::Delivered { rejected: 0, .. } => &mut self.success,
+            Outcome::Delivered { .. } => &mut self.partial,
+            // A request that is too large is sent again in halves.
+            Outcome::Retry { .. } | Outcome::TooLarge { .. } => &mut self.retry,
+            Outcome::Refused { .. } => &mut self.rejected,
+            Outcome::NotTaken { .. } => &mut self.unsupported,
+        };
+        *ended += 1;
+    }
 }
 
 /// What a sender is doing.
@@ -139,6 +170,7 @@ impl Sender {
             url: endpoint.url,
             kind: found.kind,
             counts: found.counts,
+            requests: Requests::default(),
             state: SenderState::Sending,
             notice: None,
             drained: 0,
@@ -275,7 +307,11 @@ impl Work {
         }
         let outcome = match built.signals {
             0 => Outcome::Delivered { rejected: 0, message: String::new() },
-            _ => self.client.send(&built.request).await,
+            _ => {
+                let outcome = self.client.send(&built.request).await;
+                self.progress.send_modify(|progress| progress.requests.count(&outcome));
+                outcome
+            }
         };
         self.conclude(&batch, &built, outcome).await
     }

@@ -29,6 +29,12 @@ pub struct Pruned {
 const CHUNK: i64 = 1_000;
 
 impl Store {
+    /// Size of the database's pages in use, bytes; 0 where it cannot be read.
+    #[must_use]
+    pub fn size_bytes(&self) -> u64 {
+        bytes_in_use(&self.connection).unwrap_or(0)
+    }
+
     /// Discards the oldest rows until the limits hold, then the sessions that are as old and empty.
     ///
     /// # Errors
