@@ -12,7 +12,7 @@ use super::deliver::{Delivery, DeliveryError};
 use super::drain::Drain;
 use super::lifetime::Lifetime;
 use super::privileges::{self, PrivilegesError};
-use super::recorder::{Recorder, RecorderError};
+use super::recorder::Recorder;
 use super::shelf::Shelf;
 use super::stub::{self, Stub};
 use super::summary::{self, Seen};
@@ -21,6 +21,7 @@ use crate::capture::redact::{Redactor, RulesError};
 use crate::channel::{OutputFile, Request, ToStub};
 use crate::ownership::Ownership;
 use crate::pipeline::Pipeline;
+use crate::recording::WriteError;
 use crate::store::{Limits, Store, StoreError};
 use crate::telemetry::{Account, ExporterError};
 
@@ -67,7 +68,7 @@ pub(super) enum ServeError {
     #[error(transparent)]
     Delivery(#[from] DeliveryError),
     #[error(transparent)]
-    Recorder(#[from] RecorderError),
+    Recording(#[from] WriteError),
     #[error(transparent)]
     Telemetry(#[from] ExporterError),
     #[error("a thread of the collector could not be started: {0}")]
