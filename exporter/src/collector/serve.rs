@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use agentsight_ebpf::Tgid;
+use agentsight_ebpf::{Tgid, WallNanos};
 use agentsight_ebpf::live::{BtfSource, LiveError, Options, Probes, keep_statistics};
 
 use super::begin::{self, RandomError};
@@ -12,7 +12,7 @@ use super::deliver::{Delivery, DeliveryError};
 use super::drain::Drain;
 use super::lifetime::Lifetime;
 use super::privileges::{self, PrivilegesError};
-use super::recorder::{Recorder, RecorderError};
+use super::recorder::Recorder;
 use super::shelf::Shelf;
 use super::stub::{self, Stub};
 use super::summary::{self, Seen};
@@ -21,7 +21,8 @@ use crate::capture::redact::{Redactor, RulesError};
 use crate::channel::{OutputFile, Request, ToStub};
 use crate::ownership::Ownership;
 use crate::pipeline::Pipeline;
-use crate::store::{Store, StoreError};
+use crate::recording::WriteError;
+use crate::store::{Limits, Store, StoreError};
 use crate::telemetry::{Account, ExporterError};
 
 /// Where the store is, unless root's environment says otherwise.
@@ -29,6 +30,8 @@ const STORE_DIR: &str = "/var/lib/agentsight";
 /// Root's own variable for it; `run` does not pass the caller's on.
 const STORE_VARIABLE: &str = "AGENTSIGHT_STORE";
 
+/// What the store may hold; the oldest go first.
+const STORE_LIMITS: Limits = Limits { bytes: 1 << 30, age: Duration::from_secs(30 * 86_400) };
 /// Events between the drain and the pipeline. When it is full the drain waits and the ring fills, which counts its losses.
 const INPUTS_MAX: usize = 65_536;
 /// How long the stub is kept for the delivery of the last spans; it waits 2 s in all.
@@ -65,7 +68,7 @@ pub(super) enum ServeError {
     #[error(transparent)]
     Delivery(#[from] DeliveryError),
     #[error(transparent)]
-    Recorder(#[from] RecorderError),
+    Recording(#[from] WriteError),
     #[error(transparent)]
     Telemetry(#[from] ExporterError),
     #[error("a thread of the collector could not be started: {0}")]
@@ -147,6 +150,7 @@ pub(super) fn serve(
     stub.close(STUB_IS_DEAF_AFTER);
     // Detaches the programs: nobody waits for it any more.
     drop(drained);
+    prune(shelf.store(), clock.read_both().wall);
     drop(own_trace);
     telemetry.end(TELEMETRY_LAST_WORDS);
     if seen.started && !delivered.complete() {
@@ -154,6 +158,17 @@ pub(super) fn serve(
     }
     delivery.end();
     Ok(())
+}
+
+/// Keeps the disk bounded. What is discarded before it was sent is counted with its destination, and said.
+fn prune(store: &mut Store, now: WallNanos) {
+    match store.prune(STORE_LIMITS, now) {
+        Ok(pruned) if pruned.unsent > 0 => {
+            tracing::warn!(pruned.rows, pruned.unsent, "old spans were discarded before they could be sent");
+        }
+        Ok(_) => {}
+        Err(error) => tracing::warn!(%error, "the store could not be pruned"),
+    }
 }
 
 fn options(request: &Request) -> Options {

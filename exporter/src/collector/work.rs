@@ -81,11 +81,12 @@ impl Work<'_> {
     /// What the drain had left when it was stopped, and the end of everything that still lives.
     pub(super) fn finish(&mut self, inputs: &Receiver<Input>) {
         let _ = self.take(inputs.try_iter());
+        let at = self.clock.now();
         let mut signals = Vec::new();
-        self.pipeline.finish(self.clock.now(), &mut signals);
+        self.pipeline.finish(at, &mut signals);
         self.deliver(signals);
         if let Some(recorder) = self.recorder.take() {
-            recorder.finish();
+            recorder.finish(at);
         }
     }
 
@@ -112,6 +113,9 @@ impl Work<'_> {
         self.redactor.redact(&mut event);
         if let Some(recorder) = &mut self.recorder {
             recorder.write(&event);
+            if matches!(event, Event::Tick(_)) {
+                recorder.flush();
+            }
         }
         self.account.count_event(&event);
         if let Event::Loss(loss) = &event {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use agentsight_semconv::SCHEMA_URL;
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::logs::v1::{LogRecord, ResourceLogs, ScopeLogs};
@@ -9,7 +10,7 @@ use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
 use prost::Message;
 
-use super::encode::{self, SCHEMA_URL};
+use super::encode;
 use crate::spans::model::{self, Signal};
 use crate::store::{Batch, Kind};
 
