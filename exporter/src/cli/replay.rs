@@ -70,8 +70,8 @@ fn try_replay(args: &ReplayArgs) -> Result<(), ReplayError> {
 /// Everything that the recording's readable part gives, and what ended it early.
 fn read(path: &Path) -> Result<(Vec<Signal>, Option<ReadError>), ReplayError> {
     let file = File::open(path).map_err(|reason| ReplayError::Open { path: path.to_owned(), reason })?;
-    let mut reader = Reader::open(BufReader::new(file))
-        .map_err(|error| ReplayError::Unreadable { path: path.to_owned(), error })?;
+    let mut reader =
+        Reader::open(BufReader::new(file)).map_err(|error| ReplayError::Unreadable { path: path.to_owned(), error })?;
     let mut pipeline = Pipeline::new(&reader.header().session);
     let mut signals = Vec::new();
     let mut last = KernelNanos(0);

@@ -64,7 +64,9 @@ impl Drain {
         let clock = probes.clock();
         let thread = thread::Builder::new()
             .name("drain".to_owned())
-            .spawn(move || Worker { probes, ring, woken, stopped, clock, to, account, next_tick: KernelNanos(0) }.work())
+            .spawn(move || {
+                Worker { probes, ring, woken, stopped, clock, to, account, next_tick: KernelNanos(0) }.work()
+            })
             .map_err(LiveError::Wait)?;
         Ok(Self { waker: Waker(wake), stop, thread })
     }

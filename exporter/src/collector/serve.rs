@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use agentsight_ebpf::{Tgid, WallNanos};
 use agentsight_ebpf::live::{BtfSource, LiveError, Options, Probes, keep_statistics};
+use agentsight_ebpf::{Tgid, WallNanos};
 
 use super::begin::{self, RandomError};
 use super::deliver::{Delivery, DeliveryError};

@@ -41,6 +41,7 @@ mod tests {
 
     use super::*;
     use crate::otlp::encode::tests::{rich_span, signals};
+    use crate::otlp::{encode, request};
 
     #[test]
     fn a_span_and_a_log_record_are_a_line_each_by_the_otlp_mapping() {

@@ -89,17 +89,15 @@ fn observe_delivery(meter: &Meter, account: &Account) {
         .with_unit("{request}")
         .with_callback(move |observer| {
             use value::otlp_outcome::{PARTIAL, REJECTED, RETRY, SUCCESS, UNSUPPORTED};
-            let outcomes: [(&'static str, fn(&Requests) -> u64); 5] = [
-                (SUCCESS, |requests| requests.success),
-                (PARTIAL, |requests| requests.partial),
-                (RETRY, |requests| requests.retry),
-                (REJECTED, |requests| requests.rejected),
-                (UNSUPPORTED, |requests| requests.unsupported),
-            ];
-            for (outcome, number) in outcomes {
+            let observe = |outcome, number: fn(&Requests) -> u64| {
                 let count = read.over_senders(|progress| number(&progress.requests));
                 observer.observe(count, &[attribute(semconv::AGENTSIGHT_OTLP_OUTCOME, outcome)]);
-            }
+            };
+            observe(SUCCESS, |requests| requests.success);
+            observe(PARTIAL, |requests| requests.partial);
+            observe(RETRY, |requests| requests.retry);
+            observe(REJECTED, |requests| requests.rejected);
+            observe(UNSUPPORTED, |requests| requests.unsupported);
         })
         .build();
 }

@@ -57,10 +57,8 @@ impl Telemetry {
             None => None,
             Some(endpoint) => {
                 let exporter = Patient::new(exporters::metrics(endpoint)?, endpoint.url.clone());
-                let reader =
-                    PeriodicReader::builder(exporter, runtime::Tokio).with_interval(METRICS_INTERVAL).build();
-                let provider =
-                    SdkMeterProvider::builder().with_resource(resource.clone()).with_reader(reader).build();
+                let reader = PeriodicReader::builder(exporter, runtime::Tokio).with_interval(METRICS_INTERVAL).build();
+                let provider = SdkMeterProvider::builder().with_resource(resource.clone()).with_reader(reader).build();
                 instruments::observe(&provider, account);
                 Some(provider)
             }

@@ -110,7 +110,10 @@ const SECRETS: &[(&str, &str)] = &[
     ("docker¦run¦-e¦AWS_SECRET_ACCESS_KEY=/{k}¦img", "docker¦run¦-e¦AWS_SECRET_ACCESS_KEY=#¦img"),
     ("x¦Server=db;User=sa;Password=hunter2;Port=1", "x¦Server=db;User=sa;Password=#;Port=1"),
     ("x¦dbPass=hunter2", "x¦dbPass=#"),
-    ("kubectl¦create¦secret¦generic¦x¦--from-literal=password=abc", "kubectl¦create¦secret¦generic¦x¦--from-literal=password=#"),
+    (
+        "kubectl¦create¦secret¦generic¦x¦--from-literal=password=abc",
+        "kubectl¦create¦secret¦generic¦x¦--from-literal=password=#",
+    ),
     ("git¦-c¦http.extraheader=AUTHORIZATION: basic dXNlcjpw", "git¦-c¦http.extraheader=AUTHORIZATION: basic #"),
     ("npm¦config¦set¦//registry.npmjs.org/:_authToken=abc", "npm¦config¦set¦//registry.npmjs.org/:_authToken=#"),
     ("gcloud¦auth¦print¦--access-token¦ya29.abc", "gcloud¦auth¦print¦--access-token¦#"),
