@@ -43,4 +43,6 @@ record oddities --live-after 200ms --linger 500ms -- sh ../oddities.sh
 record overload --ring-bytes 4096 -- sh -c 'for i in $(seq 1 97); do /usr/bin/true & done; wait'
 
 cd /
-rm -rf "$stage/store" "$stage/agentsight"
+umount /opt/programs /etc/machine-id
+rmdir /opt/programs
+rm -rf "$stage"
