@@ -177,7 +177,8 @@ fn make_request(launch: &Launch, caller: &Caller, outputs: Vec<OutputFile>) -> R
         }
     };
     Ok(Request {
-        launcher: std::process::id(),
+        stub: std::process::id(),
+        target: launch.target,
         uid: caller.uid().as_raw(),
         options: launch.options.clone(),
         context: launch.context.clone(),
