@@ -15,6 +15,8 @@ pub mod graph;
 #[cfg(feature = "live")]
 pub mod launch;
 pub mod otlp;
+#[cfg(feature = "live")]
+pub mod ownership;
 pub mod pipeline;
 pub mod recording;
 pub mod session;

@@ -7,9 +7,11 @@ mod cost;
 mod errors;
 mod probes;
 mod ring;
+mod tree;
 
 pub use clock::KernelClock;
 pub use cost::{Cost, keep_statistics};
 pub use errors::LiveError;
 pub use probes::{BtfSource, Options, Probes};
 pub use ring::{Ring, Woken};
+pub use tree::Tree;

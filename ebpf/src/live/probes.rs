@@ -8,7 +8,7 @@ use aya::programs::{ProgramType, RawTracePoint};
 use aya::sys::{BpfHelper, is_helper_supported};
 use aya::{Btf, Ebpf, EbpfLoader, Endianness, VerifierLogLevel, include_bytes_aligned};
 
-use super::{Cost, KernelClock, LiveError, Ring};
+use super::{Cost, KernelClock, LiveError, Ring, Tree};
 use crate::{LossKind, Tgid};
 
 static OBJECT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/programs.bpf.o"));
@@ -133,13 +133,12 @@ impl Probes {
         launchers.insert(launcher.0, session, 0).map_err(|error| map_failed("launchers", &error))
     }
 
-    /// How many processes are traced now.
+    /// The list of traced processes. The first call has it, later ones fail.
     ///
     /// # Errors
-    /// The map is gone.
-    pub fn count_traced(&mut self) -> Result<usize, LiveError> {
-        let tree: HashMap<&mut MapData, u32, [u64; 2]> = open(&mut self.ebpf, "tree")?;
-        Ok(tree.keys().filter(Result::is_ok).count())
+    /// It was taken already.
+    pub fn take_tree(&mut self) -> Result<Tree, LiveError> {
+        Ok(Tree::new(take(&mut self.ebpf, "tree")?))
     }
 
     /// The reading end of the ring. The first call has it, later ones fail.

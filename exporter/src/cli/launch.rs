@@ -1,10 +1,10 @@
 //! `run` and `record`: from what was typed to a launch.
 
 use std::env;
+use std::ffi::OsString;
 use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::ffi::OsString;
 
 use agentsight::launch::{Launch, LaunchError};
 use agentsight::otlp::settings::{Settings, SettingsError};

@@ -1,3 +1,6 @@
 //! temp
-use std::process::ExitCode; use super::ReplayArgs;
-pub(crate) fn replay(_: &ReplayArgs) -> ExitCode { ExitCode::from(2) }
+use super::ReplayArgs;
+use std::process::ExitCode;
+pub(crate) fn replay(_: &ReplayArgs) -> ExitCode {
+    ExitCode::from(2)
+}

@@ -121,11 +121,7 @@ impl Worker {
                 }
             }
         }
-        Drained {
-            cost: self.probes.cost(),
-            counts: self.probes.read_counts().unwrap_or_default(),
-            probes: self.probes,
-        }
+        Drained { cost: self.probes.cost(), counts: self.probes.read_counts().unwrap_or_default(), probes: self.probes }
     }
 
     fn drain(&mut self) -> usize {

@@ -19,6 +19,7 @@ use super::summary;
 use super::work::Work;
 use crate::capture::redact::{Redactor, RulesError};
 use crate::channel::{OutputFile, Request, ToStub};
+use crate::ownership::Ownership;
 use crate::pipeline::Pipeline;
 use crate::store::{Store, StoreError};
 
@@ -81,12 +82,14 @@ pub(super) fn serve(
     let statistics = keep_statistics();
     let mut probes = Probes::attach(&options(request))?;
     probes.trace_next_child(Tgid(request.launcher), SESSION)?;
+    let tree = probes.take_tree()?;
     privileges::drop_privileges()?;
 
     let mut store = Store::open(&dir)?;
     // Held until the end: while it is, no other collector takes this session for a dead one's.
     let _alive = store.begin_session(&session, probes.clock().read_both().wall)?;
     let delivery = Delivery::start(&mut store, &dir, session.id, &request.destination)?;
+    let _ownership = Ownership::answer(session.id, move |process| tree.contains(process))?;
     let mut shelf = Shelf::new(store, session.id, delivery.wakers());
     let clock = probes.clock();
     let (to, inputs) = mpsc::sync_channel(INPUTS_MAX);

@@ -149,8 +149,7 @@ fn environment(session: &Session, root: ProcessKey) -> Vec<(String, String)> {
         return Vec::new();
     }
     let root = spans::root_span(session, root);
-    let mut environment =
-        vec![("TRACEPARENT".to_owned(), format!("00-{}-{}-01", root.trace_id, root.span_id))];
+    let mut environment = vec![("TRACEPARENT".to_owned(), format!("00-{}-{}-01", root.trace_id, root.span_id))];
     if let Some(state) = session.caller.tracestate.clone().filter(|_| session.options.adopt) {
         environment.push(("TRACESTATE".to_owned(), state));
     }

@@ -7,7 +7,9 @@ use nix::unistd::{Gid, Uid, User};
 
 /// Why the caller could not be made out.
 #[derive(Debug, thiserror::Error)]
-#[error("SUDO_UID={uid} names no user of this machine: {reason}\nRun the command without sudo, or as a user that exists")]
+#[error(
+    "SUDO_UID={uid} names no user of this machine: {reason}\nRun the command without sudo, or as a user that exists"
+)]
 pub struct UnknownCaller {
     uid: String,
     reason: String,

@@ -92,7 +92,13 @@ fn check(path: &Path) -> Result<PathBuf, CommandError> {
 fn explain(name: &OsStr, caller: &Caller) -> String {
     let Caller::ThroughSudo(user) = caller else { return String::new() };
     let home = &user.dir;
-    let usual = [home.join(".local/bin"), home.join("bin"), home.join(".cargo/bin"), home.join(".npm-global/bin"), home.join("go/bin")];
+    let usual = [
+        home.join(".local/bin"),
+        home.join("bin"),
+        home.join(".cargo/bin"),
+        home.join(".npm-global/bin"),
+        home.join("go/bin"),
+    ];
     let found = usual.iter().map(|folder| folder.join(name)).find(|path| path.exists());
     let where_it_is = found.map(|path| format!(" (it is at {})", path.display())).unwrap_or_default();
     let name = lossy(name);

@@ -4,10 +4,10 @@
 //! size and every inherited descriptor are as if the caller had started it.
 
 use std::ffi::{CString, OsString};
+use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::fs::File;
 
 use nix::errno::Errno;
 use nix::sys::signal::SigSet;
@@ -76,6 +76,12 @@ impl HeldChild {
     }
 }
 
+/// Replaces this process by the command; returns only if the kernel refused.
+pub(super) fn exec_in_place(command: &Command, caller: &Caller) -> Errno {
+    let prepared = SigSet::thread_get_mask().and_then(|mask| prepare(caller, &mask));
+    prepared.map_or_else(|errno| errno, |()| exec(command, caller, Vec::new()))
+}
+
 fn run_child(command: &Command, caller: &Caller, signals: &SigSet, held: OwnedFd, failed: OwnedFd) -> ! {
     let errno = match wait_for_release(held) {
         Some(environment) => match prepare(caller, signals) {
@@ -117,9 +123,7 @@ fn exec(command: &Command, caller: &Caller, block: Vec<u8>) -> Errno {
     }
     let environment: Vec<CString> = variables
         .into_iter()
-        .filter_map(|(name, value)| {
-            CString::new([name.as_bytes(), b"=", value.as_bytes()].concat()).ok()
-        })
+        .filter_map(|(name, value)| CString::new([name.as_bytes(), b"=", value.as_bytes()].concat()).ok())
         .collect();
     let Ok(path) = CString::new(command.path.as_os_str().as_bytes()) else { return Errno::EINVAL };
     let Err(errno) = execve(&path, &command.args, &environment);

@@ -15,4 +15,4 @@ mod wait;
 
 pub use command::CommandError;
 pub use outputs::OutputError;
-pub use run::{LaunchError, Launch, run};
+pub use run::{Launch, LaunchError, run};

@@ -12,12 +12,13 @@ use nix::sys::wait::waitpid;
 use super::caller::{Caller, UnknownCaller};
 use super::collector_process::{self, START_LIMIT, StartError};
 use super::command::{Command, CommandError};
-use super::held_child::{Exec, HeldChild};
+use super::held_child::{self, Exec, HeldChild};
 use super::outputs::{OutputError, Outputs};
 use super::wait::{LastWords, Signals, Waiter};
 use crate::channel::{self, BtfFile, ChannelError, OutputFile, Request, ToCollector, ToStub};
 use crate::otlp::settings::Settings;
-use crate::session::{CallerContext, SessionOptions};
+use crate::ownership;
+use crate::session::{CallerContext, SessionId, SessionOptions};
 use crate::terminal::TreeStyle;
 
 /// What the user asked for.
@@ -76,6 +77,15 @@ pub enum LaunchError {
     /// The collector was too slow, or went away.
     #[error("the collector {0}; the command was not started")]
     Lost(&'static str),
+    /// A nested run has no session of its own.
+    #[error(
+        "this process is traced already, by session {session}, and a process belongs to one session: \
+         a nested run cannot write a file of its own. Leave --output out, or run it outside"
+    )]
+    Joined {
+        /// The outer session.
+        session: SessionId,
+    },
     /// The system refused a process or a pipe.
     #[error("the command's process could not be made: {0}")]
     Process(#[source] io::Error),
@@ -99,6 +109,9 @@ impl LaunchError {
 pub fn run(launch: &Launch) -> Result<u8, LaunchError> {
     let caller = Caller::find()?;
     let command = Command::find(&launch.command, &caller)?;
+    if let Some(session) = ownership::find_owner() {
+        return join(launch, &command, &caller, session);
+    }
     let mut outputs = Outputs::default();
     for (file, path) in [(OutputFile::Spans, &launch.output), (OutputFile::Recording, &launch.recording)] {
         if let Some(path) = path {
@@ -140,6 +153,15 @@ pub fn run(launch: &Launch) -> Result<u8, LaunchError> {
         Exec::Succeeded => Ok(code),
         Exec::Failed(errno) => Err(explain_exec(&command, errno).into()),
     }
+}
+
+/// Somebody traces us already, and so the command too: it only has to be executed, in our place.
+fn join(launch: &Launch, command: &Command, caller: &Caller, session: SessionId) -> Result<u8, LaunchError> {
+    if launch.output.is_some() || launch.recording.is_some() {
+        return Err(LaunchError::Joined { session });
+    }
+    let errno = held_child::exec_in_place(command, caller);
+    Err(explain_exec(command, errno).into())
 }
 
 fn make_request(launch: &Launch, caller: &Caller, outputs: Vec<OutputFile>) -> Result<Request, LaunchError> {
