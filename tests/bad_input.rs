@@ -52,7 +52,10 @@ fn an_endpoint_of_an_unknown_scheme_is_2_and_the_command_is_not_started() {
 
 #[test]
 fn an_unknown_protocol_is_2_and_the_known_ones_are_named() {
-    assert_refused(&["--protocol", "pigeon"], &["pigeon", "grpc", "http/protobuf"]);
+    assert_refused(
+        &["--endpoint", "http://127.0.0.1:4317", "--protocol", "pigeon"],
+        &["pigeon", "grpc", "http/protobuf"],
+    );
 }
 
 #[test]

@@ -11,19 +11,19 @@ use agentsight_tests::run::{Finished, run};
 use agentsight_tests::trace::{Span, Trace};
 
 #[test]
-fn a_trace_sent_by_grpc_is_in_jaeger_as_it_is_in_the_output() {
+fn a_trace_sent_by_grpc_is_in_jaeger_as_its_recording_replays() {
     let jaeger = Jaeger::start();
     assert_same_in_jaeger(&jaeger, &["--endpoint", &jaeger.grpc_endpoint(), "--protocol", "grpc"]);
 }
 
 #[test]
-fn a_trace_sent_by_http_is_in_jaeger_as_it_is_in_the_output() {
+fn a_trace_sent_by_http_is_in_jaeger_as_its_recording_replays() {
     let jaeger = Jaeger::start();
     assert_same_in_jaeger(&jaeger, &["--endpoint", &jaeger.http_endpoint(), "--protocol", "http/protobuf"]);
 }
 
 #[test]
-fn a_trace_sent_in_json_is_in_jaeger_as_it_is_in_the_output() {
+fn a_trace_sent_in_json_is_in_jaeger_as_its_recording_replays() {
     let jaeger = Jaeger::start();
     assert_same_in_jaeger(&jaeger, &["--endpoint", &jaeger.http_endpoint(), "--protocol", "http/json"]);
 }
@@ -84,14 +84,14 @@ fn a_child_that_a_traced_agent_puts_into_another_trace_is_there_with_a_link_back
 #[track_caller]
 fn assert_same_in_jaeger(jaeger: &Jaeger, options: &[&str]) {
     let agentsight = Agentsight::as_root();
-    let traced = agentsight.trace(options, &["sh", path_text(&programs::path("pipeline.sh"))]);
+    let traced = agentsight.record(options, &[], &["sh", path_text(&programs::path("pipeline.sh"))]);
     let _ = traced.finished.expect_code(7);
     traced.trace.assert_whole();
 
     let in_jaeger = jaeger.trace(&traced.trace.spans[0].trace_id, traced.trace.spans.len());
     in_jaeger.assert_whole();
     let (expected, seen) = (traced.trace.sorted(), in_jaeger.sorted());
-    assert!(seen.spans == expected.spans, "Jaeger has\n{seen}\n--output has\n{expected}");
+    assert!(seen.spans == expected.spans, "Jaeger has\n{seen}\nthe replay has\n{expected}");
 }
 
 /// Runs `agentsight run -- program` inside a span of the SDK; both send to Jaeger.

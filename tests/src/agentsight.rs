@@ -87,6 +87,31 @@ impl Agentsight {
         Traced { trace: self.read(&output, &finished), finished }
     }
 
+    /// Records and sends `program` by `agentsight record` with `options` and `environment`; the spans that were sent
+    /// are those that the recording replays to.
+    ///
+    /// # Panics
+    /// When it takes too long, or the recording does not replay.
+    #[track_caller]
+    pub fn record(&self, options: &[&str], environment: &[(&str, &str)], program: &[&str]) -> Traced {
+        let recording = self.directory.join("run.agsr");
+        let record = ["record", "--no-tree", "-o", path_text(&recording)];
+        let mut command = self.command(record.iter().chain(options).chain(&["--"]).chain(program));
+        let finished = run(command.envs(environment.iter().copied()), LIMIT);
+        let output = self.directory.join("replayed.jsonl");
+        let replayed = self.run(["replay", "--no-tree", "--output", path_text(&output), path_text(&recording)]);
+        assert_eq!(
+            replayed.code(),
+            0,
+            "{}
+recorded with
+{}",
+            replayed.stderr,
+            finished.stderr
+        );
+        Traced { trace: self.read(&output, &replayed), finished }
+    }
+
     /// Reads OTLP/JSON lines.
     ///
     /// # Panics
