@@ -16,5 +16,6 @@ pub mod recordings;
 pub mod requirement;
 pub mod run;
 pub mod strace;
+pub mod terminal;
 pub mod trace;
 pub mod unprivileged;
