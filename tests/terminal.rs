@@ -57,14 +57,14 @@ fn ctrl_c_reaches_the_command_once_and_the_exit_code_is_its_own() {
 fn ctrl_c_that_kills_the_command_is_130_and_the_trace_is_whole() {
     let agentsight = Agentsight::as_root();
     let output = agentsight.directory().join("trace.jsonl");
-    let arguments = ["run", "--no-tree", "--output", path_text(&output), "--", "sh", "-c", "echo read''y; sleep 600"];
+    let arguments = ["run", "--no-tree", "--output", path_text(&output), "--", "sh", "-c", "echo read''y; exec sleep 600"];
     let mut terminal = Terminal::start(&agentsight.command(arguments));
     terminal.wait_for("ready");
     terminal.type_text("\x03");
     let finished = terminal.end().expect_code(130);
     let trace = agentsight.read(&output, &finished);
     trace.assert_whole();
-    assert_eq!(trace.roots()[0].text("error.type"), "SIGINT", "{trace}");
+    assert_eq!(trace.only("sleep").text("error.type"), "SIGINT", "{trace}");
 }
 
 #[test]
@@ -81,7 +81,7 @@ fn ctrl_backslash_that_kills_the_command_is_131() {
 fn ctrl_z_stops_the_job_and_fg_continues_it() {
     let agentsight = Agentsight::as_root();
     let mut shell = Terminal::bash(&traced(&agentsight, &[]));
-    let run = run_line("sh -c \"echo ready; sleep 600\"");
+    let run = run_line("sh -c \"echo ready; exec sleep 600\"");
     shell.type_text(&format!("{run}\n"));
     shell.wait_for("\nready\n");
     shell.type_text("\x1a");
@@ -146,7 +146,9 @@ fn a_shell_inside_has_job_control_and_the_terminal_comes_back() {
     shell.wait_for("\n$ ");
     shell.type_text("echo code=$?\n");
     shell.wait_for("\ncode=7\n");
-    shell.type_text("sleep 602\n\x1a");
+    shell.type_text("sleep 602\n");
+    wait_for("the sleep in the foreground", Duration::from_secs(20), || foreground_command(&shell));
+    shell.type_text("\x1a");
     shell.wait_for("Stopped");
     shell.type_text("kill %1\n");
     leave(shell);

@@ -180,7 +180,10 @@ impl Terminal {
 /// `command` in a session of its own, whose controlling terminal this is.
 fn in_session(command: &Command, slave: &OwnedFd) -> Command {
     let mut session = Command::new(need_program("setsid", "util-linux"));
-    session.arg("--ctty").arg(command.get_program()).args(command.get_args());
+    session.arg("--ctty");
+    // A shell starts its background jobs with some of these ignored, and this test may be one of them.
+    session.args(["env", "--default-signal=INT,QUIT,HUP,TSTP,TTIN,TTOU"]);
+    session.arg(command.get_program()).args(command.get_args());
     copy_surroundings(command, &mut session);
     let end = || Stdio::from(slave.try_clone().expect("descriptors are plenty"));
     session.stdin(end()).stdout(end()).stderr(end());
