@@ -1,19 +1,3 @@
-//! temp
-pub mod redact {
-    //! temp
-    /// temp
-    #[derive(Debug)]
-    pub struct Redactor;
-    /// temp
-    #[derive(Debug, thiserror::Error)]
-    #[error("x")]
-    pub struct RulesError;
-    impl Redactor {
-        /// t
-        pub fn new() -> Result<Self, RulesError> {
-            Ok(Self)
-        }
-        /// t
-        pub fn redact(&self, _e: &mut agentsight_ebpf::Event) {}
-    }
-}
+//! Events from the kernel side, made fit to keep: redacted, as the last step of capture.
+
+pub mod redact;

@@ -5,6 +5,7 @@ mod destination;
 pub(crate) mod launch;
 pub(crate) mod replay;
 mod screen;
+mod send;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -15,7 +16,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 /// A flight recorder for AI agents that speaks OpenTelemetry.
 #[derive(Debug, Parser)]
 #[command(version, about, disable_help_subcommand = true, arg_required_else_help = true)]
-pub struct Cli {
+pub(crate) struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
@@ -23,7 +24,7 @@ pub struct Cli {
 
 /// What to do.
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub(crate) enum Command {
     /// Run a command and trace it with all its descendants
     ///
     /// The command has your environment, terminal and rights; only AgentSight's collector is root (sudo is asked for
@@ -44,7 +45,7 @@ pub enum Command {
 
 /// `agentsight run`.
 #[derive(Debug, Args)]
-pub struct RunArgs {
+pub(crate) struct RunArgs {
     /// How it is traced.
     #[command(flatten)]
     pub tracing: TracingArgs,
@@ -58,7 +59,7 @@ pub struct RunArgs {
 
 /// `agentsight record`.
 #[derive(Debug, Args)]
-pub struct RecordArgs {
+pub(crate) struct RecordArgs {
     /// How it is traced.
     #[command(flatten)]
     pub tracing: TracingArgs,
@@ -75,7 +76,7 @@ pub struct RecordArgs {
 
 /// How a command is traced.
 #[derive(Debug, Args)]
-pub struct TracingArgs {
+pub(crate) struct TracingArgs {
     /// Where spans are sent.
     #[command(flatten)]
     pub destination: DestinationArgs,
@@ -116,7 +117,7 @@ pub struct TracingArgs {
 
 /// Where spans are sent; the OTEL_EXPORTER_OTLP_* variables say the same, and more.
 #[derive(Debug, Args)]
-pub struct DestinationArgs {
+pub(crate) struct DestinationArgs {
     /// Send to this OTLP endpoint (as OTEL_EXPORTER_OTLP_ENDPOINT), such as http://localhost:4317
     #[arg(long, value_name = "URL")]
     pub endpoint: Option<String>,
@@ -130,7 +131,7 @@ pub struct DestinationArgs {
 
 /// `agentsight replay`.
 #[derive(Debug, Args)]
-pub struct ReplayArgs {
+pub(crate) struct ReplayArgs {
     /// Where spans are sent; without --endpoint nothing is.
     #[command(flatten)]
     pub destination: DestinationArgs,
@@ -147,7 +148,7 @@ pub struct ReplayArgs {
 
 /// `agentsight collector`.
 #[derive(Debug, Args)]
-pub struct CollectorArgs {
+pub(crate) struct CollectorArgs {
     /// Process id of the stub; its channel is standard input and output
     #[arg(long = "for", value_name = "PID")]
     pub stub: u32,
@@ -155,7 +156,7 @@ pub struct CollectorArgs {
 
 /// `--names`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Names {
+pub(crate) enum Names {
     /// With the base name of what the program works on.
     Target,
     /// The executable's base name alone.

@@ -17,6 +17,6 @@ pub(super) fn style_of(output: &(impl AsFd + IsTerminal)) -> TreeStyle {
     TreeStyle { width, colour }
 }
 
-fn terminal_width(output: &(impl AsFd + IsTerminal)) -> Option<u16> {
-    agentsight::terminal::width_of(output.as_fd()).filter(|width| *width > 0)
+fn terminal_width(output: impl AsFd) -> Option<u16> {
+    terminal_size::terminal_size_of(output).map(|(width, _)| width.0).filter(|width| *width > 0)
 }

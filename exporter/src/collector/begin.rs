@@ -13,7 +13,7 @@ use crate::session::{Session, SessionId};
 /// The system gave no random bytes.
 #[derive(Debug, thiserror::Error)]
 #[error("no random bytes could be read from /dev/urandom: {0}")]
-pub struct RandomError(#[from] io::Error);
+pub(super) struct RandomError(#[from] io::Error);
 
 /// A session that nobody can foretell the ids of.
 pub(super) fn begin_session(request: &Request) -> Result<Session, RandomError> {

@@ -6,10 +6,12 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime::{Builder, Runtime};
 
+use crate::channel::Request;
 use crate::otlp::sender::{Progress, Sender, SenderError, SenderOptions, SenderState, Waker};
 use crate::otlp::settings::{Endpoint, Settings};
 use crate::session::SessionId;
 use crate::store::{DestinationId, Kind, SettingsJson, Store, StoreError};
+use crate::telemetry::{Account, ExporterError, Telemetry};
 
 /// Delivery could not be set up.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +48,7 @@ impl Delivery {
         dir: &Path,
         session: SessionId,
         settings: &Settings,
+        account: &Account,
     ) -> Result<Self, DeliveryError> {
         let runtime = Builder::new_multi_thread()
             .worker_threads(1)
@@ -64,8 +67,24 @@ impl Delivery {
         for id in &ids {
             own.extend(start(*id)?);
         }
+        for sender in &own {
+            account.watch_sender(sender.progress());
+        }
         let inherited = inherit(store, &ids, start);
         Ok(Self { runtime, own, _inherited: inherited })
+    }
+
+    /// AgentSight's own metrics and traces, sent from the same runtime.
+    pub(super) fn start_telemetry(
+        &self,
+        request: &Request,
+        session: SessionId,
+        account: &Account,
+    ) -> Result<Telemetry, ExporterError> {
+        let _runtime = self.runtime.enter();
+        let nowhere = Settings::default();
+        let settings = if request.self_telemetry { &request.destination } else { &nowhere };
+        Telemetry::start(settings, session, account)
     }
 
     /// To be woken whenever something was stored.

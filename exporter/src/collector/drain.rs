@@ -13,6 +13,7 @@ use agentsight_ebpf::live::{Cost, KernelClock, LiveError, Probes, Ring, Woken};
 use agentsight_ebpf::{Event, KernelNanos, Loss, LossKind, Tick};
 
 use super::work::Input;
+use crate::telemetry::Account;
 
 /// Events of a busy tree are taken together: the ring holds far more than comes in this time.
 const BATCH_DELAY: Duration = Duration::from_millis(5);
@@ -32,10 +33,8 @@ pub(super) struct Drain {
 pub(super) struct Drained {
     /// The kernel's account of the programs.
     pub(super) cost: Cost,
-    /// Made and lost, by kind.
-    pub(super) counts: Vec<(LossKind, u64, u64)>,
     /// The programs, still attached: detaching takes time that nobody need wait for.
-    pub(super) probes: Probes,
+    _probes: Probes,
 }
 
 /// Ends the thread's sleep.
@@ -54,7 +53,7 @@ impl Waker {
 }
 
 impl Drain {
-    pub(super) fn start(mut probes: Probes, to: SyncSender<Input>) -> Result<Self, LiveError> {
+    pub(super) fn start(mut probes: Probes, to: SyncSender<Input>, account: Account) -> Result<Self, LiveError> {
         let ring = probes.take_ring()?;
         let (wake, woken) = UnixStream::pair().map_err(LiveError::Wait)?;
         for end in [&wake, &woken] {
@@ -65,7 +64,9 @@ impl Drain {
         let clock = probes.clock();
         let thread = thread::Builder::new()
             .name("drain".to_owned())
-            .spawn(move || Worker { probes, ring, woken, stopped, clock, to, next_tick: KernelNanos(0) }.work())
+            .spawn(move || {
+                Worker { probes, ring, woken, stopped, clock, to, account, next_tick: KernelNanos(0) }.work()
+            })
             .map_err(LiveError::Wait)?;
         Ok(Self { waker: Waker(wake), stop, thread })
     }
@@ -89,6 +90,7 @@ struct Worker {
     stopped: Arc<AtomicBool>,
     clock: KernelClock,
     to: SyncSender<Input>,
+    account: Account,
     next_tick: KernelNanos,
 }
 
@@ -102,6 +104,8 @@ impl Worker {
             let now = self.clock.now();
             if stopping || now >= self.next_tick {
                 self.report_losses(now);
+                let cost = self.probes.cost();
+                self.account.set_bpf_cost(u64::try_from(cost.run_time.as_nanos()).unwrap_or(u64::MAX), cost.run_count);
                 self.send(Event::Tick(Tick { at: now }));
                 self.next_tick = KernelNanos(now.0.saturating_add(TICK.as_nanos().try_into().unwrap_or(u64::MAX)));
             }
@@ -121,7 +125,7 @@ impl Worker {
                 }
             }
         }
-        Drained { cost: self.probes.cost(), counts: self.probes.read_counts().unwrap_or_default(), probes: self.probes }
+        Drained { cost: self.probes.cost(), _probes: self.probes }
     }
 
     fn drain(&mut self) -> usize {

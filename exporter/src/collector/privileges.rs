@@ -5,7 +5,7 @@ use caps::{CapSet, Capability};
 /// A capability set could not be changed.
 #[derive(Debug, thiserror::Error)]
 #[error("the collector could not give up its privileges: {0}")]
-pub struct PrivilegesError(#[from] caps::errors::CapsError);
+pub(super) struct PrivilegesError(#[from] caps::errors::CapsError);
 
 /// What draining takes: reading the programs' counters is a `bpf()` call, which asks for this capability where
 /// `kernel.unprivileged_bpf_disabled` is set. Before Linux 5.8 it is part of `CAP_SYS_ADMIN`.
@@ -23,7 +23,7 @@ fn needed() -> Capability {
 ///
 /// # Errors
 /// The kernel refused, which it has no reason to.
-pub fn drop_privileges() -> Result<(), PrivilegesError> {
+pub(super) fn drop_privileges() -> Result<(), PrivilegesError> {
     let needed = needed();
     let held = caps::read(None, CapSet::Effective)?;
     // Dropping from the bounding set takes CAP_SETPCAP, which a container may not have given us.

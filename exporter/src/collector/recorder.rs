@@ -1,16 +1,54 @@
-//! temp
+//! `record`: the event stream to the stub, which writes the file with the user's rights.
+
+use std::io::{self, Write};
+
+use agentsight_ebpf::{Event, KernelNanos};
+
 use super::stub::Stub;
+use crate::channel::{OutputFile, ToStub};
+use crate::recording::{WriteError, Writer};
 use crate::session::Session;
-#[derive(Debug, thiserror::Error)]
-#[error("x")]
-pub(super) struct RecorderError;
-pub(super) struct Recorder<'a>(&'a Stub);
+
+/// The recording of a running session.
+pub(super) struct Recorder<'a> {
+    writer: Writer<ToFile<'a>>,
+}
+
 impl<'a> Recorder<'a> {
-    pub(super) fn begin(s: &'a Stub, _: &Session) -> Result<Self, RecorderError> {
-        Ok(Self(s))
+    pub(super) fn begin(stub: &'a Stub, session: &Session) -> Result<Self, WriteError> {
+        Writer::begin(ToFile(stub), session).map(|writer| Self { writer })
     }
-    pub(super) fn write(&mut self, _: &agentsight_ebpf::Event) {}
-    pub(super) fn finish(self) {
-        let _ = self.0;
+
+    pub(super) fn write(&mut self, event: &Event) {
+        if let Err(error) = self.writer.write_event(event) {
+            tracing::warn!(%error, "an event is missing from the recording");
+        }
+    }
+
+    /// What was written so far reaches the file: a crash loses no more than the last moments.
+    pub(super) fn flush(&mut self) {
+        if let Err(error) = self.writer.flush() {
+            tracing::warn!(%error, "the recording is behind");
+        }
+    }
+
+    pub(super) fn finish(self, at: KernelNanos) {
+        if let Err(error) = self.writer.finish(at) {
+            tracing::warn!(%error, "the recording has no end mark");
+        }
+    }
+}
+
+/// The recording's file, at the other end of the channel. What the disk says to it, the stub says to the user.
+struct ToFile<'a>(&'a Stub);
+
+impl Write for ToFile<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.say(ToStub::Output { file: OutputFile::Recording, bytes: bytes.to_vec() });
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }

@@ -6,6 +6,7 @@ use crate::otlp::sender::Waker;
 use crate::session::SessionId;
 use crate::spans::model::Signal;
 use crate::store::Store;
+use crate::telemetry::Account;
 
 /// While the disk is full so many signals wait in memory (about 100 MB); what comes after them is lost, and counted.
 const WAITING_MAX: usize = 100_000;
@@ -16,6 +17,7 @@ pub(super) struct Shelf {
     store: Store,
     session: SessionId,
     senders: Vec<Waker>,
+    account: Account,
     waiting: VecDeque<Signal>,
     stored: u64,
     dropped: u64,
@@ -23,8 +25,8 @@ pub(super) struct Shelf {
 }
 
 impl Shelf {
-    pub(super) fn new(store: Store, session: SessionId, senders: Vec<Waker>) -> Self {
-        Self { store, session, senders, waiting: VecDeque::new(), stored: 0, dropped: 0, last_error: None }
+    pub(super) fn new(store: Store, session: SessionId, senders: Vec<Waker>, account: Account) -> Self {
+        Self { store, session, senders, account, waiting: VecDeque::new(), stored: 0, dropped: 0, last_error: None }
     }
 
     pub(super) fn put(&mut self, signals: &[Signal]) {
@@ -36,6 +38,7 @@ impl Shelf {
             }
         }
         self.retry();
+        self.account.set_stored(self.stored, self.dropped, self.store.size_bytes());
     }
 
     /// Tries to store what waits.

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use agentsight_ebpf::LossKind;
 use agentsight_ebpf::live::Cost;
 use nix::sys::resource::{UsageWho, getrusage};
 
@@ -21,7 +20,6 @@ pub(super) struct Seen {
     alive: usize,
     stored: u64,
     pub(super) cost: Cost,
-    pub(super) counts: Vec<(LossKind, u64, u64)>,
     pub(super) started: bool,
 }
 
@@ -34,7 +32,6 @@ impl Seen {
             alive: work.lifetime.alive(),
             stored: work.shelf.stored(),
             cost: drained.map(|drained| drained.cost).unwrap_or_default(),
-            counts: drained.map(|drained| drained.counts.clone()).unwrap_or_default(),
             started: work.started,
         }
     }

@@ -17,6 +17,7 @@ use crate::pipeline::Pipeline;
 use crate::session::Session;
 use crate::spans;
 use crate::spans::model::{Signal, Span};
+use crate::telemetry::Account;
 
 /// What the loop takes in, in order of arrival.
 #[derive(Debug)]
@@ -43,7 +44,8 @@ pub(super) struct Work<'a> {
     pub(super) session: &'a Session,
     pub(super) clock: KernelClock,
     pub(super) stub: &'a Stub,
-    pub(super) shelf: &'a mut Shelf,
+    pub(super) shelf: Shelf,
+    pub(super) account: Account,
     pub(super) redactor: Redactor,
     pub(super) recorder: Option<Recorder<'a>>,
     pub(super) writes_spans: bool,
@@ -79,11 +81,12 @@ impl Work<'_> {
     /// What the drain had left when it was stopped, and the end of everything that still lives.
     pub(super) fn finish(&mut self, inputs: &Receiver<Input>) {
         let _ = self.take(inputs.try_iter());
+        let at = self.clock.now();
         let mut signals = Vec::new();
-        self.pipeline.finish(self.clock.now(), &mut signals);
+        self.pipeline.finish(at, &mut signals);
         self.deliver(signals);
         if let Some(recorder) = self.recorder.take() {
-            recorder.finish();
+            recorder.finish(at);
         }
     }
 
@@ -110,7 +113,11 @@ impl Work<'_> {
         self.redactor.redact(&mut event);
         if let Some(recorder) = &mut self.recorder {
             recorder.write(&event);
+            if matches!(event, Event::Tick(_)) {
+                recorder.flush();
+            }
         }
+        self.account.count_event(&event);
         if let Event::Loss(loss) = &event {
             self.lost += loss.count;
         }

@@ -14,6 +14,10 @@ use super::{Activity, Cause, CauseKind, Confidence, Ending, Graph, ImageId, Targ
 impl Graph {
     pub(super) fn exec(&mut self, exec: &Exec, out: &mut Vec<Activity>) {
         let process = exec.process;
+        if self.is_too_late(process, exec.at) {
+            self.oddities.late_events += 1;
+            return;
+        }
         if self.processes.get(process).is_none() && exec.exec > ExecNumber(0) {
             self.notice(process, exec.exec, exec.at, Some(exec.parent), out);
         }
@@ -49,11 +53,12 @@ impl Graph {
         let mut image = if folds {
             let mut image = before.clone();
             image.id = id;
+            image.origin = Origin::Exec;
             image.lineage = image.lineage.with_program(program.as_deref());
             image
         } else {
             self.end_image(process, at, Ending::Replaced { into: id }, out);
-            let mut image = before.child(id, KernelNanos(at.0.max(before.start.0)), Confidence::CERTAIN);
+            let mut image = before.child(id, Origin::Exec, at.max(before.start), Confidence::CERTAIN);
             image.parent_process = before.parent_process;
             image.vpid = before.vpid;
             image.lineage = before.lineage.child(program.as_deref());
@@ -62,7 +67,6 @@ impl Graph {
             image.causes.push(cause);
             image
         };
-        image.origin = Origin::Exec;
         image.program = program.clone();
         if let Some(program) = program {
             image.vpid = Some(program.vpid);

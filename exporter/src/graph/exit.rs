@@ -11,6 +11,10 @@ impl Graph {
             self.oddities.repeated_exits += 1;
             return;
         }
+        if self.is_too_late(exit.process, exit.at) {
+            self.oddities.late_events += 1;
+            return;
+        }
         self.image_numbered(exit.process, exit.exec, exit.at, None, out);
         self.end_image(exit.process, exit.at, Ending::Exited(*exit), out);
     }

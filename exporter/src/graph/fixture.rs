@@ -4,7 +4,7 @@
 //! ```text
 //! 0   clock                          1 s of kernel time is 2026-01-01T00:00:00Z
 //! 0   root 100                       fork by the launcher; `fork 100 101` by a traced process
-//! 1   exec 100 /bin/sh sh -c 'a b'   environment first: `exec 100 TRACEPARENT=x /bin/sh sh`
+//! 1   exec 100 /bin/sh sh -c 'a b'   environment first: `exec 100 TRACEPARENT=x /bin/sh sh`; `UNREAD=` where it could not be read
 //! 9   exit 100 2                     or `exit 100 signal 15`
 //! 11s tick
 //! 12s lost exec 3                    a report of loss
@@ -134,6 +134,7 @@ impl World {
                 "TRACESTATE" => environment.tracestate = value,
                 "OTEL_SERVICE_NAME" => environment.service_name = value,
                 "OTEL_RESOURCE_ATTRIBUTES" => environment.resource_attributes = value,
+                "UNREAD" => environment.incomplete = true,
                 _ => panic!("not a variable that is read: {name}"),
             }
             rest = &rest[1..];

@@ -14,12 +14,21 @@ impl Graph {
             self.oddities.repeated_forks += 1;
             return;
         }
+        if self.processes.may_have_forgotten(fork.at) {
+            self.oddities.late_events += 1;
+            return;
+        }
+        self.end_predecessor(fork.process, fork.at, out);
         let mut image = if fork.root {
             self.root_image(fork)
         } else {
             let parent = self.image_numbered(fork.parent, fork.parent_exec, fork.at, None, out);
-            let id = ImageId { process: fork.process, exec: ExecNumber(0), noticed: KernelNanos(0) };
-            parent.child(id, fork.at, Confidence::CERTAIN)
+            // A process is made just before it is announced. One that is older may have been here before.
+            let start = fork.process.start;
+            let in_time = start <= fork.at && !self.processes.may_have_forgotten(start);
+            let noticed = if in_time { KernelNanos(0) } else { KernelNanos(fork.at.0.max(1)) };
+            let id = ImageId { process: fork.process, exec: ExecNumber(0), noticed };
+            parent.child(id, Origin::Forked, fork.at, Confidence::CERTAIN)
         };
         image.vpid = Some(fork.vpid);
         if fork.root && self.root.is_none() {

@@ -15,8 +15,8 @@ pub struct ImageId {
     pub process: ProcessKey,
     /// Its number within the process.
     pub exec: ExecNumber,
-    /// 0 where the process's fork was seen, else when the process was first noticed: state is released some
-    /// time after an exit, and what comes even later must not get the id of a span that was sent.
+    /// 0 where the process's fork was seen in its time, else when the process was first noticed: state is released
+    /// some time after an exit, and what comes even later must not get the id of a span that was sent.
     pub noticed: KernelNanos,
 }
 
@@ -86,9 +86,8 @@ pub enum Parent {
 }
 
 impl Image {
-    /// What a process that this image forks begins as.
-    pub(super) fn child(&self, id: ImageId, start: KernelNanos, confidence: Confidence) -> Self {
-        let origin = if id.noticed == KernelNanos(0) { Origin::Forked } else { Origin::Unseen };
+    /// What follows from this image: the one that a forked process begins with, or the next of its own process.
+    pub(super) fn child(&self, id: ImageId, origin: Origin, start: KernelNanos, confidence: Confidence) -> Self {
         let program = if origin == Origin::Forked { self.program.clone() } else { None };
         Self {
             id,

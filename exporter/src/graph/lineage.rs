@@ -40,9 +40,10 @@ impl Lineage {
     /// The same ancestors, with another program at the end.
     pub(super) fn with_program(mut self, program: Option<&Exec>) -> Self {
         let name = program.and_then(executable_name).unwrap_or_else(|| UNKNOWN.to_owned());
-        let name = cut(&name, LIMIT / 4).replace(char::is_control, "\u{fffd}");
+        let name = name.replace(char::is_control, "\u{fffd}");
         self.text.truncate(self.last_name);
-        self.text.push_str(&name);
+        // A quarter, so that the last name always has room beside the head and the ellipsis.
+        self.text.push_str(cut(&name, LIMIT / 4));
         self.bounded()
     }
 
@@ -112,12 +113,14 @@ mod tests {
 
     #[test]
     fn names_of_any_bytes_and_length_stay_within_the_limit() {
-        let mut exec = exec_of("x");
-        exec.executable = Captured::whole([b"/bin/".as_slice(), &[0xff; 300]].concat());
-        let mut lineage = Lineage::root(Some(&exec));
-        for _ in 0..20 {
-            lineage = lineage.child(Some(&exec));
-            assert!(lineage.as_str().len() <= LIMIT);
+        for byte in [0xff, 0x07, b'a'] {
+            let mut exec = exec_of("x");
+            exec.executable = Captured::whole([b"/bin/".as_slice(), &[byte; 300]].concat());
+            let mut lineage = Lineage::root(Some(&exec));
+            for _ in 0..20 {
+                lineage = lineage.child(Some(&exec)).with_program(Some(&exec));
+                assert!(lineage.as_str().len() <= LIMIT);
+            }
         }
     }
 

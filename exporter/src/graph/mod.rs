@@ -3,7 +3,7 @@
 //! Pure: the same events give the same activities. Knows nothing of OpenTelemetry's encoding, of
 //! the store or of the clock; time arrives as [`Event::Tick`] and [`Event::Clock`]. Events are
 //! foreign: no order or content of them may panic, each odd one is counted in [`Oddities`].
-//! One file per causal rule: [`fork`], [`exec`], [`exit`], [`adoption`], [`promotion`], [`unseen`].
+//! One file per causal rule: `fork`, `exec`, `exit`, `adoption`, `promotion`, `unseen`.
 
 mod activity;
 mod adoption;
@@ -56,7 +56,6 @@ pub struct Graph {
 struct Rules {
     live_after: KernelNanos,
     adopt: bool,
-    set_traceparent: bool,
     caller_traceparent: Option<Vec<u8>>,
     caller_tracestate: Option<String>,
 }
@@ -70,7 +69,6 @@ impl Graph {
             rules: Rules {
                 live_after: KernelNanos(session.options.live_after_nanos),
                 adopt: session.options.adopt,
-                set_traceparent: session.options.set_traceparent,
                 caller_traceparent: caller.traceparent.as_ref().map(|text| text.clone().into_bytes()),
                 caller_tracestate: caller.tracestate.clone(),
             },
@@ -83,7 +81,6 @@ impl Graph {
 
     /// Take one event in and append what it means to `out`.
     pub fn apply(&mut self, event: &Event, out: &mut Vec<Activity>) {
-        self.processes.release_before(event.at());
         match event {
             Event::Fork(fork) => self.fork(fork, out),
             Event::Exec(exec) => self.exec(exec, out),
@@ -91,6 +88,7 @@ impl Graph {
             Event::Loss(loss) => out.push(Activity::Lost(self.lost(*loss))),
             Event::Tick(tick) => {
                 self.promote(tick.at, out);
+                self.processes.release_before(tick.at);
                 self.traces.forget_unused();
             }
             Event::Clock(clock) => self.traces.set_clock(*clock),

@@ -13,6 +13,10 @@ pub struct Oddities {
     pub stale_execs: u64,
     /// A second exit of the same process.
     pub repeated_exits: u64,
+    /// A process whose id was used again while it was thought to be alive.
+    pub unseen_exits: u64,
+    /// An event of a process that, if it was known, is forgotten by now.
+    pub late_events: u64,
     /// A `TRACEPARENT` that is not one.
     pub malformed_traceparents: u64,
 }

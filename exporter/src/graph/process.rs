@@ -33,6 +33,8 @@ pub(super) struct Processes {
     unpromoted: BTreeSet<(KernelNanos, ProcessKey)>,
     /// Dead processes, by end.
     dead: BTreeSet<(KernelNanos, ProcessKey)>,
+    /// Who died before this is forgotten.
+    remembered_from: KernelNanos,
 }
 
 impl Processes {
@@ -70,16 +72,30 @@ impl Processes {
     /// The process ended; its state stays for a while.
     pub(super) fn bury(&mut self, key: ProcessKey, at: KernelNanos) {
         if let Some(process) = self.by_key.get_mut(&key) {
+            // Not before it was noticed, else the event that it was noticed by could come again and notice it again.
+            let at = at.max(process.image.id.noticed);
             process.ended = Some(at);
             self.unpromoted.remove(&(process.image.start, key));
             self.dead.insert((at, key));
         }
     }
 
+    /// Older processes of the same process id that are thought to be alive.
+    pub(super) fn living_predecessors(&self, of: ProcessKey) -> Vec<ProcessKey> {
+        let same_id = ProcessKey { start: KernelNanos(0), ..of }..of;
+        self.by_key.range(same_id).filter(|(_, process)| process.ended.is_none()).map(|(key, _)| *key).collect()
+    }
+
+    /// Whether this moment is so long ago that a process of then may have been forgotten.
+    pub(super) fn may_have_forgotten(&self, at: KernelNanos) -> bool {
+        at < self.remembered_from
+    }
+
     /// Forget the dead whose grace ended before `now`.
     pub(super) fn release_before(&mut self, now: KernelNanos) {
+        self.remembered_from = self.remembered_from.max(KernelNanos(now.0.saturating_sub(GRACE.0)));
         while let Some((ended, key)) = self.dead.first().copied()
-            && ended.0.saturating_add(GRACE.0) < now.0
+            && ended < self.remembered_from
         {
             self.dead.remove(&(ended, key));
             self.by_key.remove(&key);
@@ -90,5 +106,62 @@ impl Processes {
         let mut keys: Vec<_> = self.by_key.values().map(|it| (it.image.start, it.image.id.process)).collect();
         keys.sort_unstable();
         keys.into_iter().map(|(_, key)| key).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+
+    use crate::graph::Graph;
+    use crate::graph::fixture::{check, events, session};
+
+    #[test]
+    fn a_hundred_thousand_processes_leave_nothing_behind() {
+        let mut text = "0 root 1\n1 exec 1 /bin/make make\n".to_owned();
+        for n in 0..100_000 {
+            let (at, child) = (n + 2, n % 30_000 + 2);
+            let traceparent = format!("TRACEPARENT=00-{:032x}-{:016x}-01", n + 1, n + 1);
+            text += &format!("{at} fork 1 {child}\n{at} exec {child} {traceparent} /bin/cc cc\n{at} exit {child} 0\n");
+            if n % 1000 == 0 {
+                text += &format!("{at} tick\n");
+            }
+        }
+        let mut graph = Graph::new(&session());
+        let (mut out, mut activity_count, mut most_processes) = (Vec::new(), 0, 0);
+        for event in events(&(text + "200s tick")) {
+            graph.apply(&event, &mut out);
+            activity_count += out.drain(..).count();
+            most_processes = most_processes.max(graph.process_count());
+        }
+        assert_eq!(activity_count, 100_000 * 2 + 2, "each began and ended; the root began and was promoted");
+        assert!(most_processes < 6_100, "{most_processes}: more than those of the grace and of one tick");
+        assert_eq!(graph.process_count(), 1);
+        assert_eq!(graph.traces.adopted_count(), 0);
+    }
+
+    #[test]
+    fn an_event_within_the_grace_finds_its_process_and_a_later_one_makes_no_second() {
+        check(
+            "
+                0 root 100
+                1 exec 100 /bin/bash bash
+                2 fork 100 101
+                3 exit 101 0
+                7s tick
+                7s exit 100 0
+                8s exit 100 0
+                13s tick
+                3 fork 101 102
+                3 exit 101 1
+            ",
+            &expect![[r#"
+                began    100#1 Root bash under -
+                began    101#0 Forked bash/bash under 100#1
+                ended    101#0 2..3 exit 0
+                ended    100#1 0..7000 exit 0
+                odd      repeated_exits: 1, late_events: 2
+            "#]],
+        );
     }
 }

@@ -65,6 +65,11 @@ impl Traces {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn adopted_count(&self) -> usize {
+        self.adopted.len()
+    }
+
     /// Drop what no image refers to any more, so that an agent with a trace per command stays small.
     pub(super) fn forget_unused(&mut self) {
         self.adopted.retain(|_, trace| trace.strong_count() > 0);

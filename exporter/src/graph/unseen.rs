@@ -3,7 +3,7 @@
 use agentsight_ebpf::{ExecNumber, KernelNanos, ProcessKey};
 
 use super::image::{Origin, Parent};
-use super::{Activity, Confidence, Graph, Image, ImageId, Lineage};
+use super::{Activity, Confidence, Ending, Graph, Image, ImageId, Lineage};
 
 impl Graph {
     /// The image `number` of a process as a later event speaks of it at `at`, made now where its
@@ -41,6 +41,7 @@ impl Graph {
         out: &mut Vec<Activity>,
     ) {
         self.oddities.unseen_forks += 1;
+        self.end_predecessor(process, at, out);
         let id = ImageId { process, exec: number, noticed: KernelNanos(at.0.max(1)) };
         // The kernel's own start of the process is the fork; a later image than the first began later.
         let start = if number > ExecNumber(1) { at } else { process.start.min(at) };
@@ -48,9 +49,12 @@ impl Graph {
         if let Some(parent) = parent {
             self.begin(parent, out);
         }
+        if let Some(root) = self.root.as_ref().map(|root| root.id.process) {
+            self.begin(root, out);
+        }
         let parent = parent.and_then(|parent| self.processes.get(parent)).map(|it| &it.image).or(self.root.as_deref());
         let image = match parent {
-            Some(parent) => parent.child(id, start, Confidence::UNSEEN_FORK),
+            Some(parent) => parent.child(id, Origin::Unseen, start, Confidence::UNSEEN_FORK),
             None => Image {
                 id,
                 origin: Origin::Unseen,
@@ -67,6 +71,19 @@ impl Graph {
             },
         };
         self.processes.set_image(image);
+    }
+
+    /// The process is unknown, and may be one that was released: what comes now would make it twice.
+    pub(super) fn is_too_late(&self, process: ProcessKey, at: KernelNanos) -> bool {
+        self.processes.get(process).is_none() && self.processes.may_have_forgotten(at)
+    }
+
+    /// The process id is used again: whoever had it is gone, and its exit was not seen.
+    pub(super) fn end_predecessor(&mut self, successor: ProcessKey, at: KernelNanos, out: &mut Vec<Activity>) {
+        for process in self.processes.living_predecessors(successor) {
+            self.oddities.unseen_exits += 1;
+            self.end_image(process, at, Ending::Incomplete, out);
+        }
     }
 
     /// The name of the image that this one hangs under, where its process still has it.
@@ -170,6 +187,32 @@ mod tests {
                 ended    101#1 2..6 exit 0
                 ended    100#1 0..8 exit 0
                 odd      unseen_forks: 1
+            "#]],
+        );
+    }
+
+    #[test]
+    fn a_process_id_that_is_used_again_shows_that_an_exit_was_lost() {
+        check(
+            "
+                0 root 100
+                1 exec 100 /bin/bash bash
+                2 fork 100 101
+                3 exec 101 /bin/ls ls
+                ! 4 exit 101 0
+                5 fork 100 101
+                6 exec 101 /bin/cat cat
+                7 exit 101 0
+                8 exit 100 0
+            ",
+            &expect![[r#"
+                began    100#1 Root bash under -
+                began    101#1 Exec bash/ls under 100#1
+                ended    101#1 2..5 incomplete
+                began    101#1 Exec bash/cat under 100#1
+                ended    101#1 5..7 exit 0
+                ended    100#1 0..8 exit 0
+                odd      unseen_exits: 1
             "#]],
         );
     }

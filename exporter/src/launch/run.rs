@@ -123,14 +123,14 @@ pub fn run(launch: &Launch) -> Result<u8, LaunchError> {
     let collector = collector_process::start()?;
     let deadline = Instant::now() + START_LIMIT;
     channel::send(&collector, &ToCollector::Request(Box::new(request))).map_err(StartError::from)?;
-    let ToStub::Attached = hear(&collector, deadline)? else {
+    let ToStub::Attached = hear(&collector, deadline, &mut outputs)? else {
         return Err(LaunchError::Lost("answered out of order"));
     };
 
     let signals = Signals::take().map_err(process_failed)?;
     let child = HeldChild::fork(&command, &caller, &signals.original).map_err(process_failed)?;
     let pid = child.pid();
-    let environment = match hear(&collector, deadline) {
+    let environment = match hear(&collector, deadline, &mut outputs) {
         Ok(ToStub::Started { environment }) => environment,
         result => {
             // Dropping the pipe ends the child before its exec.
@@ -191,19 +191,23 @@ fn make_request(launch: &Launch, caller: &Caller, outputs: Vec<OutputFile>) -> R
     })
 }
 
-fn hear(collector: &UnixStream, deadline: Instant) -> Result<ToStub, LaunchError> {
-    let left = deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
-    collector.set_read_timeout(Some(left)).map_err(LaunchError::Process)?;
-    match channel::receive(collector) {
-        Ok(Some(ToStub::Failed { message })) => Err(LaunchError::Refused(message)),
-        Ok(Some(message)) => Ok(message),
-        Ok(None) => Err(LaunchError::Lost("ended before tracing began")),
-        Err(ChannelError::Socket(error))
-            if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) =>
-        {
-            Err(LaunchError::Lost("did not answer within 10 s"))
+/// The collector's next word about the start; what it has for a file by then is written.
+fn hear(collector: &UnixStream, deadline: Instant, outputs: &mut Outputs) -> Result<ToStub, LaunchError> {
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
+        collector.set_read_timeout(Some(left)).map_err(LaunchError::Process)?;
+        match channel::receive(collector) {
+            Ok(Some(ToStub::Output { file, bytes })) => outputs.write(file, &bytes)?,
+            Ok(Some(ToStub::Failed { message })) => return Err(LaunchError::Refused(message)),
+            Ok(Some(message)) => return Ok(message),
+            Ok(None) => return Err(LaunchError::Lost("ended before tracing began")),
+            Err(ChannelError::Socket(error))
+                if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) =>
+            {
+                return Err(LaunchError::Lost("did not answer within 10 s"));
+            }
+            Err(error) => return Err(StartError::from(error).into()),
         }
-        Err(error) => Err(StartError::from(error).into()),
     }
 }
 

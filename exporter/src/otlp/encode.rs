@@ -9,9 +9,6 @@ use opentelemetry_proto::tonic::trace::v1 as otlp_trace;
 use crate::session::SpanRef;
 use crate::spans::model::{Attribute, Link, LogRecord, Resource, Span, SpanEvent, Value};
 
-/// The version of the semantic conventions that our names follow.
-pub const SCHEMA_URL: &str = "https://opentelemetry.io/schemas/1.44.0";
-
 /// W3C trace flag: we record everything that we see, so whatever we send was sampled.
 const SAMPLED: u32 = 0x01;
 
@@ -155,5 +152,116 @@ fn severity_text(number: u8) -> &'static str {
         17..=20 => "ERROR",
         21..=24 => "FATAL",
         _ => "",
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::borrow::Cow;
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
+
+    use agentsight_ebpf::WallNanos;
+    use agentsight_semconv as semconv;
+    use opentelemetry::trace::{SpanId, TraceId};
+    use prost::Message;
+
+    use super::*;
+    use crate::spans::model::Signal;
+
+    fn reference(number: u8) -> SpanRef {
+        SpanRef { trace_id: TraceId::from_bytes([number; 16]), span_id: SpanId::from_bytes([number; 8]) }
+    }
+
+    fn attribute(name: semconv::Name, value: Value) -> Attribute {
+        Attribute { name, value }
+    }
+
+    /// A span that uses every field.
+    pub(in crate::otlp) fn rich_span() -> Span {
+        Span {
+            id: reference(1),
+            parent: Some(SpanId::from_bytes([2; 8])),
+            trace_state: "vendor=1".to_owned(),
+            name: Cow::Borrowed("make all"),
+            kind: SpanKind::Internal,
+            start: WallNanos(1_700_000_000_000_000_001),
+            end: WallNanos(1_700_000_000_000_000_002),
+            attributes: vec![
+                attribute(semconv::PROCESS_COMMAND_ARGS, Value::Texts(vec!["make".to_owned(), "all".to_owned()])),
+                attribute(semconv::PROCESS_EXIT_CODE, Value::Int(2)),
+            ],
+            dropped_attributes: 3,
+            events: vec![SpanEvent {
+                name: semconv::AGENTSIGHT_LOSS,
+                at: WallNanos(1_700_000_000_000_000_001),
+                attributes: Vec::new(),
+            }],
+            dropped_events: 4,
+            links: vec![Link {
+                to: reference(5),
+                attributes: vec![
+                    attribute(semconv::AGENTSIGHT_LINK_TYPE, Value::Text("exec".to_owned())),
+                    attribute(semconv::AGENTSIGHT_LINK_CONFIDENCE, Value::Double(0.5)),
+                    attribute(semconv::AGENTSIGHT_ASSERTED, Value::Bool(true)),
+                ],
+            }],
+            dropped_links: 6,
+            status: Status::error("exit code 2"),
+            resource: Arc::new(Resource {
+                attributes: BTreeMap::from([("service.name".to_owned(), "make".to_owned())]),
+            }),
+        }
+    }
+
+    pub(in crate::otlp) fn log() -> LogRecord {
+        LogRecord {
+            at: WallNanos(1_700_000_000_000_000_003),
+            severity: 13,
+            event_name: semconv::AGENTSIGHT_LOSS,
+            body: "3 events were lost".to_owned(),
+            attributes: Vec::new(),
+            span: Some(reference(1)),
+            resource: Arc::default(),
+        }
+    }
+
+    pub(in crate::otlp) fn signals() -> Vec<Signal> {
+        vec![Signal::Span(Box::new(rich_span())), Signal::Log(Box::new(log()))]
+    }
+
+    #[test]
+    fn ids_flags_and_counts_are_where_the_protocol_has_them() {
+        let span = span(&rich_span());
+        assert_eq!((span.trace_id.as_slice(), span.span_id.as_slice()), (&[1; 16][..], &[1; 8][..]));
+        assert_eq!(span.parent_span_id, [2; 8]);
+        assert_eq!((span.flags, span.links[0].flags), (1, 1));
+        assert_eq!((span.dropped_attributes_count, span.dropped_events_count, span.dropped_links_count), (3, 4, 6));
+    }
+
+    #[test]
+    fn a_root_has_no_parent_id_rather_than_one_of_zeros() {
+        let root = Span { parent: None, ..rich_span() };
+        assert!(span(&root).parent_span_id.is_empty());
+    }
+
+    #[test]
+    fn a_log_record_without_a_span_has_no_ids() {
+        let lonely = log_record(&LogRecord { span: None, ..log() });
+        assert_eq!((lonely.trace_id.len(), lonely.span_id.len(), lonely.flags), (0, 0, 0));
+        assert_eq!(lonely.severity_text, "WARN");
+    }
+
+    #[test]
+    fn numbers_that_json_lacks_are_said_in_words() {
+        let told = value(&Value::Double(f64::NAN));
+        assert_eq!(told.value, Some(any_value::Value::StringValue("NaN".to_owned())));
+    }
+
+    #[test]
+    fn a_span_read_back_and_written_again_is_the_same_bytes() {
+        let bytes = span(&rich_span()).encode_to_vec();
+        let again = otlp_trace::Span::decode(bytes.as_slice()).expect("our own bytes").encode_to_vec();
+        assert_eq!(again, bytes);
     }
 }

@@ -28,8 +28,7 @@ impl GrpcClient {
     pub(super) fn new(endpoint: &Endpoint) -> Result<Self, ClientError> {
         let timeout = Duration::from_millis(endpoint.timeout_millis);
         Ok(Self {
-            channel: channel(endpoint, timeout)
-                .map_err(|error| ClientError::Grpc { url: endpoint.url.clone(), reason: chain(&error) })?,
+            channel: channel(endpoint)?,
             metadata: metadata(endpoint)?,
             timeout,
             compression: match endpoint.compression {
@@ -75,12 +74,18 @@ impl GrpcClient {
     fn with_metadata<T>(&self, message: T) -> tonic::Request<T> {
         let mut request = tonic::Request::new(message);
         *request.metadata_mut() = self.metadata.clone();
-        request.set_timeout(self.timeout);
         request
     }
 }
 
-fn channel(endpoint: &Endpoint, timeout: Duration) -> Result<Channel, tonic::transport::Error> {
+/// A channel to the endpoint, with its TLS; it connects when it is used.
+pub(crate) fn channel(endpoint: &Endpoint) -> Result<Channel, ClientError> {
+    connect_lazily(endpoint)
+        .map_err(|error| ClientError::Grpc { url: endpoint.shown_url().to_owned(), reason: chain(&error) })
+}
+
+fn connect_lazily(endpoint: &Endpoint) -> Result<Channel, tonic::transport::Error> {
+    let timeout = Duration::from_millis(endpoint.timeout_millis);
     let mut channel = tonic::transport::Endpoint::from_shared(endpoint.url.clone())?
         .user_agent(concat!("agentsight/", env!("CARGO_PKG_VERSION")))?
         .connect_timeout(timeout);
@@ -98,10 +103,11 @@ fn channel(endpoint: &Endpoint, timeout: Duration) -> Result<Channel, tonic::tra
     Ok(channel.connect_lazy())
 }
 
-fn metadata(endpoint: &Endpoint) -> Result<MetadataMap, ClientError> {
+/// The endpoint's headers.
+pub(crate) fn metadata(endpoint: &Endpoint) -> Result<MetadataMap, ClientError> {
     let mut metadata = MetadataMap::new();
     for (name, value) in endpoint.headers.iter() {
-        let bad = || ClientError::Header { url: endpoint.url.clone(), name: name.to_owned() };
+        let bad = || ClientError::Header { url: endpoint.shown_url().to_owned(), name: name.to_owned() };
         let key = AsciiMetadataKey::from_bytes(name.as_bytes()).map_err(|_| bad())?;
         metadata.insert(key, AsciiMetadataValue::try_from(value).map_err(|_| bad())?);
     }
@@ -114,7 +120,7 @@ const NOT_READY: &str = "Service was not ready";
 fn read_status(status: &Status) -> Outcome {
     // A status with a source was made on this side: the connection failed, the backend said nothing.
     if let Some(source) = std::error::Error::source(status) {
-        return retry(chain(source));
+        return retry(chain(source).trim_start_matches("transport error: "));
     }
     if status.message().starts_with(NOT_READY) {
         return retry(printable(status.message()));

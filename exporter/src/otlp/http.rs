@@ -43,10 +43,7 @@ impl HttpClient {
             Protocol::Grpc | Protocol::HttpProtobuf => Encoding::Protobuf,
         };
         Ok(Self {
-            client: pool(endpoint).map_err(|error| ClientError::Http {
-                url: endpoint.url.clone(),
-                reason: chain(&error.without_url()),
-            })?,
+            client: pool(endpoint)?,
             url: endpoint.url.clone(),
             headers: headers(endpoint, encoding)?,
             encoding,
@@ -62,7 +59,7 @@ impl HttpClient {
         let sent = self.client.post(&self.url).headers(self.headers.clone()).body(body).send().await;
         match sent {
             Ok(response) => read_answer(response).await,
-            Err(error) => retry(chain(&error.without_url())),
+            Err(error) => retry(why_no_answer(&error.without_url())),
         }
     }
 
@@ -76,7 +73,25 @@ impl HttpClient {
     }
 }
 
-fn pool(endpoint: &Endpoint) -> reqwest::Result<reqwest::Client> {
+fn why_no_answer(error: &reqwest::Error) -> String {
+    let said = chain(error);
+    let said = said.trim_start_matches("error sending request: ");
+    // What an HTTP/1 client makes of HTTP/2 frames.
+    if said.contains("invalid HTTP version") {
+        return format!("{said}; if this is a gRPC port, set OTEL_EXPORTER_OTLP_PROTOCOL=grpc");
+    }
+    said.to_owned()
+}
+
+/// A connection pool for the endpoint, with its TLS and its time limit.
+pub(crate) fn pool(endpoint: &Endpoint) -> Result<reqwest::Client, ClientError> {
+    build_pool(endpoint).map_err(|error| ClientError::Http {
+        url: endpoint.shown_url().to_owned(),
+        reason: chain(&error.without_url()),
+    })
+}
+
+fn build_pool(endpoint: &Endpoint) -> reqwest::Result<reqwest::Client> {
     // Another part of the process may have chosen a provider already; any will do.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let timeout = Duration::from_millis(endpoint.timeout_millis);
@@ -99,7 +114,7 @@ fn headers(endpoint: &Endpoint, encoding: Encoding) -> Result<HeaderMap, ClientE
     let mut headers = HeaderMap::new();
     headers.insert(USER_AGENT, HeaderValue::from_static(concat!("agentsight/", env!("CARGO_PKG_VERSION"))));
     for (name, value) in endpoint.headers.iter() {
-        let bad = || ClientError::Header { url: endpoint.url.clone(), name: name.to_owned() };
+        let bad = || ClientError::Header { url: endpoint.shown_url().to_owned(), name: name.to_owned() };
         let mut value = HeaderValue::from_str(value).map_err(|_| bad())?;
         value.set_sensitive(true);
         headers.insert(HeaderName::from_bytes(name.as_bytes()).map_err(|_| bad())?, value);

@@ -1,14 +1,14 @@
 //! OpenTelemetry on the wire: signals as OTLP messages, where to send them, and the sender behind the store's cursor.
 //!
 //! In the order of use: [`encode`] makes the messages that the store keeps, [`settings`] says where they
-//! go, [`request`] groups stored rows, [`client`] sends a request over [`grpc`] or [`http`] and says
+//! go, [`request`] groups stored rows, [`client`] sends a request over gRPC or HTTP and says
 //! what became of it ([`outcome`]), [`sender`] does so until nothing is left. [`json`] writes lines for `--output`.
 
 mod backoff;
 pub mod client;
 pub mod encode;
-mod grpc;
-mod http;
+pub(crate) mod grpc;
+pub(crate) mod http;
 mod http_answer;
 pub mod json;
 pub mod outcome;

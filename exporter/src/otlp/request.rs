@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use agentsight_semconv::SCHEMA_URL;
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::logs::v1::{LogRecord, ResourceLogs, ScopeLogs};
@@ -9,7 +10,8 @@ use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
 use prost::Message;
 
-use super::encode::{self, SCHEMA_URL};
+use super::encode;
+use crate::spans::model::{self, Signal};
 use crate::store::{Batch, Kind};
 
 /// One request, ready to be sent.
@@ -33,6 +35,25 @@ pub struct Built {
 }
 
 impl Request {
+    /// From fresh signals: one request for the spans, one for the log records, none for nothing.
+    pub fn of<'a>(signals: impl IntoIterator<Item = &'a Signal>) -> Vec<Self> {
+        let (mut spans, mut records) = (Vec::new(), Vec::new());
+        for signal in signals {
+            match signal {
+                Signal::Span(span) => add(&mut spans, &span.resource, encode::span(span)),
+                Signal::Log(log) => add(&mut records, &log.resource, encode::log_record(log)),
+            }
+        }
+        let mut requests = Vec::new();
+        if !spans.is_empty() {
+            requests.push(Self::Traces(traces(encode_resources(spans))));
+        }
+        if !records.is_empty() {
+            requests.push(Self::Logs(logs(encode_resources(records))));
+        }
+        requests
+    }
+
     /// From a batch of stored rows of one kind.
     #[must_use]
     pub fn build(kind: Kind, batch: &Batch) -> Built {
@@ -70,6 +91,17 @@ pub fn logs(groups: Vec<(Resource, Vec<LogRecord>)>) -> ExportLogsServiceRequest
         schema_url: SCHEMA_URL.to_owned(),
     });
     ExportLogsServiceRequest { resource_logs: resource_logs.collect() }
+}
+
+fn add<'a, T>(groups: &mut Vec<(&'a model::Resource, Vec<T>)>, resource: &'a model::Resource, signal: T) {
+    match groups.iter_mut().find(|(known, _)| *known == resource) {
+        Some((_, signals)) => signals.push(signal),
+        None => groups.push((resource, vec![signal])),
+    }
+}
+
+fn encode_resources<T>(groups: Vec<(&model::Resource, Vec<T>)>) -> Groups<T> {
+    groups.into_iter().map(|(resource, signals)| (encode::resource(resource), signals)).collect()
 }
 
 type Groups<T> = Vec<(Resource, Vec<T>)>;

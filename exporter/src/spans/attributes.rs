@@ -102,9 +102,11 @@ fn cut(text: &mut String, limit: usize) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use agentsight_semconv::{PROCESS_COMMAND_ARGS, PROCESS_EXECUTABLE_PATH};
+    use agentsight_semconv::{PROCESS_COMMAND_ARGS, PROCESS_EXECUTABLE_PATH, PROCESS_PID};
 
     use super::*;
+    use crate::graph::fixture::session;
+    use crate::spans::fixture::spans_of;
 
     fn text_of(attributes: &[Attribute]) -> &str {
         let Value::Text(text) = &attributes[0].value else { panic!("{attributes:?}") };
@@ -133,5 +135,15 @@ mod tests {
         assert!(!attributes.texts(PROCESS_COMMAND_ARGS, std::iter::repeat_n(String::new(), 1_000_000)));
         let Value::Texts(texts) = &attributes.finish()[0].value else { panic!() };
         assert_eq!(texts.len(), TEXTS_LIMIT);
+    }
+
+    #[test]
+    fn attributes_past_the_limit_are_dropped_and_counted() {
+        let mut span = spans_of(&session(), "0 root 100\n1 exec 100 /bin/a a\n2 exit 100 0").remove(0);
+        let room = COUNT_LIMIT - span.attributes.len();
+        let mut attributes = Attributes::default();
+        (0..room + 3).for_each(|number| attributes.int(PROCESS_PID, number));
+        append(&mut span, attributes.finish());
+        assert_eq!((span.attributes.len(), span.dropped_attributes), (COUNT_LIMIT, 3));
     }
 }

@@ -201,3 +201,233 @@ fn describe_ending(ending: Ending, attributes: &mut Attributes) -> Status {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+
+    use crate::spans::fixture::check;
+
+    #[test]
+    fn an_image_says_who_it_was_and_how_it_ended() {
+        check(
+            "
+                0 clock
+                0 root 100
+                1 exec 100 /bin/bash bash -c 'exit 3'
+                9 exit 100 3
+            ",
+            &expect![[r##"
+                #1 bash under - 0..9 ERROR "exit code 3"
+                  trace 11111111111111111111111111111111 state ""
+                  resource {"host.name": "box", "os.type": "linux", "service.name": "unknown_service:bash"}
+                  agentsight.session.id=5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e
+                  agentsight.object.type=process
+                  agentsight.action=exec
+                  agentsight.lineage=bash
+                  process.executable.name=bash
+                  process.pid=100
+                  agentsight.process.start=1000000000
+                  agentsight.process.exec_number=1
+                  process.parent_pid=9
+                  process.creation.time=2026-01-01T00:00:00.000Z
+                  process.executable.path=/bin/bash
+                  process.command_args=["bash", "-c", "exit 3"]
+                  process.working_directory=/home/me
+                  process.user.id=0
+                  process.real_user.id=0
+                  agentsight.process.cgroup.id=1
+                  process.exit.code=3
+                  error.type=3
+            "##]],
+        );
+    }
+
+    #[test]
+    fn a_fork_repeats_its_parents_program_and_says_so() {
+        check(
+            "
+                0 clock
+                0 root 100
+                1 exec 100 /usr/bin/python3.11 python3 pool.py
+                2 fork 100 101
+                3 exit 101 signal 139
+                9 exit 100 0
+            ",
+            &expect![[r##"
+                #1 python3.11 pool.py under #2 2..3 ERROR "killed by SIGSEGV"
+                  trace 11111111111111111111111111111111 state ""
+                  resource {"host.name": "box", "os.type": "linux", "service.name": "unknown_service:python3.11"}
+                  agentsight.session.id=5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e
+                  agentsight.object.type=process
+                  agentsight.action=exec
+                  agentsight.lineage=python3.11/python3.11
+                  process.executable.name=python3.11
+                  process.pid=101
+                  agentsight.process.start=1002000000
+                  agentsight.process.exec_number=0
+                  process.parent_pid=100
+                  process.creation.time=2026-01-01T00:00:00.002Z
+                  agentsight.process.fork=true
+                  process.executable.path=/usr/bin/python3.11
+                  process.command_args=["python3", "pool.py"]
+                  process.working_directory=/home/me
+                  process.user.id=0
+                  process.real_user.id=0
+                  agentsight.process.cgroup.id=1
+                  agentsight.process.core_dumped=true
+                  error.type=SIGSEGV
+                #2 python3.11 pool.py under - 0..9 unset
+                  trace 11111111111111111111111111111111 state ""
+                  resource {"host.name": "box", "os.type": "linux", "service.name": "unknown_service:python3.11"}
+                  agentsight.session.id=5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e
+                  agentsight.object.type=process
+                  agentsight.action=exec
+                  agentsight.lineage=python3.11
+                  process.executable.name=python3.11
+                  process.pid=100
+                  agentsight.process.start=1000000000
+                  agentsight.process.exec_number=1
+                  process.parent_pid=9
+                  process.creation.time=2026-01-01T00:00:00.000Z
+                  process.executable.path=/usr/bin/python3.11
+                  process.command_args=["python3", "pool.py"]
+                  process.working_directory=/home/me
+                  process.user.id=0
+                  process.real_user.id=0
+                  agentsight.process.cgroup.id=1
+                  process.exit.code=0
+            "##]],
+        );
+    }
+
+    #[test]
+    fn a_promoted_image_has_two_spans_and_only_the_exit_has_the_status() {
+        check(
+            "
+                0 clock
+                0 root 100
+                1 exec 100 /bin/sleep sleep 12
+                11s tick
+                12s exit 100 1
+            ",
+            &expect![[r##"
+                #1 sleep under - 0..11000 unset
+                  trace 11111111111111111111111111111111 state ""
+                  resource {"host.name": "box", "os.type": "linux", "service.name": "unknown_service:sleep"}
+                  agentsight.session.id=5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e
+                  agentsight.object.type=process
+                  agentsight.action=exec
+                  agentsight.lineage=sleep
+                  process.executable.name=sleep
+                  process.pid=100
+                  agentsight.process.start=1000000000
+                  agentsight.process.exec_number=1
+                  process.parent_pid=9
+                  process.creation.time=2026-01-01T00:00:00.000Z
+                  process.executable.path=/bin/sleep
+                  process.command_args=["sleep", "12"]
+                  process.working_directory=/home/me
+                  process.user.id=0
+                  process.real_user.id=0
+                  agentsight.process.cgroup.id=1
+                  agentsight.span.promoted=true
+                #2 exit under #1 0..12000 ERROR "exit code 1"
+                  trace 11111111111111111111111111111111 state ""
+                  resource {"host.name": "box", "os.type": "linux", "service.name": "unknown_service:sleep"}
+                  agentsight.session.id=5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e
+                  agentsight.object.type=process
+                  agentsight.action=exit
+                  agentsight.lineage=sleep
+                  process.executable.name=sleep
+                  process.pid=100
+                  agentsight.process.start=1000000000
+                  agentsight.process.exec_number=1
+                  process.exit.code=1
+                  error.type=1
+            "##]],
+        );
+    }
+
+    #[test]
+    fn an_image_that_outlives_the_session_is_incomplete() {
+        check(
+            "
+                0 clock
+                0 root 100
+                1 exec 100 /bin/sleep sleep 99
+            ",
+            &expect![[r##"
+                #1 sleep under - 0..20000 unset
+                  trace 11111111111111111111111111111111 state ""
+                  resource {"host.name": "box", "os.type": "linux", "service.name": "unknown_service:sleep"}
+                  agentsight.session.id=5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e
+                  agentsight.object.type=process
+                  agentsight.action=exec
+                  agentsight.lineage=sleep
+                  process.executable.name=sleep
+                  process.pid=100
+                  agentsight.process.start=1000000000
+                  agentsight.process.exec_number=1
+                  process.parent_pid=9
+                  process.creation.time=2026-01-01T00:00:00.000Z
+                  process.executable.path=/bin/sleep
+                  process.command_args=["sleep", "99"]
+                  process.working_directory=/home/me
+                  process.user.id=0
+                  process.real_user.id=0
+                  agentsight.process.cgroup.id=1
+                  agentsight.span.incomplete=true
+            "##]],
+        );
+    }
+
+    #[test]
+    fn an_image_whose_fork_and_exec_were_not_seen_says_how_sure_its_parent_is() {
+        check(
+            "
+                0 clock
+                0 root 100
+                1 exec 100 /bin/bash bash
+                5 exit 777 0
+                6 exit 100 0
+            ",
+            &expect![[r##"
+                #1 process under #2 0..5 unset
+                  trace 11111111111111111111111111111111 state ""
+                  resource {"host.name": "box", "os.type": "linux", "service.name": "unknown_service:bash"}
+                  agentsight.session.id=5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e
+                  agentsight.object.type=process
+                  agentsight.action=exec
+                  agentsight.lineage=bash/?
+                  process.pid=777
+                  agentsight.process.start=1000000001
+                  agentsight.process.exec_number=0
+                  process.parent_pid=100
+                  process.creation.time=2026-01-01T00:00:00.000Z
+                  agentsight.parent.confidence=0.9
+                  process.exit.code=0
+                #2 bash under - 0..6 unset
+                  trace 11111111111111111111111111111111 state ""
+                  resource {"host.name": "box", "os.type": "linux", "service.name": "unknown_service:bash"}
+                  agentsight.session.id=5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e
+                  agentsight.object.type=process
+                  agentsight.action=exec
+                  agentsight.lineage=bash
+                  process.executable.name=bash
+                  process.pid=100
+                  agentsight.process.start=1000000000
+                  agentsight.process.exec_number=1
+                  process.parent_pid=9
+                  process.creation.time=2026-01-01T00:00:00.000Z
+                  process.executable.path=/bin/bash
+                  process.command_args=["bash"]
+                  process.working_directory=/home/me
+                  process.user.id=0
+                  process.real_user.id=0
+                  agentsight.process.cgroup.id=1
+                  process.exit.code=0
+            "##]],
+        );
+    }
+}

@@ -62,3 +62,151 @@ fn text(cause: &Cause) -> String {
     };
     format!("{}: {what}", type_of(cause.kind))
 }
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+
+    use opentelemetry::trace::{SpanId, TraceId};
+
+    use super::*;
+    use crate::graph::Confidence;
+    use crate::graph::fixture::session;
+    use crate::spans::fixture::check;
+    use crate::spans::model::Value;
+
+    #[test]
+    fn an_exec_and_an_adoption_are_links_to_the_replaced_image() {
+        check(
+            "
+                0 clock
+                0 root 100
+                1 exec 100 /usr/bin/env env
+                2 exec 100 TRACEPARENT=00-bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb-2222222222222222-01 TRACESTATE=v=1 /usr/bin/make make
+                3 exit 100 0
+            ",
+            &expect![[r##"
+                #1 env under - 0..2 unset
+                  trace 11111111111111111111111111111111 state ""
+                  resource {"host.name": "box", "os.type": "linux", "service.name": "unknown_service:env"}
+                  agentsight.session.id=5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e
+                  agentsight.object.type=process
+                  agentsight.action=exec
+                  agentsight.lineage=env
+                  process.executable.name=env
+                  process.pid=100
+                  agentsight.process.start=1000000000
+                  agentsight.process.exec_number=1
+                  process.parent_pid=9
+                  process.creation.time=2026-01-01T00:00:00.000Z
+                  process.executable.path=/usr/bin/env
+                  process.command_args=["env"]
+                  process.working_directory=/home/me
+                  process.user.id=0
+                  process.real_user.id=0
+                  agentsight.process.cgroup.id=1
+                #2 make under 2222222222222222 2..3 unset
+                  trace bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb state "v=1"
+                  resource {"host.name": "box", "os.type": "linux", "service.name": "unknown_service:env"}
+                  agentsight.session.id=5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e
+                  agentsight.object.type=process
+                  agentsight.action=exec
+                  agentsight.lineage=env/make
+                  process.executable.name=make
+                  process.pid=100
+                  agentsight.process.start=1000000000
+                  agentsight.process.exec_number=2
+                  process.parent_pid=9
+                  process.creation.time=2026-01-01T00:00:00.000Z
+                  process.executable.path=/usr/bin/make
+                  process.command_args=["make"]
+                  process.working_directory=/home/me
+                  process.user.id=0
+                  process.real_user.id=0
+                  agentsight.process.cgroup.id=1
+                  agentsight.asserted=true
+                  process.exit.code=0
+                  agentsight.causes=["exec: env", "lineage: env"]
+                  link to #1 in 11111111111111111111111111111111
+                    agentsight.link.type=exec
+                    agentsight.link.confidence=1.0
+                  link to #1 in 11111111111111111111111111111111
+                    agentsight.link.type=lineage
+                    agentsight.link.confidence=1.0
+            "##]],
+        );
+    }
+
+    #[test]
+    fn an_unsampled_span_is_linked_as_asserted() {
+        check(
+            "
+                0 clock
+                0 root 100
+                1 exec 100 /usr/bin/env env
+                2 fork 100 101
+                3 exec 101 TRACEPARENT=00-bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb-2222222222222222-00 /usr/bin/make make
+                4 exit 101 0
+                5 exit 100 0
+            ",
+            &expect![[r##"
+                #1 make under #2 2..4 unset
+                  trace 11111111111111111111111111111111 state ""
+                  resource {"host.name": "box", "os.type": "linux", "service.name": "unknown_service:env"}
+                  agentsight.session.id=5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e
+                  agentsight.object.type=process
+                  agentsight.action=exec
+                  agentsight.lineage=env/make
+                  process.executable.name=make
+                  process.pid=101
+                  agentsight.process.start=1002000000
+                  agentsight.process.exec_number=1
+                  process.parent_pid=100
+                  process.creation.time=2026-01-01T00:00:00.002Z
+                  process.executable.path=/usr/bin/make
+                  process.command_args=["make"]
+                  process.working_directory=/home/me
+                  process.user.id=0
+                  process.real_user.id=0
+                  agentsight.process.cgroup.id=1
+                  process.exit.code=0
+                  agentsight.causes=["explicit: span 2222222222222222"]
+                  link to 2222222222222222 in bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb
+                    agentsight.link.type=explicit
+                    agentsight.link.confidence=1.0
+                    agentsight.asserted=true
+                #2 env under - 0..5 unset
+                  trace 11111111111111111111111111111111 state ""
+                  resource {"host.name": "box", "os.type": "linux", "service.name": "unknown_service:env"}
+                  agentsight.session.id=5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e
+                  agentsight.object.type=process
+                  agentsight.action=exec
+                  agentsight.lineage=env
+                  process.executable.name=env
+                  process.pid=100
+                  agentsight.process.start=1000000000
+                  agentsight.process.exec_number=1
+                  process.parent_pid=9
+                  process.creation.time=2026-01-01T00:00:00.000Z
+                  process.executable.path=/usr/bin/env
+                  process.command_args=["env"]
+                  process.working_directory=/home/me
+                  process.user.id=0
+                  process.real_user.id=0
+                  agentsight.process.cgroup.id=1
+                  process.exit.code=0
+            "##]],
+        );
+    }
+
+    #[test]
+    fn of_too_many_links_the_surest_stay_and_the_rest_are_counted() {
+        let span = SpanRef { trace_id: TraceId::from_bytes([1; 16]), span_id: SpanId::from_bytes([1; 8]) };
+        let cause = |confidence| Cause { kind: CauseKind::Explicit, confidence, target: Target::Foreign(span) };
+        let mut causes = vec![cause(Confidence::UNSEEN_FORK); 40];
+        causes[39].confidence = Confidence::CERTAIN;
+        let links = links(&causes, &SpanIds::new(&session()));
+        assert_eq!((links.links.len(), links.dropped, links.texts.len()), (LIMIT, 8, TEXT_LIMIT));
+        assert_eq!(links.links[0].attributes[1].value, Value::Double(1.0));
+    }
+}

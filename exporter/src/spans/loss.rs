@@ -98,14 +98,110 @@ fn name_of(kind: LossKind) -> Name {
 }
 
 fn sentence(kind: LossKind, count: u64) -> String {
-    match kind {
-        LossKind::Fork => format!("{count} fork events were lost: the ring buffer was full"),
-        LossKind::Exec => format!("{count} exec events were lost: the ring buffer was full"),
-        LossKind::Exit => format!("{count} exit events were lost: the ring buffer was full"),
-        LossKind::Process => {
-            format!("{count} processes and their descendants are not traced: the process map was full")
-        }
-        LossKind::Missed => format!("{count} runs of an eBPF program were skipped by the kernel"),
-        LossKind::Undecodable => format!("{count} records of the kernel side could not be decoded"),
+    let what = match kind {
+        LossKind::Fork => "fork events lost, for want of room in the ring buffer",
+        LossKind::Exec => "exec events lost, for want of room in the ring buffer",
+        LossKind::Exit => "exit events lost, for want of room in the ring buffer",
+        LossKind::Process => "processes not traced, nor their descendants, for want of room in the process map",
+        LossKind::Missed => "runs of an eBPF program skipped by the kernel",
+        LossKind::Undecodable => "records of the kernel side that could not be decoded",
+    };
+    format!("{what}: {count}")
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+
+    use crate::graph::fixture::{events, session};
+    use crate::spans::fixture::{render, signals};
+
+    fn check(text: &str, expect: &expect_test::Expect) {
+        let is_loss = |line: &&str| !line.starts_with(' ') || line.contains("agentsight.loss.");
+        let text = render(&signals(&session(), &events(text)));
+        expect.assert_eq(&text.lines().filter(is_loss).map(|line| format!("{line}\n")).collect::<String>());
+    }
+
+    #[test]
+    fn losses_stand_on_the_roots_span_summed_by_kind() {
+        check(
+            "
+                0 clock
+                0 root 100
+                1 exec 100 /bin/bash bash
+                2 fork 100 101
+                3 lost exec 3
+                4 exit 101 0
+                5 lost exec 4
+                5 lost fork 1
+                6 exit 100 0
+            ",
+            &expect![[r#"
+                log agentsight.loss severity 13 on #2: exec events lost, for want of room in the ring buffer: 3
+                  agentsight.loss.exec=3
+                #1 bash under #2 2..4 unset
+                log agentsight.loss severity 13 on #2: exec events lost, for want of room in the ring buffer: 4
+                  agentsight.loss.exec=4
+                log agentsight.loss severity 13 on #2: fork events lost, for want of room in the ring buffer: 1
+                  agentsight.loss.fork=1
+                #2 bash under - 0..6 unset
+                  agentsight.loss.fork=1
+                  agentsight.loss.exec=7
+            "#]],
+        );
+    }
+
+    #[test]
+    fn once_the_root_is_promoted_they_wait_for_its_exit() {
+        check(
+            "
+                0 clock
+                0 root 100
+                1 exec 100 /bin/bash bash
+                2 lost exit 1
+                11s tick
+                12s lost process 2
+                12s fork 100 101
+                13s exit 101 0
+                14s exit 100 0
+            ",
+            &expect![[r#"
+                log agentsight.loss severity 13 on #1: exit events lost, for want of room in the ring buffer: 1
+                  agentsight.loss.exit=1
+                #1 bash under - 0..11000 unset
+                  agentsight.loss.exit=1
+                log agentsight.loss severity 13 on #1: processes not traced, nor their descendants, for want of room in the process map: 2
+                  agentsight.loss.process=2
+                #2 bash under #1 12000..13000 unset
+                #3 exit under #1 0..14000 unset
+                  agentsight.loss.process=2
+            "#]],
+        );
+    }
+
+    #[test]
+    fn once_the_root_is_gone_they_stand_on_the_next_span() {
+        check(
+            "
+                0 clock
+                0 root 100
+                1 exec 100 /bin/bash bash
+                2 fork 100 101
+                3 exit 100 0
+                4 lost missed 2
+                5 lost undecodable 1
+                5 exit 101 0
+            ",
+            &expect![[r#"
+                #1 bash under - 0..3 unset
+                log agentsight.loss severity 13 on #1: runs of an eBPF program skipped by the kernel: 2
+                  agentsight.loss.missed=2
+                log agentsight.loss severity 13 on #1: records of the kernel side that could not be decoded: 1
+                  agentsight.loss.undecodable=1
+                #2 bash under #1 2..5 unset
+                  agentsight.loss.missed=2
+                  agentsight.loss.undecodable=1
+            "#]],
+        );
     }
 }

@@ -17,6 +17,8 @@ mod link;
 mod loss;
 pub mod model;
 mod name;
+#[cfg(test)]
+mod random_streams;
 mod resource_attributes;
 mod service;
 mod status;

@@ -27,3 +27,42 @@ pub(super) fn span_name(program: Option<&Exec>, target_names: bool) -> Cow<'stat
     }
     name.into()
 }
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+
+    use crate::graph::fixture::session;
+    use crate::spans::fixture::spans_of;
+
+    /// The names of all spans, with target names and without.
+    fn check(text: &str, expect: &expect_test::Expect) {
+        let mut session = session();
+        let names =
+            |session: &_| spans_of(session, text).iter().map(|span| format!("{:?} ", span.name)).collect::<String>();
+        let with_targets = names(&session);
+        session.options.target_names = false;
+        expect.assert_eq(&format!("{with_targets}\n{}\n", names(&session)));
+    }
+
+    #[test]
+    fn names_are_base_names_of_executables_and_scripts() {
+        check(
+            "
+                0 root 100
+                1 exec 100 /usr/bin/python3.11 python3 /srv/agent.py --seed 7
+                2 fork 100 101
+                3 exec 101 /bin/bash bash -c make
+                4 exit 101 0
+                5 exit 777 0
+                6 fork 100 102
+                11s tick
+                12s exit 100 0
+            ",
+            &expect![[r#"
+                "bash" "process" "python3.11 agent.py" "python3.11 agent.py" "exit" "exit" 
+                "bash" "process" "python3.11" "python3.11" "exit" "exit" 
+            "#]],
+        );
+    }
+}

@@ -103,3 +103,88 @@ fn bounded(mut text: String) -> String {
     text.truncate(text.floor_char_boundary(TEXT_LIMIT));
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+
+    use super::*;
+    use crate::graph::fixture::session;
+    use crate::spans::fixture::spans_of;
+
+    fn check(session: &Session, text: &str, expect: &expect_test::Expect) {
+        let spans = spans_of(session, text);
+        let text = spans.iter().map(|span| format!("{}: {:?}\n", span.name, span.resource.attributes));
+        expect.assert_eq(&text.collect::<String>());
+    }
+
+    #[test]
+    fn the_environment_of_the_process_goes_first() {
+        check(&session(),
+            "
+                0 root 100
+                1 exec 100 /usr/bin/claude claude
+                2 fork 100 101
+                3 exec 101 OTEL_SERVICE_NAME=named OTEL_RESOURCE_ATTRIBUTES=service.name=other,team=a%20b /bin/a a
+                4 exit 101 0
+                5 fork 100 102
+                6 exec 102 OTEL_RESOURCE_ATTRIBUTES=service.name=attributed,host.name=forged,agentsight.x=forged /bin/b b
+                7 fork 102 103
+                8 exit 103 0
+                9 exit 102 0
+                10 fork 100 104
+                11 exec 104 OTEL_RESOURCE_ATTRIBUTES=service.name=x,malformed /bin/c c
+                12 exit 104 0
+                13 exit 100 0
+            ",
+            &expect![[r#"
+                a: {"host.name": "box", "os.type": "linux", "service.name": "named", "team": "a b"}
+                b: {"host.name": "box", "os.type": "linux", "service.name": "attributed"}
+                b: {"host.name": "box", "os.type": "linux", "service.name": "attributed"}
+                c: {"host.name": "box", "os.type": "linux", "service.name": "claude"}
+                claude: {"host.name": "box", "os.type": "linux", "service.name": "claude"}
+            "#]],
+        );
+    }
+
+    #[test]
+    fn without_a_name_an_agent_is_recognised_behind_its_wrapper() {
+        check(
+            &session(),
+            "
+                0 root 100
+                1 exec 100 /usr/bin/env env codex
+                2 exec 100 /usr/bin/codex codex
+                3 exit 100 0
+            ",
+            &expect![[r#"
+                env: {"host.name": "box", "os.type": "linux", "service.name": "unknown_service:env"}
+                codex: {"host.name": "box", "os.type": "linux", "service.name": "codex"}
+            "#]],
+        );
+    }
+
+    #[test]
+    fn the_session_may_name_the_service() {
+        let mut session = session();
+        session.options.service = Some("mine".into());
+        check(
+            &session,
+            "
+                0 root 100
+                1 exec 100 /usr/bin/codex codex
+                3 exit 100 0
+            ",
+            &expect![[r#"
+                codex: {"host.name": "box", "os.type": "linux", "service.name": "mine"}
+            "#]],
+        );
+    }
+
+    #[test]
+    fn spans_of_one_service_share_one_resource() {
+        let text = "0 root 100\n1 exec 100 /bin/a a\n2 fork 100 101\n3 exec 101 /bin/b b\n4 exit 101 0\n5 exit 100 0";
+        let spans = spans_of(&session(), text);
+        assert!(Arc::ptr_eq(&spans[0].resource, &spans[1].resource));
+    }
+}

@@ -3,7 +3,6 @@
 //! The cursor is the last row that is done with, whatever became of it. It moves after the answer
 //! came, so a crash in between sends a batch twice, with the same bytes, and loses nothing.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -11,24 +10,20 @@ use rusqlite::{Connection, OptionalExtension, Row as SqliteRow, TransactionBehav
 
 use super::lock::{self, Lock};
 use super::session::session_key;
-use super::{Kind, Store, StoreError, count, sqlite_count};
+use super::{Kind, Seq, Store, StoreError, count, sqlite_count};
 use crate::session::SessionId;
 
 const LOCK_FILE: &str = "destination.lock";
 
 /// A destination's number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct DestinationId(i64);
+pub struct DestinationId(pub(super) i64);
 
 impl fmt::Display for DestinationId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.0)
     }
 }
-
-/// The place of a row in the order in which rows were stored.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Seq(i64);
 
 /// How to reach a destination, as JSON; may hold secrets, so it is never printed.
 #[derive(Clone, PartialEq, Eq)]
@@ -66,35 +61,6 @@ pub struct Destination {
     pub counts: Counts,
     /// Its session is over: once nothing is pending, nothing ever will be.
     pub session_ended: bool,
-}
-
-/// How much one request may hold.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BatchLimit {
-    /// Of encoded signals and resources together. A first row that is larger comes alone.
-    pub bytes: usize,
-    /// Rows.
-    pub rows: usize,
-}
-
-/// What to send next.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Batch {
-    /// In the order in which they were stored.
-    pub rows: Vec<StoredRow>,
-    /// The resources that the rows name, encoded.
-    pub resources: BTreeMap<i64, Vec<u8>>,
-}
-
-/// One row behind the cursor.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StoredRow {
-    /// Its place.
-    pub seq: Seq,
-    /// Key into [`Batch::resources`].
-    pub resource: i64,
-    /// The OTLP message.
-    pub encoded: Vec<u8>,
 }
 
 /// A cursor's step, with what became of the rows that it passes.
@@ -179,23 +145,6 @@ impl Store {
         Ok(lock::try_lock(&self.lock_path(), id.0)?)
     }
 
-    /// The rows after the cursor; empty when there are none.
-    ///
-    /// # Errors
-    /// When the store cannot be read, or knows no such destination.
-    pub fn next_batch(&self, id: DestinationId, limit: BatchLimit) -> Result<Batch, StoreError> {
-        let failed = StoreError::sqlite("read what to send");
-        let (session, kind, cursor): (i64, String, i64) = self
-            .connection
-            .prepare_cached("SELECT session, kind, cursor FROM destination WHERE id = ?1")
-            .and_then(|mut statement| {
-                statement.query_row([id.0], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).optional()
-            })
-            .map_err(&failed)?
-            .ok_or(StoreError::UnknownDestination(id))?;
-        read_batch(&self.connection, session, &kind, cursor, limit).map_err(&failed)
-    }
-
     /// Moves the cursor past rows that are done with; erases the settings when that was the last of an ended session.
     ///
     /// # Errors
@@ -218,8 +167,18 @@ impl Store {
                 })
             })
             .map_err(&failed)?;
-        erase_delivered(&transaction).map_err(&failed)?;
-        transaction.commit().map_err(&failed)
+        let erased = erase_delivered(&transaction).map_err(&failed)?;
+        transaction.commit().map_err(&failed)?;
+        self.forget(erased);
+        Ok(())
+    }
+
+    /// After settings were erased: their bytes are overwritten in the database only, so the log goes too.
+    pub(super) fn forget(&self, erased: usize) {
+        if erased > 0 {
+            // A reader that is in the way now makes this a matter of the next checkpoint.
+            let _ = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+        }
     }
 
     fn lock_path(&self) -> PathBuf {
@@ -227,8 +186,8 @@ impl Store {
     }
 }
 
-/// Erases the settings of every destination that is through with a session that is over.
-pub(super) fn erase_delivered(connection: &Connection) -> rusqlite::Result<()> {
+/// Erases the settings of every destination that is through with a session that is over; says how many.
+pub(super) fn erase_delivered(connection: &Connection) -> rusqlite::Result<usize> {
     connection
         .prepare_cached(
             "UPDATE destination SET settings = NULL WHERE settings IS NOT NULL
@@ -236,8 +195,7 @@ pub(super) fn erase_delivered(connection: &Connection) -> rusqlite::Result<()> {
              AND NOT EXISTS (SELECT 1 FROM signal
                  WHERE session = destination.session AND kind = destination.kind AND seq > destination.cursor)",
         )?
-        .execute([])?;
-    Ok(())
+        .execute([])
 }
 
 const SELECT_COUNTS: &str = "SELECT destination.sent, destination.rejected, destination.dropped,
@@ -265,46 +223,4 @@ fn read_destination(row: &SqliteRow<'_>) -> rusqlite::Result<Destination> {
         settings: SettingsJson(row.get(6)?),
         session_ended: row.get(7)?,
     })
-}
-
-fn read_batch(
-    connection: &Connection,
-    session: i64,
-    kind: &str,
-    cursor: i64,
-    limit: BatchLimit,
-) -> rusqlite::Result<Batch> {
-    let mut statement = connection.prepare_cached(
-        "SELECT seq, resource, encoded FROM signal
-         WHERE session = :session AND kind = :kind AND seq > :cursor ORDER BY seq",
-    )?;
-    let mut rows = statement.query(named_params! {":session": session, ":kind": kind, ":cursor": cursor})?;
-    let mut batch = Batch::default();
-    let mut bytes = 0;
-    while batch.rows.len() < limit.rows
-        && let Some(row) = rows.next()?
-    {
-        let found = StoredRow { seq: Seq(row.get(0)?), resource: row.get(1)?, encoded: row.get(2)? };
-        let resource = match batch.resources.get(&found.resource) {
-            Some(_) => None,
-            None => Some(read_resource(connection, found.resource)?),
-        };
-        bytes += found.encoded.len() + ROW_OVERHEAD;
-        bytes += resource.as_ref().map_or(0, |encoded| encoded.len() + RESOURCE_OVERHEAD);
-        if bytes > limit.bytes && !batch.rows.is_empty() {
-            break;
-        }
-        batch.resources.extend(resource.map(|encoded| (found.resource, encoded)));
-        batch.rows.push(found);
-    }
-    Ok(batch)
-}
-
-/// Protobuf's tag (1 byte) and length (up to 5) before each message.
-const ROW_OVERHEAD: usize = 6;
-/// The same for a resource and the messages around it, with the scope's name and version and two schema URLs.
-const RESOURCE_OVERHEAD: usize = 256;
-
-fn read_resource(connection: &Connection, key: i64) -> rusqlite::Result<Vec<u8>> {
-    connection.prepare_cached("SELECT encoded FROM resource WHERE key = ?1")?.query_row([key], |row| row.get(0))
 }

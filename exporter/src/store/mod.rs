@@ -4,6 +4,7 @@
 //! write other sessions at the same time. What was appended survives the death of every process.
 
 mod append;
+mod batch;
 mod destination;
 mod error;
 mod lock;
@@ -14,7 +15,9 @@ mod schema;
 mod session;
 
 #[cfg(test)]
-pub(crate) mod scratch;
+mod scratch;
+#[cfg(test)]
+mod tests;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -23,7 +26,8 @@ use agentsight_ebpf::WallNanos;
 use rusqlite::{Connection, OpenFlags};
 
 pub use append::Appended;
-pub use destination::{Advance, Batch, BatchLimit, Counts, Destination, DestinationId, Seq, SettingsJson, StoredRow};
+pub use batch::{Batch, BatchLimit, Seq, StoredRow};
+pub use destination::{Advance, Counts, Destination, DestinationId, SettingsJson};
 pub use error::StoreError;
 pub use lock::Lock;
 pub use place::PlaceError;

@@ -25,10 +25,23 @@ pub struct Pruned {
     pub unsent: u64,
 }
 
+/// One transaction's share of it.
+struct Chunk {
+    rows: u64,
+    unsent: u64,
+    erased: usize,
+}
+
 /// Rows per transaction: a writer never waits long for the pruner.
 const CHUNK: i64 = 1_000;
 
 impl Store {
+    /// Size of the database's pages in use, bytes; 0 where it cannot be read.
+    #[must_use]
+    pub fn size_bytes(&self) -> u64 {
+        bytes_in_use(&self.connection).unwrap_or(0)
+    }
+
     /// Discards the oldest rows until the limits hold, then the sessions that are as old and empty.
     ///
     /// # Errors
@@ -49,6 +62,7 @@ impl Store {
             if step.rows == 0 {
                 break;
             }
+            self.forget(step.erased);
             pruned.rows += step.rows;
             pruned.unsent += step.unsent;
         }
@@ -60,11 +74,9 @@ impl Store {
             )
             .map_err(&failed)?;
         self.connection
-            .execute_batch(
-                "DELETE FROM resource WHERE NOT EXISTS (SELECT 1 FROM signal WHERE resource = resource.key);
-                 PRAGMA incremental_vacuum;",
-            )
+            .execute("DELETE FROM resource WHERE NOT EXISTS (SELECT 1 FROM signal WHERE resource = resource.key)", [])
             .map_err(&failed)?;
+        give_back_pages(&self.connection).map_err(&failed)?;
         Ok(pruned)
     }
 }
@@ -74,8 +86,16 @@ fn bytes_in_use(connection: &Connection) -> rusqlite::Result<u64> {
     Ok(count((pragma("page_count")? - pragma("freelist_count")?) * pragma("page_size")?))
 }
 
+/// Shortens the file; SQLite moves one page with each step of this statement.
+fn give_back_pages(connection: &Connection) -> rusqlite::Result<()> {
+    let mut statement = connection.prepare("PRAGMA incremental_vacuum")?;
+    let mut pages = statement.query([])?;
+    while pages.next()?.is_some() {}
+    Ok(())
+}
+
 /// Discards, of the oldest rows, those that ended before a moment.
-fn prune_chunk(connection: &Connection, older_than: i64) -> rusqlite::Result<Pruned> {
+fn prune_chunk(connection: &Connection, older_than: i64) -> rusqlite::Result<Chunk> {
     let chunk = "SELECT seq, session, kind FROM (SELECT * FROM signal ORDER BY seq LIMIT :chunk) WHERE end_nanos <= :older_than";
     let parameters = named_params! {":chunk": CHUNK, ":older_than": older_than};
     let mut statement = connection.prepare_cached(&format!(
@@ -91,6 +111,6 @@ fn prune_chunk(connection: &Connection, older_than: i64) -> rusqlite::Result<Pru
     let rows = connection
         .prepare_cached(&format!("DELETE FROM signal WHERE seq IN (SELECT seq FROM ({chunk}))"))?
         .execute(parameters)?;
-    destination::erase_delivered(connection)?;
-    Ok(Pruned { rows: rows as u64, unsent: unsent.iter().map(|(_, rows)| count(*rows)).sum() })
+    let erased = destination::erase_delivered(connection)?;
+    Ok(Chunk { rows: rows as u64, unsent: unsent.iter().map(|(_, rows)| count(*rows)).sum(), erased })
 }

@@ -56,8 +56,10 @@ impl Store {
                 named_params! {":key": key, ":ended": sqlite_nanos(ended)},
             )
             .map_err(&failed)?;
-        destination::erase_delivered(&transaction).map_err(&failed)?;
-        transaction.commit().map_err(&failed)
+        let erased = destination::erase_delivered(&transaction).map_err(&failed)?;
+        transaction.commit().map_err(&failed)?;
+        self.forget(erased);
+        Ok(())
     }
 
     /// The sessions that were begun and not ended and whose collectors are dead. Ending them lets their

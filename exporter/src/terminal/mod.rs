@@ -1,33 +1,24 @@
-//! temp
-use crate::spans::model::Span;
-/// t
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+//! What a person sees on the terminal: the process tree, made of finished spans alone, so that a live
+//! run, a replay and a stored session are drawn by the same hand.
+//!
+//! Nothing of a traced program reaches the terminal unescaped: a name can neither move the cursor nor colour a line.
+
+mod duration;
+mod escape;
+mod family;
+mod tree;
+mod width;
+
+use serde::{Deserialize, Serialize};
+
+pub use duration::duration;
+pub use tree::tree;
+
+/// How to draw.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TreeStyle {
-    /// t
+    /// Columns of the terminal.
     pub width: u16,
-    /// t
+    /// Colours and dimming, by ANSI escape sequences.
     pub colour: bool,
-}
-/// t
-#[must_use]
-pub fn tree(spans: &[Span], _s: TreeStyle, f: &[String]) -> String {
-    let mut o = String::new();
-    for s in spans {
-        o += &format!("{:?}\n", s.name);
-    }
-    for l in f {
-        o += l;
-        o += "\n";
-    }
-    o
-}
-/// t
-#[must_use]
-pub fn duration(d: std::time::Duration) -> String {
-    format!("{d:?}")
-}
-/// t
-#[must_use]
-pub fn width_of(_f: std::os::fd::BorrowedFd<'_>) -> Option<u16> {
-    None
 }

@@ -32,9 +32,10 @@ pub struct Settings {
 }
 
 /// How to reach a backend for one signal.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Endpoint {
-    /// `http://` or `https://`; over HTTP with the signal's path, over gRPC without any.
+    /// `http://` or `https://`; over HTTP with the signal's path, over gRPC without any. Its query may be a secret:
+    /// print [`shown_url`](Self::shown_url).
     pub url: String,
     /// What is spoken there.
     pub protocol: Protocol,
@@ -110,6 +111,28 @@ impl Settings {
             logs: parse(SignalName::Logs)?,
             metrics: parse(SignalName::Metrics)?,
         })
+    }
+}
+
+impl Endpoint {
+    /// The URL without its query, in which some vendors want their key.
+    #[must_use]
+    pub fn shown_url(&self) -> &str {
+        self.url.split_once('?').map_or(&self.url, |(shown, _)| shown)
+    }
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { url: _, protocol, headers, timeout_millis, compression, tls } = self;
+        f.debug_struct("Endpoint")
+            .field("url", &self.shown_url())
+            .field("protocol", protocol)
+            .field("headers", headers)
+            .field("timeout_millis", timeout_millis)
+            .field("compression", compression)
+            .field("tls", tls)
+            .finish()
     }
 }
 

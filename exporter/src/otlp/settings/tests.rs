@@ -124,7 +124,7 @@ fn header_values_are_percent_decoded() {
 #[test]
 fn secrets_are_in_no_debug_output_and_no_error() {
     let traces = traces(&[
-        (BASE, "https://host:4318"),
+        (BASE, "https://host:4318?key=s3cret"),
         ("OTEL_EXPORTER_OTLP_HEADERS", "api-key=s3cret"),
         ("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", "ca.pem"),
         ("OTEL_EXPORTER_OTLP_CLIENT_KEY", "key.pem"),

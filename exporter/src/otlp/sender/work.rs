@@ -1,215 +1,31 @@
-//! The sender behind one destination's cursor: reads, sends, moves the cursor, until nothing is left.
-//!
-//! At least once, in order, never past a failure that may heal. It has a connection to the store of
-//! its own, used on blocking threads only, so it neither waits for the pipeline nor makes it wait.
+//! The sender's loop: one step is one request, from the store to the moved cursor.
 
-use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::task::{AbortHandle, JoinError};
 
-use super::backoff::Backoff;
-use super::client::{Client, ClientError};
-use super::outcome::Outcome;
-use super::request::{Built, Request};
-use super::settings::Endpoint;
-use crate::store::{Advance, Batch, BatchLimit, Counts, DestinationId, Kind, Lock, Store, StoreError};
+use super::{Progress, SenderError, SenderOptions, SenderState, Wake};
+use crate::otlp::client::Client;
+use crate::otlp::outcome::Outcome;
+use crate::otlp::request::{Built, Request};
+use crate::store::{Advance, Batch, BatchLimit, DestinationId, Kind, Lock, Store, StoreError};
 
-/// How a sender goes about it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SenderOptions {
-    /// Of one request.
-    pub limit: BatchLimit,
-    /// Between tries.
-    pub backoff: Backoff,
-}
-
-impl Default for SenderOptions {
-    fn default() -> Self {
-        // gRPC servers refuse more than 4 MiB unless told otherwise.
-        Self { limit: BatchLimit { bytes: 3 << 20, rows: 4_096 }, backoff: Backoff::default() }
-    }
-}
-
-/// Why there is no sender.
-#[derive(Debug, thiserror::Error)]
-pub enum SenderError {
-    /// The store.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The settings in the store are not what was written.
-    #[error("the stored settings of destination {id} are damaged: {source}")]
-    DamagedSettings {
-        /// The destination.
-        id: DestinationId,
-        /// The decoder's answer.
-        source: serde_json::Error,
-    },
-    /// The endpoint.
-    #[error(transparent)]
-    Client(#[from] ClientError),
-    /// The runtime is shutting down.
-    #[error("the sender was stopped: {0}")]
-    Stopped(#[from] JoinError),
-}
-
-/// How far a sender is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Progress {
-    /// Where it sends to.
-    pub url: String,
-    /// What it sends.
-    pub kind: Kind,
-    /// What became of the destination's rows, in this process and before.
-    pub counts: Counts,
-    /// What it is doing.
-    pub state: SenderState,
-    /// The last thing that the backend had to say about signals that it did not keep.
-    pub notice: Option<String>,
-    /// Requests to drain that were seen before the store was last found empty.
-    drained: u64,
-}
-
-/// What a sender is doing.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SenderState {
-    /// Sending.
-    Sending,
-    /// Nothing to send at the moment.
-    Idle,
-    /// Waiting to try again; the reason in words.
-    Waiting(String),
-    /// The backend does not take this kind of signal; the reason in words. Tried again after a long while.
-    NotTaken(String),
-    /// All is delivered and the session is over, or the sender was stopped.
-    Finished,
-}
-
-/// A running sender. Dropping it stops it, wherever it is; the store knows where to go on.
-#[derive(Debug)]
-pub struct Sender {
-    waker: Waker,
-    progress: watch::Receiver<Progress>,
-    task: AbortHandle,
-}
-
-/// Tells a sender, from any thread, that there is something to do.
-#[derive(Clone, Debug)]
-pub struct Waker(Arc<watch::Sender<Wake>>);
-
-#[derive(Clone, Copy, Debug, Default)]
-struct Wake {
-    rows: u64,
-    drains: u64,
-}
-
-impl Waker {
-    /// Rows were appended, or the session was ended.
-    pub fn wake(&self) {
-        self.0.send_modify(|wake| wake.rows += 1);
-    }
-}
-
-impl Sender {
-    /// Starts to send to a destination, or `None` where another sender does or nothing is left to do.
-    ///
-    /// # Errors
-    /// When the store cannot be read, or the stored settings make no client.
-    pub async fn start(
-        store_dir: &Path,
-        id: DestinationId,
-        options: SenderOptions,
-    ) -> Result<Option<Self>, SenderError> {
-        let dir = store_dir.to_owned();
-        let opened = tokio::task::spawn_blocking(move || {
-            let store = Store::open(&dir)?;
-            let lock = store.lock_destination(id)?;
-            // Read under the lock: whoever held it before may have finished the job.
-            let found = store.destination(id)?;
-            Ok::<_, StoreError>(lock.zip(found).map(|(lock, found)| (store, lock, found)))
-        });
-        let Some((store, lock, found)) = opened.await?? else { return Ok(None) };
-        let endpoint: Endpoint =
-            serde_json::from_str(&found.settings.0).map_err(|source| SenderError::DamagedSettings { id, source })?;
-        let client = Client::new(&endpoint)?;
-        let (wake, woken) = watch::channel(Wake::default());
-        let (progress, watched) = watch::channel(Progress {
-            url: endpoint.url,
-            kind: found.kind,
-            counts: found.counts,
-            state: SenderState::Sending,
-            notice: None,
-            drained: 0,
-        });
-        let work = Work {
-            store: Arc::new(Mutex::new(store)),
-            _lock: lock,
-            id,
-            kind: found.kind,
-            client,
-            options,
-            rows: options.limit.rows,
-            failures: 0,
-            said: None,
-            woken,
-            progress,
-        };
-        let task = tokio::spawn(work.run()).abort_handle();
-        Ok(Some(Self { waker: Waker(Arc::new(wake)), progress: watched, task }))
-    }
-
-    /// To be called by whoever appends.
-    #[must_use]
-    pub fn waker(&self) -> Waker {
-        self.waker.clone()
-    }
-
-    /// How far it is, now and from now on.
-    #[must_use]
-    pub fn progress(&self) -> watch::Receiver<Progress> {
-        self.progress.clone()
-    }
-
-    /// Tries at once, and waits until everything that was appended before this call is done with, the
-    /// backend turns out not to take it, or the time is over.
-    pub async fn drain(&self, time: Duration) -> Progress {
-        let mut wanted = 0;
-        self.waker.0.send_modify(|wake| {
-            wake.drains += 1;
-            wanted = wake.drains;
-        });
-        let mut progress = self.progress.clone();
-        let is_over = |progress: &Progress| {
-            progress.drained >= wanted || matches!(progress.state, SenderState::NotTaken(_) | SenderState::Finished)
-        };
-        let _ = tokio::time::timeout(time, progress.wait_for(is_over)).await;
-        self.progress.borrow().clone()
-    }
-}
-
-impl Drop for Sender {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
-/// The sender's side of it.
-struct Work {
-    store: Arc<Mutex<Store>>,
-    _lock: Lock,
-    id: DestinationId,
-    kind: Kind,
-    client: Client,
-    options: SenderOptions,
+/// A sender at work.
+pub(super) struct Work {
+    pub(super) store: Arc<Mutex<Store>>,
+    pub(super) _lock: Lock,
+    pub(super) id: DestinationId,
+    pub(super) kind: Kind,
+    pub(super) client: Client,
+    pub(super) options: SenderOptions,
     /// Rows per request: halved when a request is too large, doubled when one is taken.
-    rows: usize,
-    failures: u32,
+    pub(super) rows: usize,
+    pub(super) failures: u32,
     /// The last trouble that was logged, so that it is logged once.
-    said: Option<String>,
-    woken: watch::Receiver<Wake>,
-    progress: watch::Sender<Progress>,
+    pub(super) said: Option<String>,
+    pub(super) woken: watch::Receiver<Wake>,
+    pub(super) progress: watch::Sender<Progress>,
 }
 
 /// What to do after a step.
@@ -224,7 +40,7 @@ enum Next {
 }
 
 impl Work {
-    async fn run(mut self) {
+    pub(super) async fn run(mut self) {
         loop {
             let wake = *self.woken.borrow_and_update();
             match self.step().await {
@@ -275,7 +91,11 @@ impl Work {
         }
         let outcome = match built.signals {
             0 => Outcome::Delivered { rejected: 0, message: String::new() },
-            _ => self.client.send(&built.request).await,
+            _ => {
+                let outcome = self.client.send(&built.request).await;
+                self.progress.send_modify(|progress| progress.requests.count(&outcome));
+                outcome
+            }
         };
         self.conclude(&batch, &built, outcome).await
     }
@@ -286,8 +106,10 @@ impl Work {
         let (taken, rejected) = match outcome {
             Outcome::Delivered { rejected, message } => {
                 let rejected = rejected.min(signals);
-                if rejected > 0 || !message.is_empty() {
-                    self.notice(format!("{rejected} of {signals} {}s rejected: {message}", self.kind));
+                match (rejected, message.is_empty()) {
+                    (0, true) => {}
+                    (0, false) => self.notice(message),
+                    _ => self.notice(format!("{rejected} of {signals} {}s rejected: {message}", self.kind)),
                 }
                 self.rows = (self.rows * 2).min(self.options.limit.rows);
                 (signals - rejected, rejected)

@@ -1,0 +1,244 @@
+//! What holds for every stream of events, tried on thousands of random ones: with losses, repetitions,
+//! wrong order and plain nonsense. A failing seed is printed; the same seed gives the same stream.
+
+use std::collections::{HashMap, HashSet};
+
+use agentsight_ebpf::{
+    Captured, Clock, Event, Exec, ExecNumber, Exit, Fork, Gap, KernelNanos, Loss, LossKind, ProcessKey, Tgid, Tick,
+    Tid, WallNanos,
+};
+use opentelemetry::trace::SpanId;
+
+use super::Spans;
+use super::model::{Signal, Span, Value};
+use crate::graph::fixture::{BASE, WALL, exec_of, session};
+use crate::graph::{Activity, Graph, ImageId};
+
+/// SplitMix64: enough to try things out, and the same on every machine.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut bits = self.0;
+        bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        bits ^ (bits >> 31)
+    }
+
+    fn below(&mut self, limit: u64) -> u64 {
+        self.next() % limit
+    }
+
+    fn one_in(&mut self, chances: u64) -> bool {
+        self.below(chances) == 0
+    }
+
+    fn of<T: Copy>(&mut self, choices: &[T]) -> T {
+        choices[usize::try_from(self.below(choices.len() as u64)).unwrap()]
+    }
+}
+
+/// Spans that programs name in `TRACEPARENT`; the last is of the session's own trace.
+const NAMED: [&str; 3] = [
+    "00-aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa-00000000000000a1-01",
+    "00-bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb-00000000000000a2-00",
+    "00-11111111111111111111111111111111-00000000000000a3-01",
+];
+
+fn stream(random: &mut Random) -> Vec<Event> {
+    let launcher = ProcessKey { tgid: Tgid(1), start: KernelNanos(1) };
+    let mut now = BASE;
+    let mut live = vec![(ProcessKey { tgid: Tgid(100), start: now }, ExecNumber(0))];
+    let mut events = vec![
+        Event::Clock(Clock { at: now, wall: WALL }),
+        Event::Fork(fork(now, launcher, ExecNumber(0), live[0].0, true)),
+    ];
+    for _ in 0..random.below(300) {
+        now.0 += if random.one_in(20) { random.below(8_000_000_000) } else { random.below(3_000_000) };
+        let place = usize::try_from(random.below(live.len().max(1) as u64)).unwrap();
+        let known = live.get(place).copied();
+        let event = match (random.below(10), known) {
+            (0..=3, Some((parent, exec))) => {
+                // Few ids, so that they are used again.
+                let child = ProcessKey { tgid: Tgid(100 + u32::try_from(random.below(40)).unwrap()), start: now };
+                live.retain(|(process, _)| process.tgid != child.tgid || process.tgid == parent.tgid);
+                live.push((child, ExecNumber(0)));
+                Event::Fork(fork(now, parent, exec, child, false))
+            }
+            (4..=6, Some((process, exec))) => {
+                let exec = ExecNumber(exec.0 + 1);
+                live[place].1 = exec;
+                Event::Exec(Box::new(exec_event(random, now, process, exec)))
+            }
+            (7, Some((process, exec))) => {
+                live.swap_remove(place);
+                Event::Exit(Exit { at: now, process, exec, status: u32::try_from(random.below(0x1_0000)).unwrap() })
+            }
+            (8, _) => Event::Loss(Loss { at: now, kind: random.of(&LossKind::ALL), count: random.below(5) }),
+            _ if random.one_in(8) => nonsense(random, now),
+            _ => Event::Tick(Tick { at: now }),
+        };
+        if random.one_in(20) {
+            continue; // Lost.
+        }
+        if random.one_in(30) {
+            events.push(event.clone());
+        }
+        events.push(event);
+        if random.one_in(30) {
+            let last = events.len() - 1;
+            let other = usize::try_from(random.below(last as u64)).unwrap();
+            events.swap(last, other);
+        }
+    }
+    events
+}
+
+fn fork(at: KernelNanos, parent: ProcessKey, parent_exec: ExecNumber, process: ProcessKey, root: bool) -> Fork {
+    Fork { at, process, vpid: process.tgid.0, parent, parent_tid: Tid(parent.tgid.0), parent_exec, root }
+}
+
+fn exec_event(random: &mut Random, at: KernelNanos, process: ProcessKey, exec: ExecNumber) -> Exec {
+    let mut event = exec_of(random.of(&["/bin/sh", "/usr/bin/python3", "", "/", "\u{1b}[2J"]));
+    let unusual = random.below(10);
+    event.environment.traceparent = match unusual {
+        0..=2 => Some(Captured::whole(random.of(&NAMED))),
+        3 => Some(Captured::whole(random.next().to_le_bytes())),
+        4 => Some(Captured { bytes: NAMED[0].into(), gap: Some(Gap::Unreadable) }),
+        _ => None,
+    };
+    event.environment.resource_attributes = (unusual == 5).then(|| Captured::whole(b"a=%ff,\xff".as_slice()));
+    event.args = Captured::whole(random.next().to_le_bytes());
+    Exec { at, process, exec, caller_tid: Tid(process.tgid.0), ..event }
+}
+
+/// Events that no kernel makes.
+fn nonsense(random: &mut Random, now: KernelNanos) -> Event {
+    let start = KernelNanos(random.of(&[0, BASE.0, now.0, u64::MAX]));
+    let process = ProcessKey { tgid: Tgid(random.of(&[0, 100, 101, u32::MAX])), start };
+    let exec = ExecNumber(random.of(&[0, 1, 2, u32::MAX]));
+    let at = KernelNanos(random.of(&[0, now.0, now.0, u64::MAX]));
+    let parent = random.of(&[process, ProcessKey { tgid: Tgid(100), start: BASE }]);
+    match random.below(5) {
+        0 => Event::Fork(fork(at, parent, exec, process, random.one_in(2))),
+        1 => Event::Exec(Box::new(exec_event(random, at, process, exec))),
+        2 => Event::Exit(Exit { at, process, exec, status: u32::MAX }),
+        3 => Event::Loss(Loss { at, kind: LossKind::Missed, count: u64::MAX }),
+        _ => Event::Clock(Clock { at, wall: WallNanos(random.of(&[0, WALL.0, u64::MAX])) }),
+    }
+}
+
+struct Run {
+    activities: Vec<Activity>,
+    signals: Vec<Signal>,
+}
+
+fn run(events: &[Event]) -> Run {
+    let session = session();
+    let (mut graph, mut spans) = (Graph::new(&session), Spans::new(&session));
+    let (mut activities, mut signals) = (Vec::new(), Vec::new());
+    for event in events {
+        graph.apply(event, &mut activities);
+    }
+    graph.finish(KernelNanos(BASE.0 + 3_000_000_000_000), &mut activities);
+    assert_eq!(graph.process_count(), 0);
+    for activity in &activities {
+        spans.translate(activity, &mut signals);
+    }
+    Run { activities, signals }
+}
+
+fn for_many_streams(claim: impl Fn(&[Event], &Run)) {
+    for seed in 0..300 {
+        let events = stream(&mut Random(seed));
+        let claims = std::panic::AssertUnwindSafe(|| claim(&events, &run(&events)));
+        if let Err(panic) = std::panic::catch_unwind(claims) {
+            eprintln!("seed {seed}");
+            std::panic::resume_unwind(panic);
+        }
+    }
+}
+
+fn spans_of(run: &Run) -> impl Iterator<Item = &Span> {
+    run.signals.iter().filter_map(|it| if let Signal::Span(span) = it { Some(&**span) } else { None })
+}
+
+fn named_by_programs() -> HashSet<SpanId> {
+    NAMED.iter().map(|value| SpanId::from_hex(&value[36..52]).unwrap()).collect()
+}
+
+#[test]
+fn every_parent_is_sent_in_the_same_trace_or_was_adopted() {
+    for_many_streams(|_, run| {
+        let sent: HashSet<_> = spans_of(run).map(|span| span.id).collect();
+        let adopted = named_by_programs();
+        for span in spans_of(run) {
+            let Some(parent) = span.parent else { continue };
+            let in_trace = sent.iter().any(|id| id.span_id == parent && id.trace_id == span.id.trace_id);
+            assert!(in_trace || adopted.contains(&parent), "{} under {parent}", span.name);
+            assert_ne!(parent, span.id.span_id);
+        }
+    });
+}
+
+#[test]
+fn every_link_points_at_a_span_that_is_sent_or_that_a_program_named() {
+    for_many_streams(|_, run| {
+        let sent: HashSet<_> = spans_of(run).map(|span| span.id).collect();
+        let named = named_by_programs();
+        for link in spans_of(run).flat_map(|span| &span.links) {
+            assert!(sent.contains(&link.to) || named.contains(&link.to.span_id), "{:?}", link.to);
+        }
+    });
+}
+
+#[test]
+fn no_id_is_given_twice_and_no_span_ends_before_it_starts() {
+    for_many_streams(|_, run| {
+        let mut ids = HashSet::new();
+        for span in spans_of(run) {
+            assert!(ids.insert(span.id.span_id), "{} twice", span.name);
+            assert!(span.start <= span.end, "{}", span.name);
+        }
+    });
+}
+
+#[test]
+fn every_image_begins_once_and_then_ends_once() {
+    for_many_streams(|_, run| {
+        let mut stages: HashMap<ImageId, &str> = HashMap::new();
+        for activity in &run.activities {
+            let (image, before, after) = match activity {
+                Activity::ImageBegan(image) => (image.id, None, "begun"),
+                Activity::ImagePromoted(it) => (it.image.id, Some("begun"), "promoted"),
+                Activity::ImageEnded(it) => (it.image.id, Some("begun"), "ended"),
+                Activity::ImageExited(it) => (it.image.id, Some("promoted"), "ended"),
+                Activity::Lost(_) => continue,
+            };
+            assert_eq!(stages.insert(image, after), before, "{image}");
+        }
+        assert!(stages.values().all(|stage| *stage == "ended"));
+    });
+}
+
+#[test]
+fn every_loss_is_logged_and_none_is_said_twice_on_spans() {
+    for_many_streams(|events, run| {
+        let lost = events.iter().filter_map(|it| if let Event::Loss(loss) = it { Some(loss.count) } else { None });
+        let logs = run.signals.iter().filter(|it| matches!(it, Signal::Log(_))).count();
+        assert_eq!(logs, lost.clone().count());
+        let on_spans = spans_of(run).flat_map(|span| &span.attributes);
+        let on_spans =
+            on_spans.filter(|it| it.name.as_str().starts_with("agentsight.loss.")).map(|it| match it.value {
+                Value::Int(count) => i128::from(count),
+                _ => panic!("{it:?}"),
+            });
+        assert!(on_spans.sum::<i128>() <= lost.map(i128::from).sum());
+    });
+}
+
+#[test]
+fn the_same_events_give_the_same_signals() {
+    for_many_streams(|events, first| assert!(first.signals == run(events).signals));
+}

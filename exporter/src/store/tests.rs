@@ -1,0 +1,274 @@
+use std::collections::BTreeMap;
+use std::fs;
+use std::sync::Arc;
+use std::time::Duration;
+
+use agentsight_ebpf::WallNanos;
+use opentelemetry::trace::{SpanId, SpanKind, Status, TraceId};
+
+use super::scratch::Scratch;
+use super::{
+    Advance, Appended, BatchLimit, Counts, Destination, DestinationId, Kind, Limits, Pruned, SettingsJson, Store,
+    StoreError,
+};
+use crate::session::{CallerContext, Session, SessionId, SessionOptions, SpanRef};
+use crate::spans::model::{Resource, Signal, Span};
+
+const WIDE: BatchLimit = BatchLimit { bytes: 1 << 20, rows: 1_000 };
+const SECRET: &str = "s3cret-s3cret-s3cret";
+
+fn session(number: u8) -> Session {
+    Session {
+        id: SessionId([number; 16]),
+        trace_id: TraceId::from_bytes([number; 16]),
+        id_key: [9; 16],
+        boot_id: "boot".to_owned(),
+        host: BTreeMap::new(),
+        caller: CallerContext::default(),
+        options: SessionOptions::default(),
+    }
+}
+
+fn span(number: u64, service: &str) -> Signal {
+    let attributes = BTreeMap::from([("service.name".to_owned(), service.to_owned())]);
+    Signal::Span(Box::new(Span {
+        id: SpanRef { trace_id: TraceId::from_bytes([7; 16]), span_id: SpanId::from_bytes(number.to_be_bytes()) },
+        parent: None,
+        trace_state: String::new(),
+        name: format!("span {number}").into(),
+        kind: SpanKind::Internal,
+        start: WallNanos(number),
+        end: WallNanos(number * 1_000),
+        attributes: Vec::new(),
+        dropped_attributes: 0,
+        events: Vec::new(),
+        dropped_events: 0,
+        links: Vec::new(),
+        dropped_links: 0,
+        status: Status::Unset,
+        resource: Arc::new(Resource { attributes }),
+    }))
+}
+
+fn spans(numbers: impl IntoIterator<Item = u64>) -> Vec<Signal> {
+    numbers.into_iter().map(|number| span(number, "test")).collect()
+}
+
+/// A store with session 1 in it, and a destination for its spans.
+struct Desk {
+    scratch: Scratch,
+    store: Store,
+    id: DestinationId,
+    _lock: super::Lock,
+}
+
+fn desk() -> Desk {
+    let scratch = Scratch::new();
+    let mut store = Store::open(&scratch.path().join("store")).unwrap();
+    let lock = store.begin_session(&session(1), WallNanos(1)).unwrap();
+    let id = store.add_destination(session(1).id, Kind::Span, &SettingsJson(SECRET.to_owned())).unwrap();
+    Desk { scratch, store, id, _lock: lock }
+}
+
+impl Desk {
+    fn append(&mut self, numbers: impl IntoIterator<Item = u64>) -> Appended {
+        self.store.append(session(1).id, &spans(numbers)).unwrap()
+    }
+
+    fn batch_len(&self, limit: BatchLimit) -> usize {
+        self.store.next_batch(self.id, limit).unwrap().rows.len()
+    }
+
+    /// Moves the cursor over the next `rows` rows, as sent.
+    fn send(&mut self, rows: usize) {
+        let batch = self.store.next_batch(self.id, BatchLimit { rows, ..WIDE }).unwrap();
+        let to = batch.rows.last().unwrap().seq;
+        self.store.advance(self.id, Advance { to, sent: rows as u64, rejected: 0, dropped: 0 }).unwrap();
+    }
+
+    fn counts(&self) -> Counts {
+        self.store.counts(self.id).unwrap()
+    }
+}
+
+#[test]
+fn a_span_id_is_stored_once_whatever_comes_later_under_it() {
+    let mut desk = desk();
+    assert_eq!(desk.append(1..=3), Appended { stored: 3, repeated: 0 });
+    let first = desk.store.next_batch(desk.id, WIDE).unwrap();
+    let other = span(2, "other content");
+    assert_eq!(
+        desk.store.append(session(1).id, &[other, span(4, "test")]).unwrap(),
+        Appended { stored: 1, repeated: 1 }
+    );
+    let now = desk.store.next_batch(desk.id, WIDE).unwrap();
+    assert_eq!(now.rows[..3], first.rows);
+    assert_eq!(now.rows.len(), 4);
+}
+
+#[test]
+fn a_resource_is_stored_once() {
+    let mut desk = desk();
+    desk.append(1..=3);
+    desk.store.append(session(1).id, &[span(4, "test"), span(5, "other")]).unwrap();
+    assert_eq!(desk.store.next_batch(desk.id, WIDE).unwrap().resources.len(), 2);
+}
+
+#[test]
+fn what_was_appended_survives_the_death_of_the_process() {
+    let mut desk = desk();
+    desk.append(1..=23);
+    // The files as they are at this moment: nothing is closed, nothing checkpointed.
+    let copy = desk.scratch.path().join("copy");
+    fs::create_dir(&copy).unwrap();
+    for entry in fs::read_dir(desk.store.dir()).unwrap() {
+        let path = entry.unwrap().path();
+        fs::copy(&path, copy.join(path.file_name().unwrap())).unwrap();
+    }
+    let revived = Store::open(&copy).unwrap();
+    assert_eq!(revived.next_batch(desk.id, WIDE).unwrap(), desk.store.next_batch(desk.id, WIDE).unwrap());
+}
+
+#[test]
+fn nothing_is_appended_to_a_session_that_was_never_begun() {
+    let mut desk = desk();
+    let refused = desk.store.append(session(2).id, &spans([1]));
+    assert!(matches!(refused, Err(StoreError::UnknownSession(id)) if id == session(2).id));
+}
+
+#[test]
+fn a_batch_holds_at_most_what_is_asked_for_but_always_one() {
+    let mut desk = desk();
+    desk.append(1..=23);
+    assert_eq!(desk.batch_len(WIDE), 23);
+    assert_eq!(desk.batch_len(BatchLimit { rows: 5, ..WIDE }), 5);
+    assert_eq!(desk.batch_len(BatchLimit { bytes: 1, ..WIDE }), 1);
+    let some = desk.batch_len(BatchLimit { bytes: 1_000, ..WIDE });
+    assert!(1 < some && some < 23, "{some}");
+}
+
+#[test]
+fn a_destination_gets_the_rows_of_its_own_session_and_kind_only() {
+    let mut desk = desk();
+    let _lock = desk.store.begin_session(&session(2), WallNanos(1)).unwrap();
+    let logs = desk.store.add_destination(session(1).id, Kind::Log, &SettingsJson(String::new())).unwrap();
+    let second = desk.store.add_destination(session(2).id, Kind::Span, &SettingsJson(String::new())).unwrap();
+    desk.append(1..=3);
+    desk.store.append(session(2).id, &spans(4..=5)).unwrap();
+    assert_eq!(desk.batch_len(WIDE), 3);
+    assert!(desk.store.next_batch(logs, WIDE).unwrap().rows.is_empty());
+    assert_eq!(desk.store.next_batch(second, WIDE).unwrap().rows.len(), 2);
+}
+
+#[test]
+fn a_cursor_never_moves_back() {
+    let mut desk = desk();
+    desk.append(1..=5);
+    let first = desk.store.next_batch(desk.id, BatchLimit { rows: 1, ..WIDE }).unwrap().rows[0].seq;
+    desk.send(3);
+    desk.store.advance(desk.id, Advance { to: first, sent: 1, rejected: 0, dropped: 0 }).unwrap();
+    assert_eq!(desk.counts(), Counts { sent: 3, pending: 2, ..Counts::default() });
+}
+
+#[test]
+fn settings_leave_the_disk_with_the_last_span_of_an_ended_session() {
+    let mut desk = desk();
+    let is_on_disk = |desk: &Desk| {
+        fs::read_dir(desk.store.dir()).unwrap().any(|entry| {
+            let bytes = fs::read(entry.unwrap().path()).unwrap();
+            bytes.windows(SECRET.len()).any(|window| window == SECRET.as_bytes())
+        })
+    };
+    desk.append(1..=2);
+    desk.send(1);
+    desk.store.end_session(session(1).id, WallNanos(9)).unwrap();
+    let Destination { session_ended, settings, .. } = desk.store.destination(desk.id).unwrap().unwrap();
+    assert!(session_ended && settings.0 == SECRET && is_on_disk(&desk));
+    desk.send(1);
+    assert_eq!(desk.store.destination(desk.id).unwrap(), None);
+    assert!(!is_on_disk(&desk));
+    assert_eq!(desk.counts(), Counts { sent: 2, ..Counts::default() });
+}
+
+#[test]
+fn a_dead_collectors_session_is_found_by_the_next_and_a_living_ones_is_not() {
+    let scratch = Scratch::new();
+    let mut store = Store::open(scratch.path()).unwrap();
+    let dead = store.begin_session(&session(1), WallNanos(5)).unwrap();
+    let _alive = store.begin_session(&session(2), WallNanos(6)).unwrap();
+    store.append(session(1).id, &spans(1..=3)).unwrap();
+    assert!(store.unended_sessions().unwrap().is_empty());
+    drop(dead);
+    let found = store.unended_sessions().unwrap();
+    assert_eq!(found.len(), 1);
+    assert_eq!((&found[0].session, found[0].last_stored), (&session(1), WallNanos(3_000)));
+    // Whoever found it has it.
+    assert!(Store::open(scratch.path()).unwrap().unended_sessions().unwrap().is_empty());
+    store.end_session(session(1).id, found[0].last_stored).unwrap();
+    drop(found);
+    assert!(store.unended_sessions().unwrap().is_empty());
+}
+
+#[test]
+fn pruning_by_age_discards_the_old_and_counts_what_was_unsent() {
+    let mut desk = desk();
+    desk.append(1..=23);
+    desk.send(5);
+    // Span n ends at n µs: at 30 µs, 13 of them are 17 µs old or older.
+    let limits = Limits { bytes: u64::MAX, age: Duration::from_micros(17) };
+    assert_eq!(desk.store.prune(limits, WallNanos(30_000)).unwrap(), Pruned { rows: 13, unsent: 8 });
+    assert_eq!(desk.counts(), Counts { sent: 5, dropped: 8, pending: 10, ..Counts::default() });
+    assert_eq!(desk.batch_len(WIDE), 10);
+}
+
+#[test]
+fn pruning_by_size_gives_the_disk_back() {
+    let mut desk = desk();
+    desk.append(1..=20_000);
+    let size = |desk: &Desk| fs::metadata(desk.store.dir().join(super::DATABASE)).unwrap().len();
+    let limits = Limits { bytes: 1 << 20, age: Duration::MAX };
+    let pruned = desk.store.prune(limits, WallNanos(0)).unwrap();
+    assert!(pruned.rows > 5_000 && pruned.unsent == pruned.rows, "{pruned:?}");
+    assert_eq!(desk.counts().dropped + desk.counts().pending, 20_000);
+    desk.store.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
+    assert!(size(&desk) < 2 << 20, "{}", size(&desk));
+}
+
+#[test]
+fn pruning_forgets_old_sessions_that_are_over_and_keeps_the_others() {
+    let mut desk = desk();
+    desk.append(1..=2);
+    let everything = Limits { bytes: u64::MAX, age: Duration::ZERO };
+    desk.store.prune(everything, WallNanos(1_000_000)).unwrap();
+    assert_eq!(desk.counts(), Counts { dropped: 2, ..Counts::default() });
+    desk.store.end_session(session(1).id, WallNanos(9)).unwrap();
+    desk.store.prune(everything, WallNanos(1_000_000)).unwrap();
+    assert!(matches!(desk.store.counts(desk.id), Err(StoreError::UnknownDestination(_))));
+}
+
+#[test]
+fn two_writers_at_once_lose_nothing() {
+    let mut desk = desk();
+    let dir = desk.store.dir().to_owned();
+    std::thread::scope(|threads| {
+        for writer in 0..2 {
+            let dir = &dir;
+            threads.spawn(move || {
+                let mut store = Store::open(dir).unwrap();
+                for number in 0..50 {
+                    store.append(session(1).id, &spans([1 + writer * 50 + number])).unwrap();
+                }
+            });
+        }
+    });
+    assert_eq!(desk.batch_len(WIDE), 100);
+    assert_eq!(desk.append([1, 100]), Appended { stored: 0, repeated: 2 });
+}
+
+#[test]
+fn a_file_that_is_no_database_is_refused_with_its_path() {
+    let scratch = Scratch::new();
+    fs::write(scratch.path().join(super::DATABASE), "this is not a database, and long enough to be looked at").unwrap();
+    let refused = Store::open(scratch.path()).unwrap_err().to_string();
+    assert!(refused.contains("agentsight.db") && refused.contains("not a database"), "{refused}");
+}

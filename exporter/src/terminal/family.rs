@@ -1,0 +1,147 @@
+//! Who started whom, as far as finished spans tell.
+//!
+//! The spans may come from anywhere: an orphan is a root, a circle is cut, a repeated id is taken once.
+
+use std::collections::HashMap;
+
+use agentsight_semconv as semconv;
+use agentsight_semconv::Name;
+use agentsight_semconv::value::{action, link_type, object_type};
+use opentelemetry::trace::SpanId;
+
+use crate::session::SpanRef;
+use crate::spans::model::{Attribute, Span, Value};
+
+/// A process image, with the spans that it starts.
+pub(super) struct Member<'a> {
+    /// The image's span; its `exit`, where that is all there is.
+    pub(super) span: &'a Span,
+    /// The span that says how it ended, if it was promoted.
+    exit: Option<&'a Span>,
+    /// In order of start.
+    pub(super) children: Vec<usize>,
+    parent: Option<usize>,
+}
+
+/// All images of a session.
+pub(super) struct Family<'a> {
+    pub(super) members: Vec<Member<'a>>,
+    /// Those that nobody here started, in order of start.
+    pub(super) roots: Vec<usize>,
+}
+
+impl<'a> Family<'a> {
+    pub(super) fn of(spans: &'a [Span]) -> Self {
+        let is_process =
+            |span: &&Span| text(&span.attributes, semconv::AGENTSIGHT_OBJECT_TYPE) == Some(object_type::PROCESS);
+        let (exits, images): (Vec<_>, Vec<_>) = spans.iter().filter(is_process).partition(|span| is_exit(span));
+        let mut members: Vec<Member<'a>> = Vec::with_capacity(images.len());
+        let mut places: HashMap<SpanRef, usize> = HashMap::new();
+        for span in images {
+            places.entry(span.id).or_insert_with(|| {
+                members.push(Member { span, exit: None, children: Vec::new(), parent: None });
+                members.len() - 1
+            });
+        }
+        for exit in exits {
+            match parent_ref(exit).and_then(|parent| places.get(&parent)) {
+                Some(place) => members[*place].exit = Some(exit),
+                None => members.push(Member { span: exit, exit: Some(exit), children: Vec::new(), parent: None }),
+            }
+        }
+        for member in &mut members {
+            let parent = parent_ref(member.span).and_then(|parent| places.get(&parent));
+            member.parent = parent.or_else(|| places.get(&lineage_of(member.span)?)).copied();
+        }
+        let mut family = Self { members, roots: Vec::new() };
+        family.cut_circles();
+        family.join_children();
+        family
+    }
+
+    /// Follow each chain of parents upwards, once; whoever meets their own descendant becomes a root.
+    fn cut_circles(&mut self) {
+        let mut walked = vec![None; self.members.len()];
+        for first in 0..self.members.len() {
+            let mut at = first;
+            while walked[at].is_none() {
+                walked[at] = Some(first);
+                let Some(parent) = self.members[at].parent else { break };
+                if walked[parent] == Some(first) {
+                    self.members[at].parent = None;
+                    break;
+                }
+                at = parent;
+            }
+        }
+    }
+
+    fn join_children(&mut self) {
+        let mut order: Vec<usize> = (0..self.members.len()).collect();
+        order.sort_by_key(|place| {
+            let span = self.members[*place].span;
+            (span.start, span.end, span.id.span_id.to_bytes())
+        });
+        for place in order {
+            match self.members[place].parent {
+                Some(parent) => self.members[parent].children.push(place),
+                None => self.roots.push(place),
+            }
+        }
+    }
+
+    /// The member goes on with the process of its parent: it was exec'd.
+    pub(super) fn replaces_parent(&self, place: usize) -> bool {
+        let identity = |place: usize| {
+            let attributes = &self.members[place].span.attributes;
+            let start = text(attributes, semconv::AGENTSIGHT_PROCESS_START);
+            int(attributes, semconv::PROCESS_PID).zip(start)
+        };
+        self.members[place]
+            .parent
+            .is_some_and(|parent| identity(parent).is_some() && identity(parent) == identity(place))
+    }
+}
+
+impl<'a> Member<'a> {
+    /// The span that knows the end: when, and how.
+    pub(super) fn last(&self) -> &'a Span {
+        self.exit.unwrap_or(self.span)
+    }
+}
+
+fn is_exit(span: &Span) -> bool {
+    text(&span.attributes, semconv::AGENTSIGHT_ACTION) == Some(action::EXIT)
+}
+
+fn parent_ref(span: &Span) -> Option<SpanRef> {
+    let parent = span.parent.filter(|parent| *parent != SpanId::INVALID)?;
+    Some(SpanRef { trace_id: span.id.trace_id, span_id: parent })
+}
+
+/// The image that started this one, where the parent is a span of another program.
+fn lineage_of(span: &Span) -> Option<SpanRef> {
+    let is_lineage =
+        |attributes: &[Attribute]| text(attributes, semconv::AGENTSIGHT_LINK_TYPE) == Some(link_type::LINEAGE);
+    span.links.iter().find(|link| is_lineage(&link.attributes)).map(|link| link.to)
+}
+
+fn value(attributes: &[Attribute], name: Name) -> Option<&Value> {
+    attributes.iter().find(|attribute| attribute.name == name).map(|attribute| &attribute.value)
+}
+
+pub(super) fn text(attributes: &[Attribute], name: Name) -> Option<&str> {
+    if let Some(Value::Text(text)) = value(attributes, name) { Some(text) } else { None }
+}
+
+pub(super) fn texts(attributes: &[Attribute], name: Name) -> &[String] {
+    if let Some(Value::Texts(texts)) = value(attributes, name) { texts } else { &[] }
+}
+
+pub(super) fn int(attributes: &[Attribute], name: Name) -> Option<i64> {
+    if let Some(Value::Int(number)) = value(attributes, name) { Some(*number) } else { None }
+}
+
+pub(super) fn is_set(attributes: &[Attribute], name: Name) -> bool {
+    value(attributes, name) == Some(&Value::Bool(true))
+}
