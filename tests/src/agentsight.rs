@@ -163,6 +163,14 @@ fn build() -> PathBuf {
     // The whole workspace, because with one package alone cargo unifies features otherwise, and would compile dependencies again.
     cargo.args(["build", "--quiet", "--workspace", "--bin", "agentsight", "--target-dir"]).arg(target);
     cargo.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
+    // Cargo describes the test's own package to it; a build script that looks at that (ring's) would run again, and all that
+    // stands on it would be compiled again, at each change from here to a shell and back.
+    for (name, _) in env::vars_os().filter(|(name, _)| {
+        let name = name.to_string_lossy();
+        ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_CRATE_", "CARGO_BIN_"].iter().any(|prefix| name.starts_with(prefix))
+    }) {
+        cargo.env_remove(name);
+    }
     if profile.ends_with("release") {
         cargo.arg("--release");
     }
