@@ -18,7 +18,8 @@ const LIMIT: Duration = Duration::from_secs(60);
 #[test]
 fn exit_codes_and_signals_are_passed_on_as_a_shell_gives_them() {
     let agentsight = Agentsight::as_root();
-    for (script, code) in [("exit 0", 0), ("exit 5", 5), ("exit 255", 255), ("kill -TERM $$", 143), ("kill -9 $$", 137)] {
+    for (script, code) in [("exit 0", 0), ("exit 5", 5), ("exit 255", 255), ("kill -TERM $$", 143), ("kill -9 $$", 137)]
+    {
         let finished = agentsight.run(["run", "--no-tree", "--", "sh", "-c", script]);
         assert_eq!(finished.code(), code, "of `{script}`:\n{}", finished.stderr);
     }
@@ -46,7 +47,8 @@ fn the_environment_is_the_callers_but_for_the_trace_context() {
 fn the_place_the_limits_and_the_descriptors_are_the_callers() {
     let agentsight = Agentsight::as_root();
     let file = agentsight.directory().join("five");
-    let script = "cd /usr; umask 027; ulimit -n 177; ulimit -c 0; ulimit -s 4096; exec 5>>\"$FILE\" 7</dev/null 100</dev/zero
+    let script =
+        "cd /usr; umask 027; ulimit -n 177; ulimit -c 0; ulimit -s 4096; exec 5>>\"$FILE\" 7</dev/null 100</dev/zero
         exec nice -n 3 \"$@\"";
     let show = "pwd; umask; nice; ulimit -a; for fd in /proc/self/fd/*; do
             case $(readlink $fd) in (pipe*|*/fd|'') ;; (*) echo ${fd##*/} $(readlink $fd);; esac
@@ -76,7 +78,8 @@ fn ignored_and_blocked_signals_stay_so_and_the_others_are_default() {
     let traced = [path_text(binary()), "run", "--no-tree", "--"];
     let default = ["--default-signal"];
     assert_eq!(signals(&default, &traced), signals(&default, &[]));
-    let some = ["--default-signal", "--ignore-signal=INT,PIPE,HUP,CHLD,TSTP,TTOU,USR1", "--block-signal=USR2,TERM,WINCH"];
+    let some =
+        ["--default-signal", "--ignore-signal=INT,PIPE,HUP,CHLD,TSTP,TTOU,USR1", "--block-signal=USR2,TERM,WINCH"];
     let outside = signals(&some, &[]);
     assert_ne!(outside, signals(&default, &[]), "env should have changed something");
     assert_eq!(signals(&some, &traced), outside);

@@ -57,7 +57,8 @@ fn ctrl_c_reaches_the_command_once_and_the_exit_code_is_its_own() {
 fn ctrl_c_that_kills_the_command_is_130_and_the_trace_is_whole() {
     let agentsight = Agentsight::as_root();
     let output = agentsight.directory().join("trace.jsonl");
-    let arguments = ["run", "--no-tree", "--output", path_text(&output), "--", "sh", "-c", "echo read''y; exec sleep 600"];
+    let arguments =
+        ["run", "--no-tree", "--output", path_text(&output), "--", "sh", "-c", "echo read''y; exec sleep 600"];
     let mut terminal = Terminal::start(&agentsight.command(arguments));
     terminal.wait_for("ready");
     terminal.type_text("\x03");
@@ -150,7 +151,11 @@ fn a_shell_inside_has_job_control_and_the_terminal_comes_back() {
     wait_for("the sleep in the foreground", Duration::from_secs(20), || foreground_command(&shell));
     shell.type_text("\x1a");
     shell.wait_for("Stopped");
-    shell.type_text("kill %1\n");
+    shell.wait_for("$ ");
+    shell.type_text("fg\n");
+    shell.wait_for("sleep 602\n");
+    shell.type_text("\x03");
+    shell.wait_for("$ ");
     leave(shell);
 }
 
@@ -179,7 +184,8 @@ fn a_shell_inside_that_suspends_itself_comes_back_with_fg() {
 fn a_hangup_reaches_the_command_though_the_stub_leads_the_session() {
     let agentsight = Agentsight::as_root();
     let witness = agentsight.directory().join("hung-up");
-    let script = format!("trap 'echo hup > {}; exit 3' HUP; echo ready; while :; do sleep 0.05; done", witness.display());
+    let script =
+        format!("trap 'echo hup > {}; exit 3' HUP; echo ready; while :; do sleep 0.05; done", witness.display());
     let mut terminal = Terminal::start(&traced(&agentsight, &["sh", "-c", &script]));
     terminal.wait_for("ready");
     let mut stub = terminal.hang_up();
@@ -192,7 +198,8 @@ fn a_hangup_ends_a_command_under_a_shell_too() {
     let agentsight = Agentsight::as_root();
     let witness = agentsight.directory().join("hung-up");
     let mut shell = Terminal::bash(&traced(&agentsight, &[]));
-    let script = format!("trap \"echo hup > {}; exit 3\" HUP; echo ready; while :; do sleep 0.05; done", witness.display());
+    let script =
+        format!("trap \"echo hup > {}; exit 3\" HUP; echo ready; while :; do sleep 0.05; done", witness.display());
     shell.type_text(&format!("{}\n", run_line(&format!("sh -c '{script}'"))));
     shell.wait_for("\nready\n");
     let mut leader = shell.hang_up();
