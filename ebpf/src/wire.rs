@@ -170,12 +170,7 @@ fn decode_snapshot(snapshot: &WireSnapshot) -> Exec {
         caller_tid: Tid(snapshot.header.tgid),
         vpid: snapshot.vpid,
         parent: ProcessKey { tgid: Tgid(snapshot.parent_tgid), start: KernelNanos(snapshot.parent_start) },
-        credentials: Credentials {
-            uid: snapshot.uid,
-            gid: snapshot.gid,
-            euid: snapshot.euid,
-            egid: snapshot.egid,
-        },
+        credentials: Credentials { uid: snapshot.uid, gid: snapshot.gid, euid: snapshot.euid, egid: snapshot.egid },
         cgroup_id: snapshot.cgroup_id,
         executable: Captured::default(),
         executable_deleted: false,
@@ -372,19 +367,7 @@ mod tests {
         same!(Header, "event_header", size, kind, flags, at, start, tgid, tid, exec, session);
         same!(WireFork, "fork_event", header, parent_start, parent_tgid, parent_exec, vpid, reserved);
         same!(WireExit, "exit_event", header, status, reserved);
-        same!(
-            WireSnapshot,
-            "snapshot_event",
-            header,
-            parent_start,
-            cgroup_id,
-            parent_tgid,
-            vpid,
-            uid,
-            gid,
-            euid,
-            egid
-        );
+        same!(WireSnapshot, "snapshot_event", header, parent_start, cgroup_id, parent_tgid, vpid, uid, gid, euid, egid);
         same!(PartHead, "exec_part_head", length, flags, total);
         same!(WireExec, "exec_event", parent_start, cgroup_id, parent_tgid, vpid, uid, gid, euid, egid, parts);
         for (name, value) in [

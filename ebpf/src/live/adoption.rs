@@ -3,12 +3,12 @@
 use std::fs::File;
 use std::io::{self, Read};
 
-use aya::maps::{Array, HashMap, MapData};
+use aya::maps::{Array, MapData};
 use aya::programs::Iter;
 use aya::{Btf, Ebpf};
 
-use super::LiveError;
 use super::probes::{map_failed, open, refused};
+use super::{LiveError, Tree};
 use crate::Tgid;
 
 const ITERATOR: &str = "agentsight_snapshot";
@@ -26,18 +26,14 @@ pub(super) fn load_iterator(ebpf: &mut Ebpf, btf: &Btf) -> Result<(), LiveError>
     iterator(ebpf)?.load("task", btf).map_err(|error| refused(&error))
 }
 
-pub(super) fn adopt_tree(ebpf: &mut Ebpf, root: Tgid, session: u32) -> Result<(), LiveError> {
+pub(super) fn adopt_tree(ebpf: &mut Ebpf, tree: &Tree, root: Tgid, session: u32) -> Result<(), LiveError> {
     set_adopting(ebpf, Adopting { session, root: root.0 })?;
     // The first visit takes the root, the second all whose ancestors are in by then; what moves between the two is
     // caught by the hooks, which look at ancestors for as long as the session is set.
     let visited = visit_every_task(ebpf).and_then(|()| visit_every_task(ebpf));
     set_adopting(ebpf, Adopting { session: 0, root: 0 })?;
     visited?;
-    let tree: HashMap<&mut MapData, u32, [u64; 2]> = open(ebpf, "tree")?;
-    match tree.get(&root.0, 0) {
-        Ok(_) => Ok(()),
-        Err(_) => Err(LiveError::NoSuchProcess { tgid: root }),
-    }
+    if tree.contains(root) { Ok(()) } else { Err(LiveError::NoSuchProcess { tgid: root }) }
 }
 
 fn set_adopting(ebpf: &mut Ebpf, adopting: Adopting) -> Result<(), LiveError> {

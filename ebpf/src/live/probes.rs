@@ -92,10 +92,8 @@ impl Probes {
         }
         let btf = read_btf(options.btf.as_ref())?;
         let clock = choose_clock();
-        let config = Config {
-            boot_clock: u32::from(clock == KernelClock::Boottime),
-            adopts: u32::from(options.adopts),
-        };
+        let config =
+            Config { boot_clock: u32::from(clock == KernelClock::Boottime), adopts: u32::from(options.adopts) };
         let log = if options.verifier_log {
             VerifierLogLevel::DEBUG | VerifierLogLevel::STATS
         } else {
@@ -147,8 +145,8 @@ impl Probes {
     ///
     /// # Errors
     /// The options did not ask for it, the kernel has no iterators (before 5.8), or the process is gone.
-    pub fn adopt_tree(&mut self, root: Tgid, session: u32) -> Result<(), LiveError> {
-        adoption::adopt_tree(&mut self.ebpf, root, session)
+    pub fn adopt_tree(&mut self, tree: &Tree, root: Tgid, session: u32) -> Result<(), LiveError> {
+        adoption::adopt_tree(&mut self.ebpf, tree, root, session)
     }
 
     /// The list of traced processes. The first call has it, later ones fail.

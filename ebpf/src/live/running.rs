@@ -95,7 +95,8 @@ mod tests {
 
     #[test]
     fn only_the_five_variables_are_taken_from_an_environment() {
-        let environment = Captured::whole(*b"HOME=/root\0TRACEPARENT=00-a-b-01\0API_KEY=secret\0XTRACESTATE=no\0BAGGAGE=\0");
+        let environment =
+            Captured::whole(*b"HOME=/root\0TRACEPARENT=00-a-b-01\0API_KEY=secret\0XTRACESTATE=no\0BAGGAGE=\0");
         let found = search_environment(&environment);
         assert_eq!(found.traceparent, Some(Captured::whole(*b"00-a-b-01")));
         assert_eq!(found.tracestate, None);

@@ -104,7 +104,9 @@ impl Work<'_> {
                 Input::Event(event) => self.take_event(event, &mut signals),
                 Input::End => self.lifetime.end(self.clock.now()),
                 // Without its user an attached session would go on for ever.
-                Input::StubGone if !self.started || self.target != Target::NextChild => flow = std::ops::ControlFlow::Break(()),
+                Input::StubGone if !self.started || self.target != Target::NextChild => {
+                    flow = std::ops::ControlFlow::Break(())
+                }
                 Input::StubGone => {}
                 Input::Failed(reason) => {
                     self.stub.say(ToStub::Notice { message: format!("tracing stopped early: {reason}") });

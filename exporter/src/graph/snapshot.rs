@@ -80,7 +80,16 @@ mod tests {
                 15 exit 101 2
                 16 exit 100 0
             ",
-            &expect![[r#""#]],
+            &expect![[r#"
+                began    100#0 Running node under -
+                began    101#0 Running node/bash under 100#0 (0.9)
+                began    102#1 Exec node/bash/ls under 101#0
+                ended    102#1 11..13 exit 0
+                ended    101#0 10..14 into 101#1
+                began    101#1 Exec node/bash/make under 101#0 <-Exec 101#0
+                ended    101#1 14..15 exit 2
+                ended    100#0 10..16 exit 0
+            "#]],
         );
     }
 
@@ -93,7 +102,12 @@ mod tests {
                 15 exit 101 0
                 16 exit 100 0
             ",
-            &expect![[r#""#]],
+            &expect![[r#"
+                began    100#0 Running node under -
+                began    101#0 Running node/bash under adopted 2222222222222222 trace bbbb <-Lineage 100#0
+                ended    101#0 10..15 exit 0
+                ended    100#0 10..16 exit 0
+            "#]],
         );
     }
 
@@ -105,7 +119,11 @@ mod tests {
                 10 running 100 under 1 /usr/bin/node node claude
                 16 exit 100 0
             ",
-            &expect![[r#""#]],
+            &expect![[r#"
+                began    100#0 Running node under -
+                ended    100#0 10..16 exit 0
+                odd      repeated_forks: 1
+            "#]],
         );
     }
 }

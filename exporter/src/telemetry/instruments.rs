@@ -49,7 +49,12 @@ fn observe_events(meter: &Meter, account: &Account) {
         .u64_observable_counter(semconv::AGENTSIGHT_EVENTS.as_str())
         .with_unit("{event}")
         .with_callback(move |observer| {
-            let kinds = [value::event_kind::FORK, value::event_kind::EXEC, value::event_kind::EXIT, value::event_kind::SNAPSHOT];
+            let kinds = [
+                value::event_kind::FORK,
+                value::event_kind::EXEC,
+                value::event_kind::EXIT,
+                value::event_kind::SNAPSHOT,
+            ];
             for (kind, count) in kinds.into_iter().zip(read.events()) {
                 observer.observe(count, &[attribute(semconv::AGENTSIGHT_EVENT_KIND, kind)]);
             }
