@@ -5,6 +5,7 @@
 
 pub mod agentsight;
 pub mod backend;
+pub mod collector;
 pub mod deadline;
 pub mod directory;
 pub mod http;
