@@ -17,6 +17,7 @@ use agentsight_tests::deadline::wait_for;
 use agentsight_tests::receiver::Receiver;
 use agentsight_tests::requirement::{need_program, need_root};
 use agentsight_tests::run::{Finished, Started, run};
+use agentsight_tests::trace::Span;
 use nix::sys::signal::{Signal, kill};
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -168,12 +169,17 @@ fn what_a_killed_collector_had_stored_is_sent_by_the_next_one() {
     let _ = held.let_go().expect_code(0);
     // Now there is a backend, and a run that has nothing to do with it.
     let receiver = Receiver::start_on(port);
-    let _ = agentsight.run(["run", "--no-tree", "--", "sh", "-c", "sleep 0.5"]).expect_code(0);
+    let _ = agentsight.run(["run", "--no-tree", "--", "sh", "-c", "sleep 0.53; true"]).expect_code(0);
     wait_for("the span of the first run", LIMIT, || {
         let trace = receiver.trace();
-        trace.spans.iter().any(|span| span.texts("process.command_args").contains(&"a-sentence-that-is-stored")).then_some(())
+        trace
+            .spans
+            .iter()
+            .any(|span| span.texts("process.command_args").contains(&"a-sentence-that-is-stored"))
+            .then_some(())
     });
-    assert!(receiver.trace().spans.iter().all(|span| span.name != "sleep 0.5" && span.name != "sleep"), "sent elsewhere");
+    let is_second = |span: &Span| span.texts("process.command_args").contains(&"0.53");
+    assert!(!receiver.trace().spans.iter().any(is_second), "a run without an endpoint was sent to another's");
 }
 
 #[test]
@@ -187,7 +193,11 @@ fn a_backend_that_is_gone_costs_nothing_but_a_sentence() {
 fn a_backend_that_never_answers_costs_nothing_but_a_sentence() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("the loopback interface has free ports");
     let finished = run_with_backend(listener.local_addr().expect("it has one").port());
-    assert!(finished.stderr.contains("on their way to") || finished.stderr.contains("wait in the store"), "{}", finished.stderr);
+    assert!(
+        finished.stderr.contains("on their way to") || finished.stderr.contains("wait in the store"),
+        "{}",
+        finished.stderr
+    );
 }
 
 #[test]
@@ -209,7 +219,8 @@ fn a_full_disk_is_said_and_the_command_does_not_notice() {
     let store = agentsight.directory().join("store");
     fs::create_dir(&store).expect("the directory is ours");
     // Each process has two kilobytes of arguments: together they are several times what the disk holds.
-    let script = "i=0; a=$(printf %02000d 0); while [ $i -lt 997 ]; do /bin/true $a; i=$((i+1)); done; echo done; exit 7";
+    let script =
+        "i=0; a=$(printf %02000d 0); while [ $i -lt 997 ]; do /bin/true $a; i=$((i+1)); done; echo done; exit 7";
     let finished = with_store_on("size=700k", &agentsight, &["sh", "-c", script]).expect_code(7);
     assert_eq!(finished.stdout, "done\n");
     for words in ["could not be stored", "full"] {
@@ -256,7 +267,7 @@ impl<'a> Held<'a> {
                 if [ -e do ]; then . ./do; rm do; fi; sleep 0.02; done; {then}"
         );
         let program = ["--", "sh", "-c", &script];
-        let arguments = ["run", "--no-tree"].iter().chain(options).chain(&program);
+        let arguments = ["run", "--no-tree", "--no-self-telemetry"].iter().chain(options).chain(&program);
         let stub = Started::new(&mut agentsight.command(arguments));
         wait_for("the command", LIMIT, || agentsight.directory().join("ready").exists().then_some(()));
         let collector = Collector::wait_for(stub.id());
@@ -309,7 +320,8 @@ fn with_store_on(options: &str, agentsight: &Agentsight, program: &[&str]) -> Fi
 
 #[track_caller]
 fn assert_tells_when(finished: &Finished) {
-    let text = finished.stderr.split("tracing stopped at ").nth(1).unwrap_or_else(|| panic!("not told:\n{}", finished.stderr));
+    let text =
+        finished.stderr.split("tracing stopped at ").nth(1).unwrap_or_else(|| panic!("not told:\n{}", finished.stderr));
     let time: String = text.chars().take_while(|character| *character != ' ').collect();
     assert!(time.len() == 8 && time.matches(':').count() == 2, "`{time}` is no time of day:\n{}", finished.stderr);
     assert!(text.contains("The command was not touched"), "{}", finished.stderr);
