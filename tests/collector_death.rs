@@ -14,6 +14,7 @@ use agentsight_tests::agentsight::{Agentsight, binary, path_text};
 use agentsight_tests::backend::free_ports;
 use agentsight_tests::collector::Collector;
 use agentsight_tests::deadline::wait_for;
+use agentsight_tests::held::Held;
 use agentsight_tests::receiver::Receiver;
 use agentsight_tests::requirement::{need_program, need_root};
 use agentsight_tests::run::{Finished, Started, run};
@@ -250,42 +251,6 @@ fn a_store_that_belongs_to_somebody_else_is_refused() {
     let finished = agentsight.run(["run", "--no-tree", "--", "touch", path_text(&witness)]).expect_code(2);
     assert!(finished.stderr.contains("belongs to user 65534"), "{}", finished.stderr);
     assert!(!witness.exists());
-}
-
-/// A traced shell that waits to be let go.
-struct Held<'a> {
-    agentsight: &'a Agentsight,
-    stub: Started,
-    collector: Collector,
-}
-
-impl<'a> Held<'a> {
-    fn start(agentsight: &'a Agentsight, options: &[&str], then: &str) -> Self {
-        let directory = path_text(agentsight.directory().path());
-        let script = format!(
-            "cd {directory}; echo ready; : > ready; until [ -e go ]; do
-                if [ -e do ]; then . ./do; rm do; fi; sleep 0.02; done; {then}"
-        );
-        let program = ["--", "sh", "-c", &script];
-        let arguments = ["run", "--no-tree", "--no-self-telemetry"].iter().chain(options).chain(&program);
-        let stub = Started::new(&mut agentsight.command(arguments));
-        wait_for("the command", LIMIT, || agentsight.directory().join("ready").exists().then_some(()));
-        let collector = Collector::wait_for(stub.id());
-        Self { agentsight, stub, collector }
-    }
-
-    /// Lets the shell run this line, and waits until it has.
-    fn command_does(&self, line: &str) {
-        let file = self.agentsight.directory().join("do");
-        fs::write(self.agentsight.directory().join("do.new"), format!("{line}\n")).expect("the directory is ours");
-        fs::rename(self.agentsight.directory().join("do.new"), &file).expect("the directory is ours");
-        wait_for("the line to be run", LIMIT, || (!file.exists()).then_some(()));
-    }
-
-    fn let_go(self) -> Finished {
-        fs::write(self.agentsight.directory().join("go"), "").expect("the directory is ours");
-        self.stub.finish(LIMIT)
-    }
 }
 
 fn run_with_backend(port: u16) -> Finished {
