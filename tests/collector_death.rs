@@ -4,7 +4,6 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::os::unix::fs::chown;
 use std::process::Command;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::thread;
@@ -239,18 +238,6 @@ fn a_disk_that_is_full_or_read_only_from_the_start_means_that_nothing_is_started
         assert!(finished.stderr.contains("store"), "{options}:\n{}", finished.stderr);
         assert!(!witness.exists());
     }
-}
-
-#[test]
-fn a_store_that_belongs_to_somebody_else_is_refused() {
-    let agentsight = Agentsight::as_root();
-    let store = agentsight.directory().join("store");
-    fs::create_dir(&store).expect("the directory is ours");
-    chown(&store, Some(65_534), None).expect("root gives what it has");
-    let witness = agentsight.directory().join("started");
-    let finished = agentsight.run(["run", "--no-tree", "--", "touch", path_text(&witness)]).expect_code(2);
-    assert!(finished.stderr.contains("belongs to user 65534"), "{}", finished.stderr);
-    assert!(!witness.exists());
 }
 
 fn run_with_backend(port: u16) -> Finished {
