@@ -143,7 +143,11 @@ pub(super) fn serve(
     let seen = Seen::of(&mut work, drained.as_ref());
     let mut shelf = work.shelf;
     shelf.retry();
-    shelf.store().end_session(session.id, clock.read_both().wall)?;
+    let ended = shelf.store().end_session(session.id, clock.read_both().wall);
+    if let Err(error) = &ended {
+        // On a full disk, say. The next collector ends it, as it would after our death.
+        tracing::warn!(%error, "the session is left open");
+    }
     let delivered = tracing::info_span!("deliver").in_scope(|| delivery.drain(DELIVERY_WHILE_WAITED_FOR));
     for message in seen.complaint().into_iter().chain(shelf.complaint()).chain(delivered.complaints()) {
         stub.say(ToStub::Notice { message });
