@@ -53,8 +53,14 @@ impl Waker {
 }
 
 impl Drain {
-    pub(super) fn start(mut probes: Probes, to: SyncSender<Input>, account: Account) -> Result<Self, LiveError> {
-        let ring = probes.take_ring()?;
+    /// `prelude` is what was drained before: it comes first.
+    pub(super) fn start(
+        probes: Probes,
+        ring: Ring,
+        prelude: Vec<Event>,
+        to: SyncSender<Input>,
+        account: Account,
+    ) -> Result<Self, LiveError> {
         let (wake, woken) = UnixStream::pair().map_err(LiveError::Wait)?;
         for end in [&wake, &woken] {
             end.set_nonblocking(true).map_err(LiveError::Wait)?;
@@ -66,7 +72,7 @@ impl Drain {
             .name("drain".to_owned())
             .spawn(move || {
                 let outlet = Outlet { probes, clock, to, root: None, undecodable: 0 };
-                Worker { outlet, ring, woken, stopped, account, next_tick: KernelNanos(0) }.work()
+                Worker { outlet, ring, woken, stopped, account, next_tick: KernelNanos(0) }.work(prelude)
             })
             .map_err(LiveError::Wait)?;
         Ok(Self { waker: Waker(wake), stop, thread })
@@ -100,8 +106,11 @@ struct Worker {
 }
 
 impl Worker {
-    fn work(mut self) -> Drained {
+    fn work(mut self, prelude: Vec<Event>) -> Drained {
         self.outlet.send(Event::Clock(self.outlet.clock.read_both()));
+        for event in prelude {
+            self.outlet.send(event);
+        }
         loop {
             // Read before the drain: what was emitted before the stop is drained after it.
             let stopping = self.stopped.load(Ordering::Acquire);

@@ -14,6 +14,7 @@ mod serve;
 mod shelf;
 mod stub;
 mod summary;
+mod target;
 mod work;
 
 use std::fs::{self, OpenOptions};

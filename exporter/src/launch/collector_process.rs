@@ -31,6 +31,16 @@ pub enum StartError {
         /// sudo's exit status.
         status: ExitStatus,
     },
+    /// sudo stands between us and its command's standard input and output, and leaves with the collector's parent.
+    #[error(
+        "sudo started the collector, but lies between its standard input and output and this process\n\
+         It does that where its rules record what programs read and write; an administrator can exempt this one:\n\
+         Defaults!{own} !log_input, !log_output"
+    )]
+    Recorded {
+        /// This program's file.
+        own: PathBuf,
+    },
     /// The collector ended before it said anything.
     #[error("the collector ended before tracing began ({0})")]
     Silent(ExitStatus),
@@ -77,11 +87,11 @@ pub(super) fn start() -> Result<UnixStream, StartError> {
         .map_err(|reason| StartError::Spawn { program, reason })?;
     // The command still holds our copies of the collector's end: with them open, its end could not be seen.
     drop(command);
-    wait_for_hello(&ours, &mut child, through_sudo)?;
+    wait_for_hello(&ours, &mut child, through_sudo.then_some(&own))?;
     Ok(ours)
 }
 
-fn wait_for_hello(ours: &UnixStream, child: &mut Child, through_sudo: bool) -> Result<(), StartError> {
+fn wait_for_hello(ours: &UnixStream, child: &mut Child, by_sudo: Option<&PathBuf>) -> Result<(), StartError> {
     match channel::receive::<ToStub>(ours)? {
         Some(ToStub::Hello { version: CHANNEL_VERSION }) => {
             // The collector has detached itself: what is left is its parent, or sudo, on the way out.
@@ -91,7 +101,11 @@ fn wait_for_hello(ours: &UnixStream, child: &mut Child, through_sudo: bool) -> R
         Some(ToStub::Hello { version }) => Err(StartError::Version(version)),
         Some(_) | None => {
             let status = child.wait().map_err(ChannelError::from)?;
-            Err(if through_sudo { StartError::Refused { status } } else { StartError::Silent(status) })
+            Err(match by_sudo {
+                Some(own) if status.success() => StartError::Recorded { own: own.clone() },
+                Some(_) => StartError::Refused { status },
+                None => StartError::Silent(status),
+            })
         }
     }
 }
