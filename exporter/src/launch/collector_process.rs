@@ -2,12 +2,13 @@
 
 use std::env;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::Uid;
 
 use crate::channel::{self, CHANNEL_VERSION, ChannelError, ToStub};
@@ -44,6 +45,9 @@ pub enum StartError {
     /// The collector ended before it said anything.
     #[error("the collector ended before tracing began ({0})")]
     Silent(ExitStatus),
+    /// It was started and said nothing.
+    #[error("the collector was started and did not answer within 10 s; the command was not started")]
+    Mute,
     /// This binary could not be found again.
     #[error("agentsight could not find its own program file: {0}")]
     OwnPath(#[source] io::Error),
@@ -92,6 +96,17 @@ pub(super) fn start() -> Result<UnixStream, StartError> {
 }
 
 fn wait_for_hello(ours: &UnixStream, child: &mut Child, by_sudo: Option<&PathBuf>) -> Result<(), StartError> {
+    // Somebody may be looking for a password as long as sudo runs; after that there is nothing to wait for.
+    let mut deadline = by_sudo.is_none().then(|| Instant::now() + START_LIMIT);
+    while !is_readable(ours) {
+        if deadline.is_none() && child.try_wait().map_err(ChannelError::from)?.is_some() {
+            deadline = Some(Instant::now() + START_LIMIT);
+        }
+        if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+            // If it is late and not dead, it finds its channel closed.
+            return Err(StartError::Mute);
+        }
+    }
     match channel::receive::<ToStub>(ours)? {
         Some(ToStub::Hello { version: CHANNEL_VERSION }) => {
             // The collector has detached itself: what is left is its parent, or sudo, on the way out.
@@ -108,6 +123,12 @@ fn wait_for_hello(ours: &UnixStream, child: &mut Child, by_sudo: Option<&PathBuf
             })
         }
     }
+}
+
+/// Waits for a moment; an error or the end is something to read too.
+fn is_readable(socket: &UnixStream) -> bool {
+    let mut descriptors = [PollFd::new(socket.as_fd(), PollFlags::POLLIN)];
+    poll(&mut descriptors, PollTimeout::from(100_u8)).is_ok_and(|ready| ready > 0)
 }
 
 fn find_sudo() -> Option<PathBuf> {
