@@ -242,7 +242,7 @@ fn a_full_disk_is_said_and_the_command_does_not_notice() {
         "i=0; a=$(printf %02000d 0); while [ $i -lt 997 ]; do /bin/true $a; i=$((i+1)); done; echo done; exit 7";
     let finished = with_store_on("size=700k", &agentsight, &["sh", "-c", script]).expect_code(7);
     assert_eq!(finished.stdout, "done\n");
-    for words in ["could not be stored", "full"] {
+    for words in ["could not be stored", "disk is full"] {
         assert!(finished.stderr.contains(words), "`{words}` is not in:\n{}", finished.stderr);
     }
 }

@@ -139,9 +139,11 @@ pub(super) fn serve(
     let seen = Seen::of(&mut work, drained.as_ref());
     let mut shelf = work.shelf;
     shelf.retry();
-    shelf.store().end_session(session.id, clock.read_both().wall)?;
+    // A disk that is full must not keep the tree from the user; the next collector ends what was left open.
+    let end = shelf.store().end_session(session.id, clock.read_both().wall);
+    let left_open = end.err().map(|error| format!("the session's end could not be stored: {error}"));
     let delivered = tracing::info_span!("deliver").in_scope(|| delivery.drain(DELIVERY_WHILE_WAITED_FOR));
-    for message in shelf.complaint().into_iter().chain(delivered.complaints()) {
+    for message in shelf.complaint().or(left_open).into_iter().chain(delivered.complaints()) {
         stub.say(ToStub::Notice { message });
     }
     if let Some(style) = request.tree {
