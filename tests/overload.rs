@@ -85,8 +85,9 @@ fn storm(disturb: impl FnOnce(Collector, &dyn Fn() -> bool)) -> Trace {
 /// Here a process has one span at most, and what its span lacks tells which of its records were lost.
 #[track_caller]
 fn assert_adds_up(trace: &Trace) {
-    let count =
-        |has: fn(&Span) -> bool| i64::try_from(trace.spans.iter().filter(|span| has(span)).count()).expect("few spans");
+    let count = |has: fn(&Span) -> bool| {
+        i64::try_from(trace.spans.iter().filter(|span| has(span)).count()).expect("a trace has fewer spans")
+    };
     let sums = [("fork", count(has_fork)), ("exec", count(has_exec)), ("exit", count(has_exit))]
         .map(|(kind, seen)| (kind, seen + lost(trace, kind)));
     // And one of each for the program itself.

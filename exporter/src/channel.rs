@@ -40,8 +40,8 @@ pub enum ToStub {
     Attached,
     /// The root's fork was seen: it may exec, with these variables set.
     Started {
-        /// `TRACEPARENT` and the like.
-        environment: Vec<(String, String)>,
+        /// `TRACEPARENT` and the like: to be set, or, without a value, unset.
+        environment: Vec<(String, Option<String>)>,
     },
     /// Tracing could not start; nothing was run.
     Failed {

@@ -109,7 +109,7 @@ impl Worker {
     fn work(mut self, prelude: Vec<Event>) -> Drained {
         self.outlet.send(Event::Clock(self.outlet.clock.read_both()));
         for event in prelude {
-            self.outlet.send(event);
+            self.outlet.take(Ok(event));
         }
         loop {
             // Read before the drain: what was emitted before the stop is drained after it.
@@ -171,6 +171,7 @@ impl Outlet {
         };
         match &event {
             Event::Fork(fork) if fork.root => self.root = Some(fork.process),
+            Event::Snapshot(running) if self.root.is_none() => self.root = Some(running.process),
             // The root's span is sent at its end, and what was lost until then belongs on it.
             Event::Exit(exit) if self.root == Some(exit.process) => self.report_losses(),
             _ => {}

@@ -54,13 +54,22 @@ impl Lifetime {
         None
     }
 
-    /// The stub says that it is over: believed where the exit itself was lost.
-    pub(super) fn end(&mut self, at: KernelNanos) {
+    /// The stub says that it is over. Of a command that is believed only where its exit event was lost: a traced
+    /// process may have got hold of the stub's channel, and must not end its own trace.
+    pub(super) fn end(&mut self, at: KernelNanos, is_traced: impl Fn(ProcessKey) -> bool) {
         match self.scope {
+            Scope::Command if self.root.is_some_and(is_traced) => {}
             Scope::Command => {
                 self.root_ended.get_or_insert(at);
             }
             Scope::RunningTree => self.ended_by_user = true,
+        }
+    }
+
+    /// Once the root has ended, nobody is waited for whose exit event was lost.
+    pub(super) fn forget_the_dead(&mut self, is_traced: impl Fn(ProcessKey) -> bool) {
+        if self.root_ended.is_some() {
+            self.alive.retain(|process| is_traced(*process));
         }
     }
 
@@ -117,13 +126,34 @@ mod tests {
     }
 
     #[test]
+    fn the_stubs_word_ends_nothing_while_the_kernel_says_that_the_root_lives() {
+        let mut lifetime = Lifetime::new(Scope::Command, Duration::ZERO);
+        lifetime.observe(&fork(2, true));
+        lifetime.end(KernelNanos(20), |_| true);
+        assert!(!lifetime.is_over(KernelNanos(u64::MAX)));
+        lifetime.end(KernelNanos(30), |_| false);
+        assert!(lifetime.is_over(KernelNanos(30)), "its exit event was lost");
+    }
+
+    #[test]
+    fn a_process_whose_exit_was_lost_is_not_waited_for() {
+        let mut lifetime = Lifetime::new(Scope::Command, Duration::from_secs(1));
+        lifetime.observe(&fork(2, true));
+        lifetime.observe(&fork(3, false));
+        lifetime.observe(&exit(2, 30));
+        lifetime.forget_the_dead(|_| false);
+        assert!(lifetime.is_over(KernelNanos(30)));
+        assert_eq!(lifetime.alive(), 0);
+    }
+
+    #[test]
     fn a_running_tree_lasts_until_its_last_process_or_the_users_word() {
         let mut lifetime = Lifetime::new(Scope::RunningTree, Duration::ZERO);
         lifetime.observe(&fork(3, false));
         lifetime.observe(&fork(4, false));
         lifetime.observe(&exit(3, 30));
         assert!(!lifetime.is_over(KernelNanos(u64::MAX)), "one still lives");
-        lifetime.end(KernelNanos(40));
+        lifetime.end(KernelNanos(40), |_| true);
         assert!(lifetime.is_over(KernelNanos(40)));
     }
 

@@ -1,6 +1,7 @@
 //! One session from its request to its last span.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::mpsc::{self, SyncSender};
 use std::time::Duration;
 
@@ -23,6 +24,7 @@ use crate::channel::{OutputFile, Request, Target, ToStub};
 use crate::ownership::{Owner, Ownership};
 use crate::pipeline::Pipeline;
 use crate::recording::WriteError;
+use crate::session::SessionId;
 use crate::store::{Limits, Store, StoreError};
 use crate::telemetry::{Account, ExporterError};
 
@@ -104,7 +106,8 @@ pub(super) fn serve(
     let telemetry = delivery.start_telemetry(request, session.id, &account)?;
     let own_trace = tracing::info_span!("collector").entered();
     let (to, inputs) = mpsc::sync_channel(INPUTS_MAX);
-    let _ownership = Ownership::answer(session.id, ThisSession { tree, to: to.clone() })?;
+    let tree = Arc::new(tree);
+    let _ownership = listen(session.id, ThisSession { tree: Arc::clone(&tree), to: to.clone() });
     let drain = Drain::start(probes, ring, prelude, to.clone(), account.clone())?;
     stub::hear(hears, to, drain.waker().try_clone()?)?;
     let stub = Stub::speak_over(speaks.try_clone()?)?;
@@ -115,6 +118,7 @@ pub(super) fn serve(
     let mut work = Work {
         session: &session,
         target: request.target,
+        tree,
         clock,
         stub: &stub,
         shelf: Shelf::new(store, session.id, delivery.wakers(), account.clone()),
@@ -139,11 +143,13 @@ pub(super) fn serve(
     let seen = Seen::of(&mut work, drained.as_ref());
     let mut shelf = work.shelf;
     shelf.retry();
-    // A disk that is full must not keep the tree from the user; the next collector ends what was left open.
-    let end = shelf.store().end_session(session.id, clock.read_both().wall);
-    let left_open = end.err().map(|error| format!("the session's end could not be stored: {error}"));
+    let ended = shelf.store().end_session(session.id, clock.read_both().wall);
+    if let Err(error) = &ended {
+        // On a full disk, say. The next collector ends it, as it would after our death.
+        tracing::warn!(%error, "the session is left open");
+    }
     let delivered = tracing::info_span!("deliver").in_scope(|| delivery.drain(DELIVERY_WHILE_WAITED_FOR));
-    for message in shelf.complaint().or(left_open).into_iter().chain(delivered.complaints()) {
+    for message in seen.complaint().into_iter().chain(shelf.complaint()).chain(delivered.complaints()) {
         stub.say(ToStub::Notice { message });
     }
     if let Some(style) = request.tree {
@@ -174,9 +180,16 @@ fn prune(store: &mut Store, now: WallNanos) {
     }
 }
 
+/// A session that nobody can ask is traced all the same; a nested run would trace it twice.
+fn listen(session: SessionId, owner: ThisSession) -> Option<Ownership> {
+    Ownership::answer(session, owner)
+        .inspect_err(|error| tracing::warn!(%error, "nested runs cannot find out about this session"))
+        .ok()
+}
+
 /// What others may know and want of this session.
 struct ThisSession {
-    tree: Tree,
+    tree: Arc<Tree>,
     to: SyncSender<Input>,
 }
 

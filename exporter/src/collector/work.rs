@@ -1,9 +1,10 @@
 //! The session's main loop: event → redact → record → graph → spans → store → stub and sender.
 
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
-use agentsight_ebpf::live::KernelClock;
+use agentsight_ebpf::live::{KernelClock, Tree};
 use agentsight_ebpf::{Event, ProcessKey};
 
 use super::lifetime::Lifetime;
@@ -12,6 +13,7 @@ use super::shelf::Shelf;
 use super::stub::Stub;
 use crate::capture::redact::Redactor;
 use crate::channel::{OutputFile, Target, ToStub};
+use crate::graph::Traceparent;
 use crate::otlp::json;
 use crate::pipeline::Pipeline;
 use crate::session::Session;
@@ -43,6 +45,7 @@ const SHOWN_SPANS_MAX: usize = 20_000;
 pub(super) struct Work<'a> {
     pub(super) session: &'a Session,
     pub(super) target: Target,
+    pub(super) tree: Arc<Tree>,
     pub(super) clock: KernelClock,
     pub(super) stub: &'a Stub,
     pub(super) shelf: Shelf,
@@ -70,7 +73,11 @@ impl Work<'_> {
                         return;
                     }
                 }
-                Err(RecvTimeoutError::Timeout) => {}
+                // The ring is drained far more often than this: whoever is not in the tree, and whose exit has not come by
+                // now, will not be heard of.
+                Err(RecvTimeoutError::Timeout) => {
+                    self.lifetime.forget_the_dead(|process| self.tree.exec_number(process).is_some());
+                }
                 Err(RecvTimeoutError::Disconnected) => return,
             }
             if self.lifetime.is_over(self.clock.now()) {
@@ -102,7 +109,7 @@ impl Work<'_> {
         for input in inputs {
             match input {
                 Input::Event(event) => self.take_event(event, &mut signals),
-                Input::End => self.lifetime.end(self.clock.now()),
+                Input::End => self.lifetime.end(self.clock.now(), |root| self.tree.exec_number(root).is_some()),
                 // Without its user an attached session would go on for ever.
                 Input::StubGone if !self.started || self.target != Target::NextChild => {
                     flow = std::ops::ControlFlow::Break(())
@@ -163,14 +170,20 @@ impl Work<'_> {
 }
 
 /// What the command finds in its environment, so that its own SDK's spans join the root image's.
-fn environment(session: &Session, root: ProcessKey) -> Vec<(String, String)> {
+fn environment(session: &Session, root: ProcessKey) -> Vec<(String, Option<String>)> {
     if !session.options.set_traceparent {
         return Vec::new();
     }
     let root = spans::root_span(session, root);
-    let mut environment = vec![("TRACEPARENT".to_owned(), format!("00-{}-{}-01", root.trace_id, root.span_id))];
-    if let Some(state) = session.caller.tracestate.clone().filter(|_| session.options.adopt) {
-        environment.push(("TRACESTATE".to_owned(), state));
-    }
-    environment
+    let is_callers_trace = session
+        .caller
+        .traceparent
+        .as_deref()
+        .and_then(|text| Traceparent::parse(text.as_bytes()).ok())
+        .is_some_and(|caller| caller.span.trace_id == session.trace_id);
+    vec![
+        ("TRACEPARENT".to_owned(), Some(format!("00-{}-{}-01", root.trace_id, root.span_id))),
+        // It belongs to the caller's trace and says nothing of another (W3C Trace Context, 3.3).
+        ("TRACESTATE".to_owned(), session.caller.tracestate.clone().filter(|_| is_callers_trace)),
+    ]
 }

@@ -3,11 +3,11 @@
 use agentsight_ebpf::Tgid;
 use nix::unistd::Uid;
 
-use super::caller::Caller;
 use super::ear::Ear;
 use super::run::{self, Attached, LaunchError, Tracing};
 use super::signals::Signals;
 use super::wait::{LastWords, Waiter};
+use crate::caller::Caller;
 use crate::channel::Target;
 use crate::ownership;
 

@@ -5,7 +5,7 @@
 //! whatever becomes of the collector. `unsafe` of the launcher is in `held_child.rs` and `dispositions.rs` alone.
 
 mod attach;
-mod caller;
+
 mod collector_process;
 mod command;
 mod dispositions;

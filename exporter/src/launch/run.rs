@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::sys::wait::waitpid;
 
-use super::caller::{Caller, UnknownCaller};
 use super::collector_process::{self, START_LIMIT, StartError};
 use super::command::{Command, CommandError};
 use super::ear::Ear;
@@ -17,6 +16,7 @@ use super::held_child::{self, Exec, HeldChild};
 use super::outputs::{OutputError, Outputs};
 use super::signals::Signals;
 use super::wait::{LastWords, Waiter};
+use crate::caller::{Caller, UnknownCaller};
 use crate::channel::{self, BtfFile, ChannelError, OutputFile, Request, Target, ToCollector, ToStub};
 use crate::otlp::settings::Settings;
 use crate::ownership;
@@ -129,6 +129,9 @@ impl LaunchError {
 /// # Errors
 /// The command was not started.
 pub fn run(command: &[OsString], tracing: &Tracing) -> Result<u8, LaunchError> {
+    // Nobody of the same user may take our descriptors (pidfd_getfd) and speak to the collector in our name. An exec
+    // ends it: the command is what it always was.
+    let _ = nix::sys::prctl::set_dumpable(false);
     let caller = Caller::find()?;
     let command = Command::find(command, &caller)?;
     if let Some(session) = ownership::find_owner() {

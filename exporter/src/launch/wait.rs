@@ -16,6 +16,9 @@ use crate::channel::{ToCollector, ToStub};
 /// How long, past `--linger`, the stub waits for the collector's last word.
 const SUMMARY_LIMIT: Duration = Duration::from_secs(2);
 
+/// A linger of centuries is as good as one of a year, which can be added to any moment.
+const LINGER_MAX: Duration = Duration::from_secs(365 * 86_400);
+
 /// What is said when all is over.
 #[derive(Debug, Default)]
 pub(super) struct LastWords {
@@ -54,7 +57,7 @@ impl Waiter<'_> {
 
     /// After the command: until the collector has finished, or `linger` and a little more are over.
     pub(super) fn wait_for_collector(&mut self, linger: Duration) {
-        let limit = Instant::now() + linger + SUMMARY_LIMIT;
+        let limit = Instant::now() + linger.min(LINGER_MAX) + SUMMARY_LIMIT;
         if let Some(collector) = &self.collector {
             collector.tell(&ToCollector::End);
         }
