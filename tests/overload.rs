@@ -65,7 +65,9 @@ fn storm(disturb: impl FnOnce(Collector, &dyn Fn() -> bool)) -> Trace {
     let agentsight = Agentsight::as_root();
     let place = |name| agentsight.directory().join(name);
     let (output, program) = (place("trace.jsonl"), programs::path("storm.py"));
-    let options = ["run", "--no-tree", "--ring-bytes", "4096", "--output", path_text(&output), "--"];
+    // Nothing is sent while it lives, however slow the machine: then the end would be a span of its own.
+    let options =
+        ["run", "--no-tree", "--live-after", "1h", "--ring-bytes", "4096", "--output", path_text(&output), "--"];
     let (plain, executing) = (PLAIN.to_string(), EXECUTING.to_string());
     let program = [python(), path_text(&program), &plain, &executing];
     let mut command = agentsight.command(options.iter().chain(&program));

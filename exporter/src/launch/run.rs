@@ -197,7 +197,8 @@ pub(super) fn attach_collector(tracing: &Tracing, caller: &Caller, target: Targe
     let request = make_request(tracing, caller, target, outputs.kinds())?;
     let collector = collector_process::start()?;
     let deadline = Instant::now() + START_LIMIT;
-    channel::send(&collector, &ToCollector::Request(Box::new(request))).map_err(StartError::from)?;
+    collector.set_write_timeout(Some(START_LIMIT)).map_err(LaunchError::Process)?;
+    channel::send(&collector, &ToCollector::Request(Box::new(request))).map_err(lost)?;
     match hear(&collector, deadline, &mut outputs)? {
         ToStub::Attached => Ok(Attached { collector, deadline, outputs }),
         _ => Err(LaunchError::Lost("answered out of order")),
@@ -247,13 +248,18 @@ fn hear(collector: &UnixStream, deadline: Instant, outputs: &mut Outputs) -> Res
             Ok(Some(ToStub::Failed { message })) => return Err(LaunchError::Refused(message)),
             Ok(Some(message)) => return Ok(message),
             Ok(None) => return Err(LaunchError::Lost("ended before tracing began")),
-            Err(ChannelError::Socket(error))
-                if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) =>
-            {
-                return Err(LaunchError::Lost("did not answer within 10 s"));
-            }
-            Err(error) => return Err(StartError::from(error).into()),
+            Err(error) => return Err(lost(error)),
         }
+    }
+}
+
+fn lost(error: ChannelError) -> LaunchError {
+    match error {
+        ChannelError::Socket(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
+            LaunchError::Lost("did not answer within 10 s")
+        }
+        ChannelError::Socket(_) => LaunchError::Lost("ended before tracing began"),
+        ChannelError::Frame(_) => StartError::from(error).into(),
     }
 }
 
