@@ -42,6 +42,6 @@ int agentsight_exit(struct bpf_raw_tracepoint_args *ctx)
 		event.status = BPF_CORE_READ(signal, group_exit_code);
 	else
 		event.status = BPF_CORE_READ(task, group_leader, exit_code);
-	emit(&event, sizeof(event), LOSS_EXIT);
+	emit(ctx, &event, sizeof(event), LOSS_EXIT);
 	return 0;
 }

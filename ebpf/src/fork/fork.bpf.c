@@ -57,6 +57,6 @@ int agentsight_fork(struct bpf_raw_tracepoint_args *ctx)
 	event.parent_start = task_start_boottime(BPF_CORE_READ(forker, group_leader));
 	event.parent_tgid = parent_tgid;
 	event.vpid = task_vpid(child);
-	emit(&event, sizeof(event), LOSS_FORK);
+	emit(ctx, &event, sizeof(event), LOSS_FORK);
 	return 0;
 }

@@ -69,6 +69,7 @@ fn try_start(
         recording,
         tree: draws.then(|| screen::style_of(&stderr)),
         ring_bytes: tracing.ring_bytes,
+        perf_buffer: tracing.perf_buffer,
         btf: tracing.btf.clone(),
         self_telemetry: !tracing.no_self_telemetry,
     })?)

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use agentsight_ebpf::live::{BtfSource, LiveError, Options, Probes, keep_statistics};
+use agentsight_ebpf::live::{BtfSource, Carrier, LiveError, Options, Probes, keep_statistics};
 use agentsight_ebpf::{Tgid, WallNanos};
 
 use super::begin::{self, RandomError};
@@ -174,6 +174,7 @@ fn prune(store: &mut Store, now: WallNanos) {
 fn options(request: &Request) -> Options {
     let defaults = Options::default();
     Options {
+        carrier: request.perf_buffer.then_some(Carrier::PerfBuffers),
         ring_bytes: request.ring_bytes.unwrap_or(defaults.ring_bytes),
         btf: request.btf.as_ref().map(|file| BtfSource { path: file.path.clone(), bytes: file.bytes.clone() }),
         verifier_log: std::env::var("AGENTSIGHT_LOG").is_ok_and(|level| level.contains("debug")),

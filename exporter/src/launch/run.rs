@@ -42,6 +42,8 @@ pub struct Launch {
     pub tree: Option<TreeStyle>,
     /// Size of the ring, bytes.
     pub ring_bytes: Option<u32>,
+    /// Perf buffers, even where the kernel has a ring buffer.
+    pub perf_buffer: bool,
     /// `--btf`.
     pub btf: Option<PathBuf>,
     /// Send AgentSight's own metrics and traces too.
@@ -186,6 +188,7 @@ fn make_request(launch: &Launch, caller: &Caller, outputs: Vec<OutputFile>) -> R
         outputs,
         tree: launch.tree,
         ring_bytes: launch.ring_bytes,
+        perf_buffer: launch.perf_buffer,
         btf,
         self_telemetry: launch.self_telemetry,
     })
