@@ -73,17 +73,17 @@ fn assert_lives(carrier: Carrier) {
     let tree = of_trace(&trace);
     expect![[r#"
         sh lifecycle.sh → 42
+          /bin/false → 1
+          /bin/true first → 0
+          /bin/true second → 0
+          /bin/true → 0
+          env A=1 /bin/true → exec
+            /bin/true → 0
           sh -c exit 7 → 7
           sh -c kill -KILL $$ → SIGKILL
           sh lifecycle.sh → 3
           sh lifecycle.sh → 4
             /bin/true grandchild → 0
-          env A=1 /bin/true → exec
-            /bin/true → 0
-          /bin/false → 1
-          /bin/true → 0
-          /bin/true first → 0
-          /bin/true second → 0
     "#]]
     .assert_eq(&ends(&tree).replace(path_text(&script), "lifecycle.sh"));
     let root = trace.roots()[0];
@@ -170,15 +170,12 @@ fn observe(carrier: Carrier, program: &[&str], adjust: impl Fn(&mut Command)) ->
     (agentsight.read(&output, &finished), finished)
 }
 
-/// The tree without the names of files: which shell `sh` is differs from machine to machine.
-fn ends(tree: &Image) -> String {
-    fn write(image: &Image, depth: usize, text: &mut String) {
-        text.push_str(&format!("{}{} {}\n", "  ".repeat(depth), image.arguments.join(" "), image.end));
-        image.children.iter().for_each(|child| write(child, depth + 1, text));
-    }
-    let mut text = String::new();
-    write(tree, 0, &mut text);
-    text
+/// The tree without the names of files, in the order of what is left: which shell `sh` is differs from machine to machine.
+fn ends(image: &Image) -> String {
+    let mut children: Vec<String> = image.children.iter().map(ends).collect();
+    children.sort();
+    let children = children.concat().lines().map(|line| format!("  {line}\n")).collect::<String>();
+    format!("{} {}\n{children}", image.arguments.join(" "), image.end)
 }
 
 fn of_file<'a>(trace: &'a Trace, name: &str) -> &'a Span {
