@@ -23,6 +23,7 @@ command -v node|nodejs|a traced program
 command -v git|git|a traced program
 command -v sudo|sudo|tests of starting by sudo and without root
 command -v setpriv|util-linux|tests of what a user without rights sees
+PATH=$$PATH:/usr/sbin command -v bpftool|bpftool|a test that looks into the kernel's maps
 python3 -c "import venv, ensurepip"|python3-venv|a home for the OpenTelemetry SDK that tests send with
 endef
 define KERNEL_TEST_NEEDS
@@ -56,7 +57,7 @@ test: test-deps jaeger python-sdk ## Run all tests; those that trace need root, 
 test-kernels: deps ## Trace on Debian's kernels from 5.10 to the newest, in emulated machines (10 minutes; KERNELS="5.10 newest" chooses)
 	@tests/install-missing.sh <<<"$$KERNEL_TEST_NEEDS"
 	@$(CARGO) build --workspace --bin agentsight
-	@tests=$$($(CARGO) test --workspace --no-run --test loading --test overload --test lifecycle \
+	@tests=$$($(CARGO) test --workspace --no-run --test loading --test full_ring --test lifecycle \
 	    --message-format json-render-diagnostics | sed -n 's/.*"executable":"\([^"]*\)".*/\1/p'); \
 	tests/kernels/run.sh $(TARGET_DIR)/debug/agentsight $$tests
 

@@ -161,7 +161,7 @@ fn observe(carrier: Carrier, program: &[&str], adjust: impl Fn(&mut Command)) ->
         Carrier::RingBuffer => [].as_slice(),
         Carrier::PerfBuffers => &["--perf-buffer"],
     };
-    let run_to_file = ["run", "--no-tree", "--output", path_text(&output)];
+    let run_to_file = ["run", "--no-tree", "--start-limit", "60s", "--output", path_text(&output)];
     let mut command = agentsight.command(run_to_file.iter().chain(options).chain(&["--"]).chain(program));
     programs::small_environment(&mut command);
     command.env("AGENTSIGHT_STORE", agentsight.directory().join("store"));

@@ -15,14 +15,18 @@ const VERIFIED_INSTRUCTIONS_MAX: u64 = 250_000;
 fn the_programs_load_and_the_verifier_has_room_to_spare() {
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").expect("/proc is mounted");
     println!("kernel {}, which would choose {:?}", kernel.trim(), Carrier::best());
-    for carrier in [Carrier::RingBuffer, Carrier::PerfBuffers] {
+    for (carrier, adopts) in
+        [Carrier::RingBuffer, Carrier::PerfBuffers].into_iter().flat_map(|c| [(c, false), (c, true)])
+    {
         let begun = Instant::now();
-        let options = Options { carrier: Some(carrier), ..Options::default() };
+        let options = Options { carrier: Some(carrier), adopts, ..Options::default() };
         let mut probes = Probes::attach(&options).unwrap_or_else(|error| panic!("{carrier:?}: {error}"));
         let took = begun.elapsed();
         assert_eq!(probes.take_ring().expect("nobody has taken it").carrier(), carrier);
         let verified = verified_instructions();
-        println!("{carrier:?}: loaded and attached in {took:.1?}, instructions verified: {verified:?}");
+        println!(
+            "{carrier:?}, adopts {adopts}: loaded and attached in {took:.1?}, instructions verified: {verified:?}"
+        );
         assert!(verified.iter().all(|count| *count < VERIFIED_INSTRUCTIONS_MAX), "{verified:?}");
         drop(probes);
     }

@@ -2,6 +2,7 @@
 //!
 //! Everything here needs privileges and talks to the kernel through aya; nothing interprets what it gets.
 
+mod adoption;
 mod carrier;
 mod clock;
 mod cost;
@@ -9,6 +10,7 @@ mod errors;
 mod perf_buffers;
 mod probes;
 mod ring;
+mod running;
 mod tree;
 
 pub use carrier::Carrier;
@@ -17,4 +19,5 @@ pub use cost::{Cost, keep_statistics};
 pub use errors::LiveError;
 pub use probes::{BtfSource, Options, Probes};
 pub use ring::{Ring, Woken};
+pub use running::{describe_running, leave_undescribed};
 pub use tree::Tree;

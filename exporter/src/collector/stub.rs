@@ -51,7 +51,7 @@ pub(super) fn hear(socket: UnixStream, to: SyncSender<Input>, waker: Waker) -> i
     thread::Builder::new().name("from-stub".to_owned()).spawn(move || {
         loop {
             let input = match channel::receive(&socket) {
-                Ok(Some(ToCollector::CommandEnded)) => Input::CommandEnded,
+                Ok(Some(ToCollector::End)) => Input::End,
                 Ok(Some(ToCollector::Request(_))) => continue,
                 Ok(None) | Err(_) => Input::StubGone,
             };

@@ -11,7 +11,7 @@ use super::recorder::Recorder;
 use super::shelf::Shelf;
 use super::stub::Stub;
 use crate::capture::redact::Redactor;
-use crate::channel::{OutputFile, ToStub};
+use crate::channel::{OutputFile, Target, ToStub};
 use crate::otlp::json;
 use crate::pipeline::Pipeline;
 use crate::session::Session;
@@ -24,8 +24,8 @@ use crate::telemetry::Account;
 pub(super) enum Input {
     /// From the kernel.
     Event(Event),
-    /// The stub reaped the command.
-    CommandEnded,
+    /// The stub reaped the command, or its user has seen enough.
+    End,
     /// The stub is gone; the command may live on.
     StubGone,
     /// The ring cannot be read any more.
@@ -42,6 +42,7 @@ const SHOWN_SPANS_MAX: usize = 20_000;
 /// Everything that one session needs while it runs.
 pub(super) struct Work<'a> {
     pub(super) session: &'a Session,
+    pub(super) target: Target,
     pub(super) clock: KernelClock,
     pub(super) stub: &'a Stub,
     pub(super) shelf: Shelf,
@@ -78,6 +79,11 @@ impl Work<'_> {
         }
     }
 
+    /// What has come meanwhile, while the drain is being stopped.
+    pub(super) fn take_waiting(&mut self, inputs: &Receiver<Input>) {
+        let _ = self.take(inputs.try_iter());
+    }
+
     /// What the drain had left when it was stopped, and the end of everything that still lives.
     pub(super) fn finish(&mut self, inputs: &Receiver<Input>) {
         let _ = self.take(inputs.try_iter());
@@ -96,8 +102,11 @@ impl Work<'_> {
         for input in inputs {
             match input {
                 Input::Event(event) => self.take_event(event, &mut signals),
-                Input::CommandEnded => self.lifetime.command_ended(self.clock.now()),
-                Input::StubGone if !self.started => flow = std::ops::ControlFlow::Break(()),
+                Input::End => self.lifetime.end(self.clock.now()),
+                // Without its user an attached session would go on for ever.
+                Input::StubGone if !self.started || self.target != Target::NextChild => {
+                    flow = std::ops::ControlFlow::Break(())
+                }
                 Input::StubGone => {}
                 Input::Failed(reason) => {
                     self.stub.say(ToStub::Notice { message: format!("tracing stopped early: {reason}") });
@@ -123,6 +132,9 @@ impl Work<'_> {
         }
         let root = self.lifetime.observe(&event);
         self.pipeline.apply(&event, signals);
+        if matches!(event, Event::Snapshot(_)) {
+            self.started = true;
+        }
         if let Some(root) = root {
             self.started = true;
             self.stub.say(ToStub::Started { environment: environment(self.session, root) });

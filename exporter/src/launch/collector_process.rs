@@ -6,7 +6,6 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::Duration;
 
 use nix::unistd::Uid;
 
@@ -100,6 +99,3 @@ fn find_sudo() -> Option<PathBuf> {
     let folders = env::split_paths(&env::var_os("PATH")?).collect::<Vec<_>>();
     folders.iter().map(|folder| folder.join("sudo")).find(|path| Path::is_file(path))
 }
-
-/// How long the collector may take from its hello to the registration of the command.
-pub(super) const START_LIMIT: Duration = Duration::from_secs(10);
