@@ -3,13 +3,15 @@
 //! `make test-kernels` runs these on other kernels, in a virtual machine that has little besides sh and coreutils: no
 //! other program may be used here.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use agentsight_tests::agentsight::{Agentsight, path_text};
+use agentsight_tests::deadline::wait_for;
 use agentsight_tests::process_tree::{Image, of_trace};
 use agentsight_tests::programs;
 use agentsight_tests::run::{Finished, run};
@@ -23,6 +25,15 @@ const LIMIT: Duration = Duration::from_secs(120);
 enum Carrier {
     RingBuffer,
     PerfBuffers,
+}
+
+impl Carrier {
+    fn options(self) -> &'static [&'static str] {
+        match self {
+            Self::RingBuffer => &[],
+            Self::PerfBuffers => &["--perf-buffer"],
+        }
+    }
 }
 
 #[test]
@@ -63,6 +74,16 @@ fn a_storm_over_the_ring_buffer_is_whole() {
 #[test]
 fn a_storm_over_perf_buffers_is_whole() {
     assert_storm(Carrier::PerfBuffers);
+}
+
+#[test]
+fn a_tree_that_runs_already_is_seen_to_its_end_over_the_ring_buffer() {
+    assert_attached(Carrier::RingBuffer);
+}
+
+#[test]
+fn a_tree_that_runs_already_is_seen_to_its_end_over_perf_buffers() {
+    assert_attached(Carrier::PerfBuffers);
 }
 
 #[track_caller]
@@ -138,6 +159,45 @@ fn assert_sizes(carrier: Carrier) {
     assert_eq!(span.texts("agentsight.truncated"), ["process.executable.path", "agentsight.process.requested_path"]);
 }
 
+#[track_caller]
+fn assert_attached(carrier: Carrier) {
+    let agentsight = Agentsight::as_root();
+    let (output, said) = (agentsight.directory().join("trace.jsonl"), agentsight.directory().join("stderr"));
+    let script = "(echo started; read _; /bin/true child; exit 3); /bin/true second; exit 7";
+    let mut command = Command::new("sh");
+    let mut tree =
+        command.args(["-c", script]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("every Unix has sh");
+    let mut line = String::new();
+    let stdout = tree.stdout.as_mut().expect("it is piped");
+    BufReader::new(stdout).read_line(&mut line).expect("the shell says that it has started");
+
+    let pid = tree.id().to_string();
+    let options = ["attach", "--no-tree", "--start-limit", "60s", "--output", path_text(&output), "--pid", &pid];
+    let mut command = agentsight.command(options.iter().chain(carrier.options()));
+    let file = File::create(&said).expect("the test's directory is writable");
+    let mut attach = command.stderr(file).spawn().expect("agentsight starts");
+    wait_for("agentsight to trace the tree", LIMIT, || {
+        let said = fs::read_to_string(&said).expect("it was created");
+        assert!(attach.try_wait().expect("it is our child").is_none(), "attach ended early: {said}");
+        said.contains("tracing process").then_some(())
+    });
+    drop(tree.stdin.take());
+    assert_eq!(tree.wait().expect("it is our child").code(), Some(7));
+    let status = wait_for("agentsight to end with the tree", LIMIT, || attach.try_wait().expect("it is our child"));
+    let said = fs::read_to_string(&said).expect("it was created");
+    assert!(status.success(), "{said}");
+
+    let lines = fs::read_to_string(&output).expect("attach writes its output");
+    let trace = Trace::from_json_lines(&lines).expect("the output is OTLP");
+    expect![[r#"
+        sh -c SCRIPT → 7
+          /bin/true second → 0
+          sh -c SCRIPT → 3
+            /bin/true child → 0
+    "#]]
+    .assert_eq(&ends(&of_trace(&trace)).replace(script, "SCRIPT"));
+}
+
 /// Forks on all CPUs at once: what one CPU says of a child must not come before what another says of its parent.
 #[track_caller]
 fn assert_storm(carrier: Carrier) {
@@ -157,12 +217,8 @@ fn assert_storm(carrier: Carrier) {
 fn observe(carrier: Carrier, program: &[&str], adjust: impl Fn(&mut Command)) -> (Trace, Finished) {
     let agentsight = Agentsight::as_root();
     let output = agentsight.directory().join("trace.jsonl");
-    let options = match carrier {
-        Carrier::RingBuffer => [].as_slice(),
-        Carrier::PerfBuffers => &["--perf-buffer"],
-    };
     let run_to_file = ["run", "--no-tree", "--start-limit", "60s", "--output", path_text(&output)];
-    let mut command = agentsight.command(run_to_file.iter().chain(options).chain(&["--"]).chain(program));
+    let mut command = agentsight.command(run_to_file.iter().chain(carrier.options()).chain(&["--"]).chain(program));
     programs::small_environment(&mut command);
     command.env("AGENTSIGHT_STORE", agentsight.directory().join("store"));
     adjust(&mut command);
