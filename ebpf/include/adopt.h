@@ -16,7 +16,7 @@
 
 struct adopting {
 	__u32 session; /* 0: nothing is being adopted */
-	__u32 root; /* tgid that becomes the root, 0 once it has */
+	__u32 root;    /* tgid that becomes the root, 0 once it has */
 };
 
 struct {
@@ -59,7 +59,7 @@ static __always_inline bool has_traced_ancestor(struct task_struct *task)
 /* Puts a running process into the tree and says what it is; false if it is there already, or there is no room. */
 static __always_inline bool adopt(void *ctx, struct task_struct *leader, __u32 session)
 {
-	struct traced entry = { .start = task_start_boottime(leader), .session = session };
+	struct traced entry = {.start = task_start_boottime(leader), .session = session};
 	__u32 tgid = BPF_CORE_READ(leader, tgid);
 	struct snapshot_event event = {};
 	struct task_struct *parent;

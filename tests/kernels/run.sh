@@ -33,8 +33,8 @@ for series in ${KERNELS:-$(cut -d' ' -f1 <<<"$suites")}; do
     # whose emulation (QEMU 7.2) sometimes leaves garbage in the flags, and a kernel that allocates by it double-faults.
     timeout --foreground "$limit_seconds" qemu-system-x86_64 -accel tcg,thread=multi -cpu max,-cx16 -smp 2 -m 1024 \
         -kernel "$kernel/vmlinuz" -initrd "$work/initrd" -append "console=ttyS0 panic=-1 quiet" \
-        -nographic -no-reboot -nic none </dev/null | tr -d '\r' | tee "$work/log" |
-        grep --line-buffered -avE '^(running|Linux version|$)' || true
+        -nographic -no-reboot -nic none </dev/null | sed -uE 's/\r//g; s/\x1b(c|\[[0-9;?]*[a-zA-Z])//g' | tee "$work/log" |
+        grep --line-buffered -avE '^(running|SeaBIOS|Booting|$)' || true
     passed=$(sed -nE 's/^test result: .* ([0-9]+) passed.*/\1/p' "$work/log" | awk '{ sum += $1 } END { print sum + 0 }')
     failed=$(sed -nE 's/^test result: .* ([0-9]+) failed.*/\1/p' "$work/log" | awk '{ sum += $1 } END { print sum + 0 }')
     echo "=== $series: $passed passed, $failed failed"

@@ -4,6 +4,8 @@ use aya::include_bytes_aligned;
 use aya::maps::MapType;
 use aya::sys::is_map_supported;
 
+use super::KernelClock;
+
 static RING_BUFFER: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/ring_buffer.bpf.o"));
 static PERF_BUFFER: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/perf_buffer.bpf.o"));
 
@@ -24,6 +26,14 @@ impl Carrier {
             Ok(false) => Self::PerfBuffers,
             // Where even the question was refused, loading will be too, and has the better message.
             Ok(true) | Err(_) => Self::RingBuffer,
+        }
+    }
+
+    /// What the programs stamp their records with: the helper for boot time is as old as the ring buffer.
+    pub(super) fn clock(self) -> KernelClock {
+        match self {
+            Self::RingBuffer => KernelClock::Boottime,
+            Self::PerfBuffers => KernelClock::Monotonic,
         }
     }
 

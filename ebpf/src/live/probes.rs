@@ -4,8 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use aya::maps::{HashMap, MapData, PerCpuArray, ProgramArray};
-use aya::programs::{ProgramType, RawTracePoint};
-use aya::sys::{BpfHelper, is_helper_supported};
+use aya::programs::RawTracePoint;
 use aya::{Btf, Ebpf, EbpfLoader, Endianness, VerifierLogLevel};
 
 use super::{Carrier, Cost, KernelClock, LiveError, Ring, Tree, adoption};
@@ -76,10 +75,9 @@ unsafe impl aya::Pod for EventCounts {}
 #[derive(Clone, Copy)]
 #[repr(C)]
 struct Config {
-    boot_clock: u32,
     adopts: u32,
 }
-// SAFETY: two u32, no padding, every bit pattern is valid.
+// SAFETY: one u32, every bit pattern is valid.
 unsafe impl aya::Pod for Config {}
 
 impl Probes {
@@ -92,15 +90,14 @@ impl Probes {
             return Err(LiveError::Lockdown);
         }
         let btf = read_btf(options.btf.as_ref())?;
-        let clock = choose_clock();
-        let config =
-            Config { boot_clock: u32::from(clock == KernelClock::Boottime), adopts: u32::from(options.adopts) };
+        let config = Config { adopts: u32::from(options.adopts) };
         let log = if options.verifier_log {
             VerifierLogLevel::DEBUG | VerifierLogLevel::STATS
         } else {
             VerifierLogLevel::DISABLE
         };
         let carrier = options.carrier.unwrap_or_else(Carrier::best);
+        let clock = carrier.clock();
         let mut loader = EbpfLoader::new();
         loader.btf(Some(&btf)).override_global("config", &config, true).verifier_log_level(log);
         if carrier == Carrier::RingBuffer {
@@ -220,13 +217,6 @@ impl Probes {
             }
         }
         cost
-    }
-}
-
-fn choose_clock() -> KernelClock {
-    match is_helper_supported(ProgramType::RawTracePoint, BpfHelper::BPF_FUNC_ktime_get_boot_ns) {
-        Ok(true) => KernelClock::Boottime,
-        _ => KernelClock::Monotonic,
     }
 }
 
