@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test build deps test-deps lint fmt snapshots jaeger python-sdk clean
+.PHONY: help demo test test-kernels build deps test-deps lint fmt snapshots jaeger python-sdk clean
 
 CARGO ?= cargo
 TARGET_DIR := $(abspath $(or $(CARGO_TARGET_DIR),target))
@@ -26,13 +26,18 @@ command -v setpriv|util-linux|tests of what a user without rights sees
 PATH=$$PATH:/usr/sbin command -v bpftool|bpftool|a test that looks into the kernel's maps
 python3 -c "import venv, ensurepip"|python3-venv|a home for the OpenTelemetry SDK that tests send with
 endef
+define KERNEL_TEST_NEEDS
+command -v qemu-system-x86_64|qemu-system-x86|emulates the machine that old kernels run on
+command -v cpio|cpio|packs its file system
+command -v strip|binutils|makes what is packed small
+endef
 define LINT_NEEDS
 command -v clang-format|clang-format|checks the style of the eBPF programs
 endef
-export BUILD_NEEDS TEST_NEEDS LINT_NEEDS
+export BUILD_NEEDS TEST_NEEDS KERNEL_TEST_NEEDS LINT_NEEDS
 
 help: ## Show this menu
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: build ## Trace a small sample agent and show its process tree
 	@$(TARGET_DIR)/release/agentsight run -- python3 examples/sample_agent.py
@@ -47,6 +52,14 @@ test: test-deps jaeger python-sdk ## Run all tests; those that trace need root, 
 	    export "CARGO_TARGET_$$(tr 'a-z-' 'A-Z_' <<<"$$triple")_RUNNER=$(CURDIR)/tests/as-root.sh"; \
 	fi; \
 	$(CARGO) test --workspace
+
+# cargo says which files the tests are in.
+test-kernels: deps ## Trace on Debian's kernels from 5.10 to the newest, in emulated machines (10 minutes; KERNELS="5.10 newest" chooses)
+	@tests/install-missing.sh <<<"$$KERNEL_TEST_NEEDS"
+	@$(CARGO) build --workspace --bin agentsight
+	@tests=$$($(CARGO) test --workspace --no-run --test loading --test full_ring --test lifecycle \
+	    --message-format json-render-diagnostics | sed -n 's/.*"executable":"\([^"]*\)".*/\1/p'); \
+	tests/kernels/run.sh $(TARGET_DIR)/debug/agentsight $$tests
 
 build: deps ## Build the program: target/release/agentsight
 	@$(CARGO) build --release --package agentsight --bin agentsight

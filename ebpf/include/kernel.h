@@ -4,7 +4,7 @@
  *
  * Every access goes through CO-RE: the loader finds the real offset in the
  * running kernel's BTF, so only names and types matter here, not layout.
- * Checked against 5.10, 6.1, 6.12 and 6.18.
+ * `make test-kernels` checks them against 5.10, 6.1, 6.12 and the newest.
  */
 #ifndef AGENTSIGHT_KERNEL_H
 #define AGENTSIGHT_KERNEL_H

@@ -122,7 +122,7 @@ static __always_inline void capture_variable(struct exec_scratch *scratch, enum 
 	scratch->used = at + length;
 }
 
-static __always_inline int emit_exec(struct exec_scratch *scratch)
+static __always_inline int emit_exec(void *ctx, struct exec_scratch *scratch)
 {
 	__u64 size;
 
@@ -138,7 +138,7 @@ static __always_inline int emit_exec(struct exec_scratch *scratch)
 		size = DATA_BYTES_MAX;
 	size += sizeof(struct exec_event);
 	scratch->record.event.header.size = size;
-	emit(&scratch->record, size, LOSS_EXEC);
+	emit(ctx, &scratch->record, size, LOSS_EXEC);
 	return 0;
 }
 
@@ -169,7 +169,7 @@ int agentsight_exec_environment(struct bpf_raw_tracepoint_args *ctx)
 	/* A tail call that returns has failed: then the search ends here, incomplete. */
 	if (search != SEARCH_COMPLETE)
 		scratch->record.event.header.flags |= EXEC_ENVIRONMENT_INCOMPLETE;
-	return emit_exec(scratch);
+	return emit_exec(ctx, scratch);
 }
 
 SEC("raw_tp/sched_process_exec")
@@ -232,5 +232,5 @@ int agentsight_exec(struct bpf_raw_tracepoint_args *ctx)
 	begin_search(&scratch->environment, BPF_CORE_READ(mm, env_start), BPF_CORE_READ(mm, env_end));
 	bpf_tail_call(ctx, &exec_environment, 0);
 	event->header.flags |= EXEC_ENVIRONMENT_INCOMPLETE;
-	return emit_exec(scratch);
+	return emit_exec(ctx, scratch);
 }

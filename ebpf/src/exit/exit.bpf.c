@@ -20,13 +20,13 @@ int agentsight_exit(struct bpf_raw_tracepoint_args *ctx)
 	struct exit_event event = {};
 
 	if (adopting && !process && has_traced_ancestor(task)) {
-		adopt(BPF_CORE_READ(task, group_leader), adopting->session);
+		adopt(ctx, BPF_CORE_READ(task, group_leader), adopting->session);
 		process = bpf_map_lookup_elem(&tree, &tgid);
 	}
 	if (!process)
 		return 0;
 	if (adopting)
-		adopt_children(task, adopting->session);
+		adopt_children(ctx, task, adopting->session);
 	signal = BPF_CORE_READ(task, signal);
 	if (BPF_CORE_READ(signal, live.counter) > 0)
 		return 0;
@@ -47,6 +47,6 @@ int agentsight_exit(struct bpf_raw_tracepoint_args *ctx)
 		event.status = BPF_CORE_READ(signal, group_exit_code);
 	else
 		event.status = BPF_CORE_READ(task, group_leader, exit_code);
-	emit(&event, sizeof(event), LOSS_EXIT);
+	emit(ctx, &event, sizeof(event), LOSS_EXIT);
 	return 0;
 }

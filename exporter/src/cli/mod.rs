@@ -138,6 +138,12 @@ pub(crate) struct TracingArgs {
     /// Size of the kernel's ring in bytes (for tests of what happens when it is full)
     #[arg(long, value_name = "BYTES", hide = true)]
     pub ring_bytes: Option<u32>,
+    /// Let the kernel hand events over by perf buffers, as kernels before 5.8 do (for tests on later ones)
+    #[arg(long, hide = true)]
+    pub perf_buffer: bool,
+    /// How long the collector may take to have everything in place (for machines that are emulated)
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = humantime::parse_duration, hide = true)]
+    pub start_limit: Duration,
 }
 
 /// Where spans are sent; the OTEL_EXPORTER_OTLP_* variables say the same, and more.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, SyncSender};
 use std::time::Duration;
 
-use agentsight_ebpf::live::{BtfSource, LiveError, Options, Probes, Tree, keep_statistics};
+use agentsight_ebpf::live::{BtfSource, Carrier, LiveError, Options, Probes, Tree, keep_statistics};
 use agentsight_ebpf::{Tgid, WallNanos};
 
 use super::begin::{self, RandomError};
@@ -214,6 +214,7 @@ fn scope(target: Target) -> Scope {
 fn options(request: &Request) -> Options {
     let defaults = Options::default();
     Options {
+        carrier: request.perf_buffer.then_some(Carrier::PerfBuffers),
         ring_bytes: request.ring_bytes.unwrap_or(defaults.ring_bytes),
         btf: request.btf.as_ref().map(|file| BtfSource { path: file.path.clone(), bytes: file.bytes.clone() }),
         adopts: matches!(request.target, Target::Running(_)),

@@ -67,8 +67,9 @@ pub enum StartError {
     Version(u32),
 }
 
-/// Starts the collector and returns when it has said hello: until then sudo may be asking for a password.
-pub(super) fn start() -> Result<UnixStream, StartError> {
+/// Starts the collector and returns when it has said hello: until then sudo may be asking for a password; without
+/// sudo, or after it, it has `limit`.
+pub(super) fn start(limit: Duration) -> Result<UnixStream, StartError> {
     let own = env::current_exe().map_err(StartError::OwnPath)?;
     let through_sudo = !Uid::effective().is_root();
     let mut command = if through_sudo {
@@ -91,16 +92,21 @@ pub(super) fn start() -> Result<UnixStream, StartError> {
         .map_err(|reason| StartError::Spawn { program, reason })?;
     // The command still holds our copies of the collector's end: with them open, its end could not be seen.
     drop(command);
-    wait_for_hello(&ours, &mut child, through_sudo.then_some(&own))?;
+    wait_for_hello(&ours, &mut child, through_sudo.then_some(&own), limit)?;
     Ok(ours)
 }
 
-fn wait_for_hello(ours: &UnixStream, child: &mut Child, by_sudo: Option<&PathBuf>) -> Result<(), StartError> {
+fn wait_for_hello(
+    ours: &UnixStream,
+    child: &mut Child,
+    by_sudo: Option<&PathBuf>,
+    limit: Duration,
+) -> Result<(), StartError> {
     // Somebody may be looking for a password as long as sudo runs; after that there is nothing to wait for.
-    let mut deadline = by_sudo.is_none().then(|| Instant::now() + START_LIMIT);
+    let mut deadline = by_sudo.is_none().then(|| Instant::now() + limit);
     while !is_readable(ours) {
         if deadline.is_none() && child.try_wait().map_err(ChannelError::from)?.is_some() {
-            deadline = Some(Instant::now() + START_LIMIT);
+            deadline = Some(Instant::now() + limit);
         }
         if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
             // If it is late and not dead, it finds its channel closed.
@@ -135,6 +141,3 @@ fn find_sudo() -> Option<PathBuf> {
     let folders = env::split_paths(&env::var_os("PATH")?).collect::<Vec<_>>();
     folders.iter().map(|folder| folder.join("sudo")).find(|path| Path::is_file(path))
 }
-
-/// How long the collector may take from its hello to the registration of the command.
-pub(super) const START_LIMIT: Duration = Duration::from_secs(10);
