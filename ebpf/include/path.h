@@ -61,9 +61,9 @@ static __always_inline __u32 walk_path(unsigned char *data, __u32 *used, __u32 l
 			return flags | PART_UNREADABLE;
 		data[at + length] = 0;
 		*used = at + length + 1;
-		/* A root without a mount point: memfd, and what else has no place in the tree. */
+		/* A root that nothing is mounted by: a memfd, and what else never had a place in the tree. */
 		if (dentry == parent)
-			return flags;
+			return flags | PART_DELETED;
 		dentry = parent;
 	}
 	return flags | PART_TRUNCATED;
