@@ -59,7 +59,7 @@ fn signals_stops_and_failed_execs_are_told_as_wait_tells_them() {
     );
 }
 
-/// What wait() says of a process whose threads ended one by one is the leader's code, and from 5.17 on the last one's.
+/// What wait() says of a process whose threads ended one by one is the leader's code on older kernels, the last one's on newer.
 #[test]
 fn a_leader_that_ends_before_its_threads_ends_nothing() {
     let traced = odd("leader_first").trace(&[]);

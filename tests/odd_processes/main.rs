@@ -37,7 +37,7 @@ fn odd(name: &'static str) -> Odd {
 fn compile(name: &'static str, options: &[&str]) -> Odd {
     let agentsight = Agentsight::as_root();
     // Not in the directory of the test's own files, so that a program may be another user's to run.
-    fs::create_dir(agentsight.directory().join("here")).unwrap();
+    fs::create_dir(agentsight.directory().join("here")).expect("the directory is ours");
     let mut compiler = Command::new(need_program("gcc", "gcc"));
     let source = path("odd").join(name).with_extension("c");
     // Static: a program finds no libraries below a root of its own.
