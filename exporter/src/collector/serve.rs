@@ -17,6 +17,7 @@ use super::shelf::Shelf;
 use super::stub::{self, Stub};
 use super::summary::{self, Seen};
 use super::work::Work;
+use crate::capture::container::Containers;
 use crate::capture::redact::{Redactor, RulesError};
 use crate::channel::{OutputFile, Request, ToStub};
 use crate::ownership::Ownership;
@@ -118,6 +119,7 @@ pub(super) fn serve(
         stub: &stub,
         shelf: Shelf::new(store, session.id, delivery.wakers(), account.clone()),
         account,
+        containers: Containers::default(),
         redactor,
         recorder,
         writes_spans: request.outputs.contains(&OutputFile::Spans),
