@@ -38,25 +38,30 @@ fn a_program_without_a_name_is_marked_and_one_that_only_looks_so_is_not() {
         &[],
         0,
         &expect![[r#"
-        "nameless" ["./nameless"] → 0
-            agentsight.process.requested_path = "./nameless"
-            process.executable.path = "$DIR/nameless"
-          "memfd:in memory" ["nameless", "41"] → 41
-              agentsight.process.executable.deleted = true
-              agentsight.process.requested_path = "/dev/fd/3"
-              process.executable.path = "/memfd:in memory"
-          "gone" ["nameless", "42"] → 42
-              agentsight.process.executable.deleted = true
-              agentsight.process.requested_path = "/dev/fd/5"
-              process.executable.path = "$DIR/gone"
-          "file (deleted)" ["nameless", "43"] → 43
-              agentsight.process.requested_path = "/dev/fd/7"
-              process.executable.path = "$DIR/file (deleted)"
-        --
-        code 41
-        code 42
-        code 43
-    "#]],
+            "nameless" ["./nameless"] → 0
+                agentsight.process.requested_path = "./nameless"
+                process.executable.path = "$DIR/nameless"
+              "memfd:in memory" ["nameless", "41"] → 41
+                  agentsight.process.executable.deleted = true
+                  agentsight.process.requested_path = "/dev/fd/…"
+                  process.executable.path = "/memfd:in memory"
+              "gone" ["nameless", "42"] → 42
+                  agentsight.process.executable.deleted = true
+                  agentsight.process.requested_path = "/dev/fd/…"
+                  process.executable.path = "$DIR/gone"
+              "file (deleted)" ["nameless", "43"] → 43
+                  agentsight.process.requested_path = "/dev/fd/…"
+                  process.executable.path = "$DIR/file (deleted)"
+              "nameless" ["nameless", "44"] → 44
+                  agentsight.process.executable.deleted = true
+                  agentsight.process.requested_path = "/dev/fd/…"
+                  process.executable.path = "/nameless"
+            --
+            code 41
+            code 42
+            code 43
+            code 44
+        "#]],
     );
 }
 

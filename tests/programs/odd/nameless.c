@@ -1,4 +1,7 @@
-/* Programs whose file has no name: one of a memfd, one that was deleted, one that is called "(deleted)" and is not. */
+/*
+ * Programs whose file has no name: one of a memfd, one that was deleted, one that is called "(deleted)" and is not,
+ * and one of a mount that is gone, as runc runs itself.
+ */
 #include "odd.h"
 #include <sys/sendfile.h>
 
@@ -28,6 +31,7 @@ static void run(int file, const char *code)
 int main(int argc, char **argv)
 {
 	const char *names[] = { "gone", "file (deleted)" };
+	int bound;
 
 	if (argc > 1)
 		return atoi(argv[1]);
@@ -41,5 +45,11 @@ int main(int argc, char **argv)
 			MUST(unlink(names[i]));
 		run(file, i == 0 ? "42" : "43");
 	}
+	MUST(unshare(CLONE_NEWNS));
+	MUST(mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL));
+	MUST(mount("nameless", names[1], NULL, MS_BIND, NULL));
+	bound = MUST(open(names[1], O_PATH | O_CLOEXEC));
+	MUST(umount2(names[1], MNT_DETACH));
+	run(bound, "44");
 	return 0;
 }
