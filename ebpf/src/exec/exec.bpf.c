@@ -7,6 +7,7 @@
  * instruction: nobody can have rewritten the arguments yet, and their pages are still resident, having just
  * been written. The exec is read from the committed mm, never from the pointers that the caller passed.
  */
+#include "cgroup.h"
 #include "config.h"
 #include "environment.h"
 #include "path.h"
@@ -93,6 +94,15 @@ static __always_inline void capture_path(struct exec_scratch *scratch, enum exec
 	__u32 before = scratch->used;
 
 	part->flags = walk_path(scratch->record.data, &scratch->used, DATA_BYTES_MAX, path, root);
+	part->length = scratch->used - before;
+}
+
+static __always_inline void capture_cgroup(struct exec_scratch *scratch, struct task_struct *task)
+{
+	struct exec_part_head *part = &scratch->record.event.parts[EXEC_PART_CGROUP];
+	__u32 before = scratch->used;
+
+	part->flags = walk_cgroup(scratch->record.data, &scratch->used, DATA_BYTES_MAX, task);
 	part->length = scratch->used - before;
 }
 
@@ -228,6 +238,7 @@ int agentsight_exec(struct bpf_raw_tracepoint_args *ctx)
 	path.dentry = BPF_CORE_READ(task, fs, pwd.dentry);
 	path.mnt = BPF_CORE_READ(task, fs, pwd.mnt);
 	capture_path(scratch, EXEC_PART_WORKING_DIRECTORY, &path, &root);
+	capture_cgroup(scratch, task);
 
 	begin_search(&scratch->environment, BPF_CORE_READ(mm, env_start), BPF_CORE_READ(mm, env_end));
 	bpf_tail_call(ctx, &exec_environment, 0);

@@ -19,6 +19,7 @@ use super::stub::{self, Stub};
 use super::summary::{self, Seen};
 use super::target;
 use super::work::{Input, Work};
+use crate::capture::container::Containers;
 use crate::capture::redact::{Redactor, RulesError};
 use crate::channel::{OutputFile, Request, Target, ToStub};
 use crate::ownership::{Owner, Ownership};
@@ -123,6 +124,7 @@ pub(super) fn serve(
         stub: &stub,
         shelf: Shelf::new(store, session.id, delivery.wakers(), account.clone()),
         account,
+        containers: Containers::default(),
         redactor,
         recorder,
         writes_spans: request.outputs.contains(&OutputFile::Spans),

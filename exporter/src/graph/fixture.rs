@@ -52,6 +52,8 @@ pub(crate) fn exec_of(path: &str) -> Exec {
         parent: nobody,
         credentials: Credentials::default(),
         cgroup_id: 1,
+        cgroup: Captured::default(),
+        container: None,
         executable: Captured::whole(path),
         executable_deleted: false,
         requested: Captured::whole(path),
