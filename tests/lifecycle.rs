@@ -205,13 +205,13 @@ fn assert_storm(carrier: Carrier) {
     let script = format!("for i in 1 2 3 4 5 6 7 8 9 10 11 12 13; do sh -c '{child}' & done; wait");
     let (trace, finished) = observe(carrier, &["sh", "-c", &script], |_| ());
     assert_eq!(finished.code(), 0, "{}", finished.stderr);
+    assert!(trace.logs.is_empty(), "{:?}", trace.logs);
     let tree = of_trace(&trace);
     assert_eq!(tree.children.len(), 13, "{tree}");
     for child in &tree.children {
         assert_eq!((child.end.to_string().as_str(), child.children.len()), ("→ 5", 7), "{tree}");
         assert!(child.children.iter().all(|leaf| leaf.end.to_string() == "→ 0"), "{tree}");
     }
-    assert!(trace.logs.is_empty(), "{trace}");
 }
 
 fn observe(carrier: Carrier, program: &[&str], adjust: impl Fn(&mut Command)) -> (Trace, Finished) {

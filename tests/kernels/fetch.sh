@@ -14,6 +14,10 @@ if [[ -s $home/vmlinuz ]]; then
     exit 0
 fi
 
+if ! command -v apt-get >/dev/null || ! command -v dpkg >/dev/null; then
+    echo "Kernels come from Debian's archive by apt-get and dpkg, which this machine lacks; put one there yourself: $home/vmlinuz" >&2
+    exit 1
+fi
 archive=${AGENTSIGHT_DEBIAN_MIRROR:-$(apt-get indextargets --format '$(REPO_URI)' | sed -n 's|\(/debian\)/\?$|\1|p' | sort -u | head -n1)}
 if [[ -z $archive ]]; then
     echo "No Debian archive is configured on this machine: name one by AGENTSIGHT_DEBIAN_MIRROR=URL" >&2
