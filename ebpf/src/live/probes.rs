@@ -209,7 +209,7 @@ fn choose_clock() -> KernelClock {
     }
 }
 
-fn read_btf(given: Option<&BtfSource>) -> Result<Btf, LiveError> {
+pub(super) fn read_btf(given: Option<&BtfSource>) -> Result<Btf, LiveError> {
     // aya skips relocation silently where there is no BTF, and the programs would read wrong offsets.
     let (path, read) = match given {
         Some(source) => (source.path.as_path(), Btf::parse(&source.bytes, Endianness::default())),
@@ -258,7 +258,7 @@ fn refused(error: &(dyn std::error::Error + 'static)) -> LiveError {
 }
 
 /// An error with its causes, in one line; aya's causes are not in its own text.
-fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+pub(super) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

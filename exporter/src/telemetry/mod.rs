@@ -78,8 +78,6 @@ impl Telemetry {
     }
 
     /// From now on the process's log goes to standard error, and its spans to the endpoint.
-
-    /// From now on the process's log goes to standard error, and its spans to the endpoint.
     pub fn subscribe(&self) {
         let filter = EnvFilter::try_from_env(LOG_VARIABLE).unwrap_or_else(|_| EnvFilter::new("warn"));
         let log = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_filter(filter);
