@@ -34,8 +34,7 @@ fn sum(trace: &Trace, metric: &str, attribute: Option<(&str, &str)>) -> f64 {
     let points: Vec<_> = trace.metrics.iter().filter(|point| point.metric == metric).collect();
     assert!(!points.is_empty(), "{metric} is not there");
     let is_wanted = |point: &agentsight_tests::trace::Point| {
-        attribute
-            .is_none_or(|(name, value)| point.attributes.get(name) == Some(&Value::Text(value.to_owned())))
+        attribute.is_none_or(|(name, value)| point.attributes.get(name) == Some(&Value::Text(value.to_owned())))
     };
     points.into_iter().filter(|point| is_wanted(point)).map(|point| point.value).sum()
 }
@@ -75,7 +74,10 @@ fn the_collectors_own_trace_has_one_root_and_tells_the_parts_of_a_run() {
     assert_eq!(root.name, "collector");
     let mut parts: Vec<&Span> = own.iter().filter(|span| span.id != root.id).copied().collect();
     parts.sort_by_key(|span| span.start_nanos);
-    assert_eq!(parts.iter().map(|span| span.name.as_str()).collect::<Vec<_>>(), ["trace", "drain", "finish", "deliver"]);
+    assert_eq!(
+        parts.iter().map(|span| span.name.as_str()).collect::<Vec<_>>(),
+        ["trace", "drain", "finish", "deliver"]
+    );
     for part in parts {
         assert_eq!((part.parent.as_deref(), &part.trace_id), (Some(root.id.as_str()), &root.trace_id));
         assert!(root.start_nanos <= part.start_nanos && part.end_nanos <= root.end_nanos);

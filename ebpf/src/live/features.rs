@@ -5,7 +5,7 @@
 use aya::maps::MapType;
 use aya::programs::{BtfTracePoint, FEntry, Iter, KProbe, Lsm, ProgramType, RawTracePoint};
 use aya::sys::{BpfHelper, is_helper_supported, is_map_supported};
-use aya::{Ebpf, EbpfLoader, include_bytes_aligned};
+use aya::{Btf, Ebpf, EbpfLoader, include_bytes_aligned};
 
 use super::BtfSource;
 use super::probes::{chain, read_btf};
@@ -65,20 +65,30 @@ impl Feature {
     ];
 }
 
-/// Tries one feature. Needs the privileges that tracing needs; `btf` is for kernels without type information of their own.
+/// Tries each feature. Needs the privileges that tracing needs; `btf` is for kernels without type information of their own.
 #[must_use]
-pub fn try_feature(feature: Feature, btf: Option<&BtfSource>) -> Support {
-    let tried = match feature {
+pub fn try_features(btf: Option<&BtfSource>) -> Vec<(Feature, Support)> {
+    // Reading it takes longer than all the rest.
+    let btf = read_btf(btf);
+    let try_one = |feature| match feature {
         Feature::RingBuffer => map(MapType::RingBuf),
         Feature::PerfBuffer => map(MapType::PerfEventArray),
         Feature::TaskStorage => map(MapType::TaskStorage),
         Feature::BootClock => boot_clock(),
-        _ => attach(feature, btf),
+        _ => attach(feature, btf.as_ref().map_err(|_| "the kernel's type information (BTF) could not be read")?),
     };
-    match tried {
+    let support = |tried: Tried| match tried {
         Ok(()) => Support::Works,
-        Err(error) => Support::Refused(chain(error.as_ref())),
-    }
+        Err(error) => Support::Refused(reason(error.as_ref())),
+    };
+    Feature::ALL.map(|feature| (feature, support(try_one(feature)))).into()
+}
+
+/// What the kernel said, without the verifier's account of it.
+fn reason(error: &(dyn std::error::Error + 'static)) -> String {
+    let text = chain(error);
+    let text = text.split(" Verifier output:").next().unwrap_or_default();
+    text.lines().next().unwrap_or_default().trim_end_matches('.').to_owned()
 }
 
 type Tried = Result<(), Box<dyn std::error::Error>>;
@@ -92,9 +102,8 @@ fn boot_clock() -> Tried {
     if known { Ok(()) } else { Err("the kernel does not know bpf_ktime_get_boot_ns".into()) }
 }
 
-fn attach(feature: Feature, btf: Option<&BtfSource>) -> Tried {
-    let btf = read_btf(btf)?;
-    let mut ebpf = EbpfLoader::new().btf(Some(&btf)).load(OBJECT)?;
+fn attach(feature: Feature, btf: &Btf) -> Tried {
+    let mut ebpf = EbpfLoader::new().btf(Some(btf)).load(OBJECT)?;
     match feature {
         Feature::RawTracepoint => {
             let program: &mut RawTracePoint = program(&mut ebpf, "try_raw_tp")?;
@@ -103,7 +112,7 @@ fn attach(feature: Feature, btf: Option<&BtfSource>) -> Tried {
         }
         Feature::BtfTracepoint => {
             let program: &mut BtfTracePoint = program(&mut ebpf, "try_tp_btf")?;
-            program.load("sched_process_exit", &btf)?;
+            program.load("sched_process_exit", btf)?;
             program.attach()?;
         }
         Feature::Kprobe => {
@@ -113,28 +122,28 @@ fn attach(feature: Feature, btf: Option<&BtfSource>) -> Tried {
         }
         Feature::Fentry => {
             let program: &mut FEntry = program(&mut ebpf, "try_fentry")?;
-            program.load("bpf_fentry_test1", &btf)?;
+            program.load("bpf_fentry_test1", btf)?;
             program.attach()?;
         }
         Feature::Lsm => {
             let program: &mut Lsm = program(&mut ebpf, "try_lsm")?;
-            program.load("file_open", &btf)?;
+            program.load("file_open", btf)?;
         }
-        Feature::TaskIterator => iterate(&mut ebpf, "try_iter_task", "task", &btf)?,
-        Feature::TaskFileIterator => iterate(&mut ebpf, "try_iter_task_file", "task_file", &btf)?,
+        Feature::TaskIterator => iterate(&mut ebpf, "try_iter_task", "task", btf)?,
+        Feature::TaskFileIterator => iterate(&mut ebpf, "try_iter_task_file", "task_file", btf)?,
         Feature::RingBuffer | Feature::PerfBuffer | Feature::TaskStorage | Feature::BootClock => {}
     }
     Ok(())
 }
 
-fn iterate(ebpf: &mut Ebpf, name: &str, over: &str, btf: &aya::Btf) -> Tried {
+fn iterate(ebpf: &mut Ebpf, name: &str, over: &str, btf: &Btf) -> Tried {
     let program: &mut Iter = program(ebpf, name)?;
     program.load(over, btf)?;
     program.attach()?;
     Ok(())
 }
 
-fn program<'a, P>(ebpf: &'a mut Ebpf, name: &'static str) -> Result<&'a mut P, Box<dyn std::error::Error>>
+fn program<'a, P>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut P, Box<dyn std::error::Error>>
 where
     &'a mut P: TryFrom<&'a mut aya::programs::Program, Error = aya::programs::ProgramError>,
 {
@@ -147,17 +156,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_tracing_stands_on_works_here() {
+    fn what_tracing_stands_on_works_here_and_without_type_information_the_maps_alone_do() {
         assert!(nix::unistd::Uid::effective().is_root(), "this test loads eBPF programs: run it as root");
-        for feature in [Feature::RawTracepoint, Feature::RingBuffer, Feature::PerfBuffer] {
-            assert_eq!(try_feature(feature, None), Support::Works, "{feature:?}");
-        }
+        let works = |btf: Option<&BtfSource>, feature| {
+            try_features(btf).into_iter().any(|(tried, support)| tried == feature && support == Support::Works)
+        };
+        let needed = [Feature::RawTracepoint, Feature::RingBuffer];
+        assert_eq!(needed.map(|feature| works(None, feature)), [true, true]);
+        let nothing = BtfSource { path: "/nowhere.btf".into(), bytes: Vec::new() };
+        assert_eq!(needed.map(|feature| works(Some(&nothing), feature)), [false, true]);
     }
 
     #[test]
-    fn without_type_information_the_reason_is_that() {
-        let nothing = BtfSource { path: "/nowhere.btf".into(), bytes: vec![0; 64] };
-        let Support::Refused(reason) = try_feature(Feature::BtfTracepoint, Some(&nothing)) else { panic!("works") };
-        assert!(reason.contains("/nowhere.btf"), "{reason}");
+    fn a_reason_is_one_line_without_the_verifiers_account() {
+        let error: Box<dyn std::error::Error> =
+            "the BPF_PROG_LOAD syscall returned EPERM. Verifier output: a\nb".into();
+        assert_eq!(reason(error.as_ref()), "the BPF_PROG_LOAD syscall returned EPERM");
     }
 }

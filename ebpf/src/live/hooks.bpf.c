@@ -8,43 +8,43 @@
 #include <bpf/bpf_helpers.h>
 
 SEC("raw_tp/sched_process_exit")
-int try_raw_tp(void *ctx)
+int try_raw_tp(void)
 {
 	return 0;
 }
 
 SEC("tp_btf/sched_process_exit")
-int try_tp_btf(void *ctx)
+int try_tp_btf(void)
 {
 	return 0;
 }
 
 SEC("kprobe/bpf_fentry_test1")
-int try_kprobe(void *ctx)
+int try_kprobe(void)
 {
 	return 0;
 }
 
 SEC("fentry/bpf_fentry_test1")
-int try_fentry(void *ctx)
+int try_fentry(void)
 {
 	return 0;
 }
 
 SEC("lsm/file_open")
-int try_lsm(void *ctx)
+int try_lsm(void)
 {
 	return 0;
 }
 
 SEC("iter/task")
-int try_iter_task(void *ctx)
+int try_iter_task(void)
 {
 	return 0;
 }
 
 SEC("iter/task_file")
-int try_iter_task_file(void *ctx)
+int try_iter_task_file(void)
 {
 	return 0;
 }

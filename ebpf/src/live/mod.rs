@@ -13,7 +13,7 @@ mod tree;
 pub use clock::KernelClock;
 pub use cost::{Cost, keep_statistics};
 pub use errors::LiveError;
-pub use features::{Feature, Support, try_feature};
+pub use features::{Feature, Support, try_features};
 pub use probes::{BtfSource, Options, Probes};
 pub use ring::{Ring, Woken};
 pub use tree::Tree;

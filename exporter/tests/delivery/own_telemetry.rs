@@ -112,8 +112,7 @@ fn assert_spans<'a>(requests: impl IntoIterator<Item = &'a ExportTraceServiceReq
     for group in &groups {
         assert_eq!(attribute(group.resource.as_ref().unwrap(), "service.name"), "agentsight");
     }
-    let spans: Vec<&Span> =
-        groups.iter().flat_map(|group| &group.scope_spans).flat_map(|scope| &scope.spans).collect();
+    let spans: Vec<&Span> = groups.iter().flat_map(|group| &group.scope_spans).flat_map(|scope| &scope.spans).collect();
     let names: BTreeSet<&str> = spans.iter().map(|span| span.name.as_str()).collect();
     assert_eq!(names, BTreeSet::from(["collector", "deliver", "trace"]));
     let root = spans.iter().find(|span| span.name == "collector").unwrap();
