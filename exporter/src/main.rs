@@ -16,6 +16,8 @@ fn main() -> ExitCode {
         Command::Record(args) => cli::launch::record(args),
         Command::Replay(args) => cli::replay::replay(&args),
         #[cfg(feature = "live")]
+        Command::Doctor(args) => cli::doctor::doctor(&args),
+        #[cfg(feature = "live")]
         Command::Collector(args) => agentsight::collector::run(args.stub),
     }
 }

@@ -17,7 +17,7 @@ use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 use crate::session::SessionId;
 
 /// Where collectors can be asked.
-const RUN_DIR: &str = "/run/agentsight";
+pub(crate) const RUN_DIR: &str = "/run/agentsight";
 /// A collector that hangs must not hold up who asks it.
 const PATIENCE: Duration = Duration::from_millis(500);
 
