@@ -101,7 +101,7 @@ fn no_self_telemetry_means_none() {
 /// Whether a collector with this test's store is alive.
 fn is_collecting(agentsight: &Agentsight) -> bool {
     let store = format!("AGENTSIGHT_STORE={}", path_text(&agentsight.directory().join("store")));
-    let processes = fs::read_dir("/proc").unwrap().flatten();
+    let processes = fs::read_dir("/proc").expect("Linux has /proc").flatten();
     // A process may end while we look.
     processes
         .filter_map(|process| fs::read(process.path().join("environ")).ok())

@@ -160,6 +160,9 @@ pub(crate) struct DoctorArgs {
     /// Where spans would be sent: it is asked whether it takes any.
     #[command(flatten)]
     pub destination: DestinationArgs,
+    /// Type information of the running kernel, where it has no /sys/kernel/btf/vmlinux
+    #[arg(long, value_name = "FILE")]
+    pub btf: Option<PathBuf>,
     /// Write the report as JSON
     #[arg(long)]
     pub json: bool,

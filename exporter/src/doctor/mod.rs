@@ -11,12 +11,16 @@ mod verdicts;
 pub use report::{Check, Grade, Group, Need, Report, Status};
 pub use text::{Detail, text};
 
+use agentsight_ebpf::live::BtfSource;
+
 use crate::otlp::settings::{Settings, SettingsError};
 
 /// Looks at everything; takes up to some seconds where the backend or sudo do not answer.
+///
+/// `btf` describes a kernel that has no type information of its own, as for a run.
 #[must_use]
-pub fn examine(destination: &Result<Settings, SettingsError>) -> Report {
-    let facts = facts::gather(destination);
+pub fn examine(destination: &Result<Settings, SettingsError>, btf: Option<&BtfSource>) -> Report {
+    let facts = facts::gather(destination, btf);
     Report {
         agentsight: env!("CARGO_PKG_VERSION").to_owned(),
         kernel: facts.kernel.release.clone(),

@@ -2,7 +2,10 @@
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
+
+use agentsight_ebpf::live::BtfSource;
 
 use super::line;
 
@@ -33,6 +36,8 @@ pub(in crate::doctor) struct Version(pub(in crate::doctor) u32, pub(in crate::do
 pub(in crate::doctor) enum Btf {
     /// It begins as it should.
     There,
+    /// The user names a file in its place.
+    Given(PathBuf),
     Missing,
     SomethingElse,
     Unreadable(String),
@@ -50,13 +55,13 @@ pub(in crate::doctor) enum Lockdown {
 
 pub(in crate::doctor) const BTF: &str = "/sys/kernel/btf/vmlinux";
 
-pub(super) fn look() -> Kernel {
+pub(super) fn look(given: Option<&BtfSource>) -> Kernel {
     let release = line("/proc/sys/kernel/osrelease").unwrap_or_default();
     Kernel {
         version: version(&release),
         release,
         arch: std::env::consts::ARCH,
-        btf: btf(),
+        btf: given.map_or_else(btf, |source| Btf::Given(source.path.clone())),
         lockdown: line("/sys/kernel/security/lockdown").map_or(Lockdown::Unseen, |text| lockdown(&text)),
         unprivileged_bpf_disabled: line("/proc/sys/kernel/unprivileged_bpf_disabled")
             .and_then(|text| text.parse().ok()),

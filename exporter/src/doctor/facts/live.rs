@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use agentsight_ebpf::live::{Feature, Options, Probes, Support, try_features};
+use agentsight_ebpf::live::{BtfSource, Feature, Options, Probes, Support, try_features};
 
 /// What came of it. Only root can try.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,9 +32,10 @@ impl Live {
     }
 }
 
-pub(super) fn try_all() -> Live {
+pub(super) fn try_all(btf: Option<&BtfSource>) -> Live {
+    let options = Options { btf: btf.cloned(), ..Options::default() };
     let begun = Instant::now();
     // Nobody is traced: no launcher is named.
-    let tracing = Probes::attach(&Options::default()).map(|_| begun.elapsed()).map_err(|error| error.to_string());
-    Live { tracing, features: try_features(None) }
+    let tracing = Probes::attach(&options).map(|_| begun.elapsed()).map_err(|error| error.to_string());
+    Live { tracing, features: try_features(btf) }
 }

@@ -10,6 +10,8 @@ mod sudo;
 
 use std::fs;
 
+use agentsight_ebpf::live::BtfSource;
+
 pub(super) use backend::Backend;
 pub(super) use kernel::{BTF, Btf, Kernel, Lockdown, Version};
 pub(super) use live::Live;
@@ -32,11 +34,11 @@ pub(super) struct Facts {
     pub(super) backend: Backend,
 }
 
-pub(super) fn gather(destination: &Result<Settings, SettingsError>) -> Facts {
+pub(super) fn gather(destination: &Result<Settings, SettingsError>, btf: Option<&BtfSource>) -> Facts {
     let rights = rights::look();
     Facts {
-        kernel: kernel::look(),
-        live: rights.is_root.then(live::try_all),
+        kernel: kernel::look(btf),
+        live: rights.is_root.then(|| live::try_all(btf)),
         mounts: mounts::look(),
         store: store::look(rights.is_root),
         backend: backend::ask(destination),

@@ -40,6 +40,7 @@ pub(super) fn type_information(facts: &Facts) -> Check {
     let mend = "boot a kernel with CONFIG_DEBUG_INFO_BTF, or: agentsight run --btf FILE";
     match &facts.kernel.btf {
         Btf::There => check.ok(BTF, means),
+        Btf::Given(path) => check.ok(format!("{}, as you say", path.display()), means),
         Btf::Missing => check.broken(format!("{BTF} is not there"), means, mend),
         Btf::SomethingElse => check.broken(format!("{BTF} holds something else"), means, mend),
         Btf::Unreadable(reason) => check.unknown(format!("{BTF}: {reason}"), means, super::AS_ROOT),

@@ -2,7 +2,7 @@
 
 use super::Question;
 use crate::doctor::facts::{Cgroups, Facts, FileSystem};
-use crate::doctor::report::{Check, Group, Need};
+use crate::doctor::report::{Check, Group, Need, Status};
 
 pub(super) fn tracefs(facts: &Facts) -> Check {
     let check = Question { id: "kernel.tracefs", group: Group::Kernel, title: "tracefs", need: Need::Information };
@@ -20,7 +20,7 @@ fn judge(check: Question, found: &FileSystem, means: &str, mend: &str) -> Check 
     match found {
         FileSystem::Mounted(place) => check.ok(format!("mounted at {place}"), means),
         FileSystem::Mountable => check.limited("not mounted", means, mend),
-        FileSystem::Unknown => check.limited("the kernel has none", means, "nothing: it is not needed"),
+        FileSystem::Unknown => check.answer(Status::Limited, "the kernel has none", means, None),
     }
 }
 
@@ -38,7 +38,7 @@ pub(super) fn control_groups(facts: &Facts) -> Check {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::doctor::report::{Grade, Status};
+    use crate::doctor::report::Grade;
     use crate::doctor::verdicts::fixture::well;
 
     #[test]

@@ -4,7 +4,7 @@ use agentsight_ebpf::live::Feature;
 
 use super::{AS_ROOT, Question};
 use crate::doctor::facts::{Facts, Live};
-use crate::doctor::report::{Check, Group, Need};
+use crate::doctor::report::{Check, Group, Need, Status};
 
 /// A kind of program or map.
 struct Kind {
@@ -13,10 +13,9 @@ struct Kind {
     title: &'static str,
     need: Need,
     means: &'static str,
-    mend: &'static str,
+    /// `None`: AgentSight does without.
+    mend: Option<&'static str>,
 }
-
-const NOT_NEEDED: &str = "nothing: AgentSight does without";
 
 const KINDS: [Kind; 10] = [
     Kind {
@@ -25,7 +24,7 @@ const KINDS: [Kind; 10] = [
         title: "raw tracepoints",
         need: Need::Needed,
         means: "Forks, execs and exits are seen through them.",
-        mend: "boot a kernel with CONFIG_BPF_EVENTS (every distribution's has it)",
+        mend: Some("boot a kernel with CONFIG_BPF_EVENTS (every distribution's has it)"),
     },
     Kind {
         feature: Feature::RingBuffer,
@@ -33,7 +32,7 @@ const KINDS: [Kind; 10] = [
         title: "ring buffer",
         need: Need::Needed,
         means: "Events come through it, in order.",
-        mend: "boot Linux 5.8 or later",
+        mend: Some("boot Linux 5.8 or later"),
     },
     Kind {
         feature: Feature::PerfBuffer,
@@ -41,7 +40,7 @@ const KINDS: [Kind; 10] = [
         title: "perf buffer",
         need: Need::Information,
         means: "What kernels before 5.8 have in place of the ring buffer.",
-        mend: NOT_NEEDED,
+        mend: None,
     },
     Kind {
         feature: Feature::BtfTracepoint,
@@ -49,7 +48,7 @@ const KINDS: [Kind; 10] = [
         title: "typed tracepoints",
         need: Need::Speed,
         means: "Cheaper than raw ones where arguments are read on every system call.",
-        mend: "boot Linux 5.5 or later",
+        mend: Some("boot Linux 5.5 or later"),
     },
     Kind {
         feature: Feature::TaskStorage,
@@ -57,7 +56,7 @@ const KINDS: [Kind; 10] = [
         title: "task storage",
         need: Need::Speed,
         means: "A faster way to know whether a process is traced.",
-        mend: "boot Linux 5.11 or later",
+        mend: Some("boot Linux 5.11 or later"),
     },
     Kind {
         feature: Feature::TaskIterator,
@@ -65,7 +64,7 @@ const KINDS: [Kind; 10] = [
         title: "task iterator",
         need: Need::Speed,
         means: "A tree that runs already is listed by it; /proc does the same slower.",
-        mend: "boot Linux 5.8 or later",
+        mend: Some("boot Linux 5.8 or later"),
     },
     Kind {
         feature: Feature::TaskFileIterator,
@@ -73,7 +72,7 @@ const KINDS: [Kind; 10] = [
         title: "file iterator",
         need: Need::Speed,
         means: "The open files of a running tree are listed by it; /proc does the same slower.",
-        mend: "boot Linux 5.8 or later",
+        mend: Some("boot Linux 5.8 or later"),
     },
     Kind {
         feature: Feature::Fentry,
@@ -81,7 +80,7 @@ const KINDS: [Kind; 10] = [
         title: "fentry",
         need: Need::Speed,
         means: "It taxes one kernel function in place of all system calls.",
-        mend: NOT_NEEDED,
+        mend: None,
     },
     Kind {
         feature: Feature::Kprobe,
@@ -89,7 +88,7 @@ const KINDS: [Kind; 10] = [
         title: "kprobes",
         need: Need::Information,
         means: "AgentSight uses tracepoints, because many kernels have no kprobes.",
-        mend: NOT_NEEDED,
+        mend: None,
     },
     Kind {
         feature: Feature::Lsm,
@@ -97,7 +96,7 @@ const KINDS: [Kind; 10] = [
         title: "LSM programs",
         need: Need::Information,
         means: "AgentSight watches and forbids nothing, so it uses none.",
-        mend: NOT_NEEDED,
+        mend: None,
     },
 ];
 
@@ -130,10 +129,13 @@ fn judge(kind: &Kind, live: &Live) -> Check {
     match live.refusal(kind.feature) {
         None => check.ok("works", kind.means),
         // What AgentSight's own programs use is there if they attach, whatever this attempt says.
-        Some(reason) if live.tracing.is_ok() || kind.need != Need::Needed => {
-            check.limited(reason, kind.means, kind.mend)
+        Some(reason) => {
+            let status = match kind.need {
+                Need::Needed if live.tracing.is_err() => Status::Broken,
+                _ => Status::Limited,
+            };
+            check.answer(status, reason, kind.means, kind.mend.map(str::to_owned))
         }
-        Some(reason) => check.broken(reason, kind.means, kind.mend),
     }
 }
 
@@ -142,7 +144,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::doctor::report::{Grade, Status};
+    use crate::doctor::report::Grade;
     use crate::doctor::verdicts::fixture::{well, well_without_root};
 
     fn worst(tracing: Result<Duration, String>, refused: &[Feature]) -> Grade {

@@ -16,7 +16,10 @@ pub(super) fn root(facts: &Facts) -> Check {
             "run agentsight outside of the sandbox, or start it as root",
         ),
         Sudo::Free => check.ok("sudo, without a password", means),
-        Sudo::Asks => check.ok("sudo, which asks for a password", format!("{means} You are asked once a run.")),
+        Sudo::Asks => check.ok(
+            "sudo, which asks for a password",
+            format!("{means} You are asked once a run; whether you may, sudo says only then."),
+        ),
         Sudo::NotAsked | Sudo::Silent => {
             check.unknown("sudo did not answer", "Without it the collector cannot become root.", "sudo true")
         }
@@ -96,7 +99,7 @@ pub(super) fn container(facts: &Facts) -> Check {
     let check = Question { id: "rights.container", group: Group::Rights, title: "container", need: Need::Information };
     let means = "In a container the host's pid namespace, /sys and capabilities must be given to it.";
     match &facts.rights.container {
-        Some(name) => check.ok(name, means),
+        Some(name) => check.ok(format!("it looks like {name}"), means),
         None => check.ok("none", means),
     }
 }
