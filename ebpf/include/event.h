@@ -13,6 +13,7 @@ enum event_kind {
 	EVENT_FORK = 1,
 	EVENT_EXEC = 2,
 	EVENT_EXIT = 3,
+	EVENT_SNAPSHOT = 4,
 };
 
 struct event_header {
@@ -44,12 +45,25 @@ struct exit_event {
 	__u32 reserved;
 };
 
+struct snapshot_event {
+	struct event_header header; /* tid is 0; exec is 0: what ran before is not counted */
+	__u64 parent_start;
+	__u64 cgroup_id;
+	__u32 parent_tgid;
+	__u32 vpid;
+	__u32 uid;
+	__u32 gid;
+	__u32 euid;
+	__u32 egid;
+};
+
 /* The variable parts of an exec event, in the order in which they follow it. */
 enum exec_part {
 	EXEC_PART_ARGS,
 	EXEC_PART_REQUESTED,
 	EXEC_PART_EXECUTABLE,	     /* components, leaf first, each ended by NUL */
 	EXEC_PART_WORKING_DIRECTORY, /* likewise */
+	EXEC_PART_CGROUP,	     /* likewise, below the root of its hierarchy */
 	EXEC_PART_TRACEPARENT,
 	EXEC_PART_TRACESTATE,
 	EXEC_PART_BAGGAGE,
@@ -90,6 +104,7 @@ enum loss_kind {
 	LOSS_EXEC,
 	LOSS_EXIT,
 	LOSS_PROCESS,
+	LOSS_SNAPSHOT,
 	LOSS_KINDS,
 };
 

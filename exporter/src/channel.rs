@@ -24,8 +24,8 @@ const FRAME_BYTES_MAX: u32 = 64 << 20;
 pub enum ToCollector {
     /// First: what is to be traced and how.
     Request(Box<Request>),
-    /// The command has ended: drain now.
-    CommandEnded,
+    /// The command has ended, or the user wants no more of a running tree: drain now.
+    End,
 }
 
 /// From the collector to the stub.
@@ -40,8 +40,8 @@ pub enum ToStub {
     Attached,
     /// The root's fork was seen: it may exec, with these variables set.
     Started {
-        /// `TRACEPARENT` and the like.
-        environment: Vec<(String, String)>,
+        /// `TRACEPARENT` and the like: to be set, or, without a value, unset.
+        environment: Vec<(String, Option<String>)>,
     },
     /// Tracing could not start; nothing was run.
     Failed {
@@ -82,8 +82,10 @@ pub enum OutputFile {
 /// What the stub wants traced.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Request {
-    /// Process id of the stub: its next child is the root.
-    pub launcher: u32,
+    /// Process id of the stub.
+    pub stub: u32,
+    /// What becomes the root.
+    pub target: Target,
     /// The user whom the session belongs to.
     pub uid: u32,
     /// What changes the spans.
@@ -100,10 +102,21 @@ pub struct Request {
     pub tree: Option<TreeStyle>,
     /// Size of the ring, bytes.
     pub ring_bytes: Option<u32>,
+    /// Perf buffers, even where the kernel has a ring buffer.
+    pub perf_buffer: bool,
     /// Type information of the kernel, read by the stub with the caller's rights.
     pub btf: Option<BtfFile>,
     /// Send AgentSight's own metrics and traces too.
     pub self_telemetry: bool,
+}
+
+/// Whose tree is traced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Target {
+    /// The next child that the stub forks.
+    NextChild,
+    /// A process that runs, by its id.
+    Running(u32),
 }
 
 /// A file of kernel type information.
@@ -143,6 +156,15 @@ pub fn send(mut to: impl Write, message: &impl Serialize) -> Result<(), ChannelE
     Ok(to.flush()?)
 }
 
+/// Whether `bytes` begin with a frame that [`receive`] would not wait for.
+///
+/// # Errors
+/// They begin with what is no frame of this version.
+pub fn has_whole_frame(bytes: &[u8]) -> Result<bool, ChannelError> {
+    let Some((length, rest)) = bytes.split_first_chunk::<4>() else { return Ok(false) };
+    Ok(rest.len() >= frame_bytes(*length)?)
+}
+
 /// Receive one frame; `None` when the other side has closed.
 ///
 /// # Errors
@@ -154,13 +176,17 @@ pub fn receive<T: DeserializeOwned>(mut from: impl Read) -> Result<Option<T>, Ch
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
         Err(error) => return Err(error.into()),
     }
-    let length = u32::from_le_bytes(length);
-    if length > FRAME_BYTES_MAX {
-        return Err(ChannelError::Frame(format!("a frame of {length} bytes is too long")));
-    }
-    let mut frame = vec![0; usize::try_from(length).unwrap_or(usize::MAX)];
+    let mut frame = vec![0; frame_bytes(length)?];
     from.read_exact(&mut frame)?;
     ciborium::from_reader(frame.as_slice()).map(Some).map_err(|error| ChannelError::Frame(error.to_string()))
+}
+
+fn frame_bytes(length: [u8; 4]) -> Result<usize, ChannelError> {
+    let length = u32::from_le_bytes(length);
+    usize::try_from(length)
+        .ok()
+        .filter(|_| length <= FRAME_BYTES_MAX)
+        .ok_or_else(|| ChannelError::Frame(format!("a frame of {length} bytes is too long")))
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 //! `doctor` says what the machine allows.
 //! `graph` and `spans` are pure: no clock, no I/O, no threads.
 
+pub mod caller;
 pub mod capture;
 #[cfg(feature = "live")]
 pub mod channel;
@@ -21,6 +22,7 @@ pub mod otlp;
 #[cfg(feature = "live")]
 pub mod ownership;
 pub mod pipeline;
+pub mod private_file;
 pub mod recording;
 pub mod session;
 pub mod spans;

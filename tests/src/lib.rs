@@ -5,8 +5,10 @@
 
 pub mod agentsight;
 pub mod backend;
+pub mod collector;
 pub mod deadline;
 pub mod directory;
+pub mod held;
 pub mod http;
 pub mod jaeger;
 pub mod process_tree;
@@ -16,5 +18,7 @@ pub mod recordings;
 pub mod requirement;
 pub mod run;
 pub mod strace;
+pub mod sudoer;
+pub mod terminal;
 pub mod trace;
 pub mod unprivileged;

@@ -37,6 +37,11 @@ pub(crate) enum Command {
     /// Like run, and keep the event stream in a file that `replay` understands
     #[cfg(feature = "live")]
     Record(RecordArgs),
+    /// Trace a process tree that is already running, until it ends or Ctrl-C
+    ///
+    /// The tree does not notice: not when it is attached to, not when the tracing ends. Needs root.
+    #[cfg(feature = "live")]
+    Attach(AttachArgs),
     /// Run the rest of the pipeline on a recording: no root, same spans, same ids
     Replay(ReplayArgs),
     /// Say what this kernel and this user allow, and how to mend what they do not
@@ -82,6 +87,26 @@ pub(crate) struct RecordArgs {
     pub command: Vec<OsString>,
 }
 
+/// `agentsight attach`.
+#[derive(Debug, Args)]
+pub(crate) struct AttachArgs {
+    /// The process at the root of the tree
+    #[arg(short, long, value_name = "PID")]
+    pub pid: u32,
+    /// End the session that traces the process, and leave the process alone
+    #[arg(long)]
+    pub detach: bool,
+    /// How it is traced.
+    #[command(flatten)]
+    pub tracing: TracingArgs,
+    /// Write the spans to FILE as OTLP/JSON lines, in place of sending them
+    #[arg(short, long, value_name = "FILE", conflicts_with_all = ["endpoint", "protocol", "header"])]
+    pub output: Option<PathBuf>,
+    /// Write the event stream to FILE too
+    #[arg(long, value_name = "FILE")]
+    pub recording: Option<PathBuf>,
+}
+
 /// How a command is traced.
 #[derive(Debug, Args)]
 pub(crate) struct TracingArgs {
@@ -121,6 +146,12 @@ pub(crate) struct TracingArgs {
     /// Size of the kernel's ring in bytes (for tests of what happens when it is full)
     #[arg(long, value_name = "BYTES", hide = true)]
     pub ring_bytes: Option<u32>,
+    /// Let the kernel hand events over by perf buffers, as kernels before 5.8 do (for tests on later ones)
+    #[arg(long, hide = true)]
+    pub perf_buffer: bool,
+    /// How long the collector may take to have everything in place (for machines that are emulated)
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = humantime::parse_duration, hide = true)]
+    pub start_limit: Duration,
 }
 
 /// Where spans are sent; the OTEL_EXPORTER_OTLP_* variables say the same, and more.

@@ -8,6 +8,7 @@
 
 mod agents;
 mod attributes;
+mod container;
 #[cfg(test)]
 pub(crate) mod fixture;
 mod id;

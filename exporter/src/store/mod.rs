@@ -15,7 +15,7 @@ mod schema;
 mod session;
 
 #[cfg(test)]
-mod scratch;
+pub(crate) mod scratch;
 #[cfg(test)]
 mod tests;
 

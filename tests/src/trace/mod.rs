@@ -3,6 +3,7 @@
 mod check;
 mod names;
 mod otlp_json;
+mod outline;
 mod snapshot;
 
 use std::collections::BTreeMap;
