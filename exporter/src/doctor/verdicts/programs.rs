@@ -31,7 +31,7 @@ const KINDS: [Kind; 10] = [
         id: "programs.ring_buffer",
         title: "ring buffer",
         need: Need::Needed,
-        means: "Events come through it, in order.",
+        means: "Events come through it in order; perf buffers, put in order afterwards, are the way without it.",
         mend: Some("boot Linux 5.8 or later"),
     },
     Kind {
@@ -47,7 +47,7 @@ const KINDS: [Kind; 10] = [
         id: "programs.tp_btf",
         title: "typed tracepoints",
         need: Need::Speed,
-        means: "Cheaper than raw ones where arguments are read on every system call.",
+        means: "Cheaper than raw tracepoints where arguments are read on every system call.",
         mend: Some("boot Linux 5.5 or later"),
     },
     Kind {
@@ -55,15 +55,15 @@ const KINDS: [Kind; 10] = [
         id: "programs.task_storage",
         title: "task storage",
         need: Need::Speed,
-        means: "A faster way to know whether a process is traced.",
+        means: "A quicker way to know whether a process is traced than the hash map that is used.",
         mend: Some("boot Linux 5.11 or later"),
     },
     Kind {
         feature: Feature::TaskIterator,
         id: "programs.iter_task",
         title: "task iterator",
-        need: Need::Speed,
-        means: "A tree that runs already is listed by it; /proc does the same slower.",
+        need: Need::Feature,
+        means: "By it attach finds a tree that runs already, at one moment; run does without.",
         mend: Some("boot Linux 5.8 or later"),
     },
     Kind {
@@ -71,7 +71,7 @@ const KINDS: [Kind; 10] = [
         id: "programs.iter_task_file",
         title: "file iterator",
         need: Need::Speed,
-        means: "The open files of a running tree are listed by it; /proc does the same slower.",
+        means: "A quicker look at the open files of a running tree than /proc gives.",
         mend: Some("boot Linux 5.8 or later"),
     },
     Kind {
@@ -79,7 +79,7 @@ const KINDS: [Kind; 10] = [
         id: "programs.fentry",
         title: "fentry",
         need: Need::Speed,
-        means: "It taxes one kernel function in place of all system calls.",
+        means: "It would tax one kernel function in place of all system calls.",
         mend: None,
     },
     Kind {
@@ -156,6 +156,12 @@ mod tests {
     #[test]
     fn a_kernel_without_kprobes_fentry_and_lsm_programs_is_as_good_as_any() {
         assert_eq!(worst(Ok(Duration::ZERO), &[Feature::Kprobe, Feature::Fentry, Feature::Lsm]), Grade::Fine);
+    }
+
+    #[test]
+    fn a_kernel_without_the_task_iterator_limits_attach_and_one_without_the_file_iterator_nothing() {
+        assert_eq!(worst(Ok(Duration::ZERO), &[Feature::TaskIterator]), Grade::Limited);
+        assert_eq!(worst(Ok(Duration::ZERO), &[Feature::TaskFileIterator]), Grade::Fine);
     }
 
     #[test]
