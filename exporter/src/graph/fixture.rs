@@ -183,6 +183,7 @@ fn loss_kind(text: &str) -> LossKind {
         "exec" => LossKind::Exec,
         "exit" => LossKind::Exit,
         "process" => LossKind::Process,
+        "snapshot" => LossKind::Snapshot,
         "missed" => LossKind::Missed,
         "undecodable" => LossKind::Undecodable,
         _ => panic!("not a kind of loss: {text}"),

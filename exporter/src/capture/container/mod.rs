@@ -26,7 +26,7 @@ pub struct Containers {
 impl Containers {
     /// Fill in [`agentsight_ebpf::Exec::container`].
     pub fn place(&mut self, event: &mut Event) {
-        let Event::Exec(exec) = event else { return };
+        let (Event::Exec(exec) | Event::Snapshot(exec)) = event else { return };
         let group = &exec.cgroup.bytes;
         if let Some(container) = self.known.get(group) {
             exec.container.clone_from(container);
