@@ -220,7 +220,7 @@ impl Probes {
     }
 }
 
-fn read_btf(given: Option<&BtfSource>) -> Result<Btf, LiveError> {
+pub(super) fn read_btf(given: Option<&BtfSource>) -> Result<Btf, LiveError> {
     // aya skips relocation silently where there is no BTF, and the programs would read wrong offsets.
     let (path, read) = match given {
         Some(source) => (source.path.as_path(), Btf::parse(&source.bytes, Endianness::default())),

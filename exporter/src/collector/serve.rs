@@ -1,6 +1,5 @@
 //! One session from its request to its last span.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{self, SyncSender};
 use std::time::Duration;
@@ -26,13 +25,8 @@ use crate::ownership::{Owner, Ownership};
 use crate::pipeline::Pipeline;
 use crate::recording::WriteError;
 use crate::session::SessionId;
-use crate::store::{Limits, Store, StoreError};
+use crate::store::{self, Limits, Store, StoreError};
 use crate::telemetry::{Account, ExporterError};
-
-/// Where the store is, unless root's environment says otherwise.
-const STORE_DIR: &str = "/var/lib/agentsight";
-/// Root's own variable for it; `run` does not pass the caller's on.
-const STORE_VARIABLE: &str = "AGENTSIGHT_STORE";
 
 /// What the store may hold; the oldest go first.
 const STORE_LIMITS: Limits = Limits { bytes: 1 << 30, age: Duration::from_secs(30 * 86_400) };
@@ -87,7 +81,7 @@ pub(super) fn serve(
         return Err(ServeError::Stranger { claimed: stub_id, named: request.stub });
     }
     check_pid_namespace()?;
-    let dir = std::env::var_os(STORE_VARIABLE).map_or_else(|| PathBuf::from(STORE_DIR), PathBuf::from);
+    let dir = store::chosen_dir();
     let session = begin::begin_session(request)?;
     let redactor = Redactor::new()?;
     // The kernel's account of run times is switched on only while somebody holds this.

@@ -81,6 +81,12 @@ pub(super) fn start(limit: Duration) -> Result<UnixStream, StartError> {
     };
     command.arg("collector").arg("--for").arg(std::process::id().to_string());
 
+    // The settings travel over the channel, flags applied; the SDK in the collector would read these beside them. Sudo
+    // removes them anyway.
+    for (name, _) in env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("OTEL_")) {
+        command.env_remove(name);
+    }
+
     let (ours, theirs) = UnixStream::pair().map_err(ChannelError::from)?;
     let theirs = OwnedFd::from(theirs);
     let theirs_too = theirs.try_clone().map_err(ChannelError::from)?;
