@@ -18,5 +18,12 @@ until docker version >"$here/version.log" 2>&1; do
 done
 tar --create --directory "$(dirname "$program")" "$(basename "$program")" | docker import - example/odd:7 >/dev/null
 code=0
-docker run --cidfile "$here/id" --network none example/odd:7 "/$(basename "$program")" inside || code=$?
+# With a gate, a FIFO beside, the program waits until somebody opens it; its process id is told meanwhile.
+gate=
+[ ! -p "$here/gate" ] || gate=/outside/gate
+docker run --detach --cidfile "$here/id" --network none --volume "$here:/outside" example/odd:7 \
+    "/$(basename "$program")" $gate >/dev/null
+docker inspect --format '{{.State.Pid}}' "$(cat "$here/id")" >"$here/pid.new"
+mv "$here/pid.new" "$here/pid"
+code=$(docker wait "$(cat "$here/id")")
 echo "$code $(cat "$here/id")"

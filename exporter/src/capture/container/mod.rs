@@ -1,7 +1,8 @@
 //! Which container a process runs in: its id and runtime by the path of its control group, its image by what the
 //! engine wrote down for root.
 //!
-//! The path comes with the event, from the kernel, so a process that is gone already is placed like any other. Part of
+//! The path comes with the event, from the kernel, so a process that is gone already is placed like any other. (That of
+//! a process that ran before it was traced is read from `/proc`, and is missing where the process was faster.) Part of
 //! capture, because a replay on another machine must say the same.
 
 mod image;
