@@ -1,1 +1,20 @@
-//! x
+//! What the end-to-end tests stand on: the built program, real backends, an independent witness, and traces as text.
+//!
+//! Nothing here links AgentSight's own code (its registry of names aside): the tests see what a user sees.
+//! A requirement that this machine lacks fails the test and says how to get it; nothing is skipped silently.
+
+pub mod agentsight;
+pub mod backend;
+pub mod deadline;
+pub mod directory;
+pub mod http;
+pub mod jaeger;
+pub mod process_tree;
+pub mod programs;
+pub mod receiver;
+pub mod recordings;
+pub mod requirement;
+pub mod run;
+pub mod strace;
+pub mod trace;
+pub mod unprivileged;

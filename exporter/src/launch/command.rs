@@ -20,6 +20,12 @@ pub enum CommandError {
         /// What may explain it, or empty.
         hint: String,
     },
+    /// A path was given, and nothing is there.
+    #[error("{path}: No such file or directory")]
+    Missing {
+        /// As typed.
+        path: String,
+    },
     /// It is there and may not be executed.
     #[error("{path}: {reason}")]
     NotExecutable {
@@ -38,7 +44,7 @@ impl CommandError {
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::NotFound { .. } => 127,
+            Self::NotFound { .. } | Self::Missing { .. } => 127,
             Self::NotExecutable { .. } | Self::Nul => 126,
         }
     }
@@ -81,7 +87,7 @@ fn check(path: &Path) -> Result<PathBuf, CommandError> {
         |reason: &str| CommandError::NotExecutable { path: lossy(path.as_os_str()), reason: reason.to_owned() };
     match path.metadata() {
         Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => Err(refused("Permission denied")),
-        Err(_) => Err(CommandError::NotFound { name: lossy(path.as_os_str()), hint: String::new() }),
+        Err(_) => Err(CommandError::Missing { path: lossy(path.as_os_str()) }),
         Ok(metadata) if metadata.is_dir() => Err(refused("Is a directory")),
         Ok(_) if eaccess(path, AccessFlags::X_OK).is_err() => Err(refused("Permission denied")),
         Ok(_) => Ok(path.to_owned()),

@@ -1,0 +1,82 @@
+# AgentSight's menu: everything that a newcomer types. `make` alone shows it.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help demo test build deps test-deps lint fmt snapshots jaeger python-sdk clean
+
+CARGO ?= cargo
+TARGET_DIR := $(abspath $(or $(CARGO_TARGET_DIR),target))
+export CARGO_TARGET_DIR := $(TARGET_DIR)
+
+# how to see that it is there | Debian package | what it is for
+define BUILD_NEEDS
+command -v cc|gcc|links Rust programs, compiles SQLite
+test -e /usr/include/stdio.h|libc6-dev|C headers
+command -v clang|clang|compiles the eBPF programs
+command -v llvm-strip|llvm|makes the eBPF objects small
+test -e /usr/include/bpf/bpf_helpers.h|libbpf-dev|headers of the eBPF programs
+command -v python3|python3|the sample agent of `make demo`
+endef
+define TEST_NEEDS
+command -v strace|strace|the independent witness that traces are compared with
+command -v node|nodejs|a traced program
+command -v git|git|a traced program
+command -v sudo|sudo|tests of starting by sudo and without root
+command -v setpriv|util-linux|tests of what a user without rights sees
+python3 -c "import venv, ensurepip"|python3-venv|a home for the OpenTelemetry SDK that tests send with
+endef
+define LINT_NEEDS
+command -v clang-format|clang-format|checks the style of the eBPF programs
+endef
+export BUILD_NEEDS TEST_NEEDS LINT_NEEDS
+
+help: ## Show this menu
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: build ## Trace a small sample agent and show its process tree
+	@$(TARGET_DIR)/release/agentsight run -- python3 examples/sample_agent.py
+
+# Cargo starts each test binary through a "runner"; ours is sudo where we are not root, because the kernel shows its events to root only.
+test: test-deps jaeger python-sdk ## Run all tests; those that trace need root, so this asks for sudo
+	@$(CARGO) build --workspace --bin agentsight
+	@export AGENTSIGHT_BIN=$(TARGET_DIR)/debug/agentsight; \
+	if [[ $$(id -u) != 0 ]]; then \
+	    echo "The tests trace real programs, which takes root: they run by sudo."; sudo -v; \
+	    triple=$$(rustc -vV | sed -n 's/^host: //p'); \
+	    export "CARGO_TARGET_$$(tr 'a-z-' 'A-Z_' <<<"$$triple")_RUNNER=$(CURDIR)/tests/as-root.sh"; \
+	fi; \
+	$(CARGO) test --workspace
+
+build: deps ## Build the program: target/release/agentsight
+	@$(CARGO) build --release --package agentsight --bin agentsight
+
+deps: ## Install what building needs and this machine lacks (by apt)
+	@command -v $(CARGO) >/dev/null || { echo "Rust is missing. Install it from https://rustup.rs, then run this again." >&2; exit 1; }
+	@tests/install-missing.sh <<<"$$BUILD_NEEDS"
+
+test-deps: deps ## Install what the tests need besides
+	@tests/install-missing.sh <<<"$$TEST_NEEDS"
+
+lint: deps ## Check format and lints, of Rust and of C
+	@tests/install-missing.sh <<<"$$LINT_NEEDS"
+	@$(CARGO) fmt --all --check
+	@$(CARGO) clippy --workspace --all-targets -- -D warnings
+	@git ls-files -z '*.bpf.c' '*.h' | xargs -0 --no-run-if-empty clang-format --dry-run -Werror
+
+fmt: ## Format Rust and C
+	@tests/install-missing.sh <<<"$$LINT_NEEDS"
+	@$(CARGO) fmt --all
+	@git ls-files -z '*.bpf.c' '*.h' | xargs -0 --no-run-if-empty clang-format -i
+
+snapshots: ## Rewrite the expected texts of the tests that need no root; read the diff before you commit it
+	@UPDATE_EXPECT=1 $(CARGO) test --workspace --lib
+	@UPDATE_EXPECT=1 $(CARGO) test --package agentsight-tests --test recordings
+
+jaeger: ## Build the Jaeger that the tests send to (about 10 minutes, once)
+	@tests/backends/jaeger/build.sh
+
+python-sdk: ## Install the OpenTelemetry SDK that the tests send with (once)
+	@tests/backends/python-sdk/build.sh
+
+clean: ## Remove what was built here; the cache of test backends stays
+	@$(CARGO) clean

@@ -1,0 +1,6 @@
+#include "trees.h"
+
+int apple(void)
+{
+	return 1;
+}

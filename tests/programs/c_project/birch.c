@@ -1,0 +1,6 @@
+#include "trees.h"
+
+int birch(void)
+{
+	return 2;
+}

@@ -1,0 +1,6 @@
+#include "trees.h"
+
+int elm(void)
+{
+	return 4;
+}

@@ -1,0 +1,6 @@
+#include "trees.h"
+
+int fir(void)
+{
+	return 5;
+}

@@ -1,0 +1,6 @@
+#include "trees.h"
+
+int hazel(void)
+{
+	return 6;
+}

@@ -1,0 +1,6 @@
+#include "trees.h"
+
+int larch(void)
+{
+	return 7;
+}

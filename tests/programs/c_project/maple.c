@@ -1,0 +1,6 @@
+#include "trees.h"
+
+int maple(void)
+{
+	return 8;
+}

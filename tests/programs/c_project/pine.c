@@ -1,0 +1,6 @@
+#include "trees.h"
+
+int pine(void)
+{
+	return 10;
+}
