@@ -143,6 +143,15 @@ pub fn send(mut to: impl Write, message: &impl Serialize) -> Result<(), ChannelE
     Ok(to.flush()?)
 }
 
+/// Whether `bytes` begin with a frame that [`receive`] would not wait for.
+///
+/// # Errors
+/// They begin with what is no frame of this version.
+pub fn has_whole_frame(bytes: &[u8]) -> Result<bool, ChannelError> {
+    let Some((length, rest)) = bytes.split_first_chunk::<4>() else { return Ok(false) };
+    Ok(rest.len() >= frame_bytes(*length)?)
+}
+
 /// Receive one frame; `None` when the other side has closed.
 ///
 /// # Errors
@@ -154,13 +163,17 @@ pub fn receive<T: DeserializeOwned>(mut from: impl Read) -> Result<Option<T>, Ch
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
         Err(error) => return Err(error.into()),
     }
-    let length = u32::from_le_bytes(length);
-    if length > FRAME_BYTES_MAX {
-        return Err(ChannelError::Frame(format!("a frame of {length} bytes is too long")));
-    }
-    let mut frame = vec![0; usize::try_from(length).unwrap_or(usize::MAX)];
+    let mut frame = vec![0; frame_bytes(length)?];
     from.read_exact(&mut frame)?;
     ciborium::from_reader(frame.as_slice()).map(Some).map_err(|error| ChannelError::Frame(error.to_string()))
+}
+
+fn frame_bytes(length: [u8; 4]) -> Result<usize, ChannelError> {
+    let length = u32::from_le_bytes(length);
+    usize::try_from(length)
+        .ok()
+        .filter(|_| length <= FRAME_BYTES_MAX)
+        .ok_or_else(|| ChannelError::Frame(format!("a frame of {length} bytes is too long")))
 }
 
 #[cfg(test)]

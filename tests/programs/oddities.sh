@@ -21,10 +21,12 @@ ulimit -c 0
 # A secret, a text that is no UTF-8, an empty argument, and more arguments than anybody reads.
 /usr/bin/true --password=hunter2 "$(printf '\377\376')" ''
 /usr/bin/true $(seq 1 23456)
+# More variables than are searched for a TRACEPARENT.
+env $(seq -f 'VARIABLE_%.0f=' 1 3456) /usr/bin/true
 # Another user; another pid namespace.
 setpriv --reuid 65534 --clear-groups /usr/bin/true
 unshare --pid --fork /usr/bin/true
 # Lives longer than --live-after, then starts something.
-sh -c 'sleep 0.5; expr 3 + 4; exit 5'
+sh -c 'sleep 2; expr 3 + 4; exit 5'
 # Outlives the command, and --linger.
-sleep 2 &
+sleep 5 &

@@ -40,7 +40,9 @@ record make -- make --silent -j4 -C ../c_project
 record traceparent --service sample -- sh ../traceparent.sh
 record oddities --live-after 200ms --linger 500ms -- sh ../oddities.sh
 # A ring of one page, and more processes than it holds.
-record overload --ring-bytes 4096 -- sh -c 'for i in $(seq 1 997); do (:) & done; wait'
+record overload --ring-bytes 4096 -- sh -c 'for i in $(seq 1 97); do /usr/bin/true & done; wait'
 
 cd /
-rm -rf "$stage/store" "$stage/agentsight"
+umount /opt/programs /etc/machine-id
+rmdir /opt/programs
+rm -rf "$stage"

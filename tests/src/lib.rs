@@ -16,5 +16,7 @@ pub mod recordings;
 pub mod requirement;
 pub mod run;
 pub mod strace;
+pub mod sudoer;
+pub mod terminal;
 pub mod trace;
 pub mod unprivileged;

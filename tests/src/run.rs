@@ -28,10 +28,7 @@ impl Finished {
     /// Never: a finished program has a code or a signal.
     #[must_use]
     pub fn code(&self) -> i32 {
-        self.status
-            .code()
-            .or_else(|| self.status.signal().map(|signal| 128 + signal))
-            .expect("a finished program has a code or a signal")
+        exit_code(self.status)
     }
 
     /// Asserts the exit code.
@@ -44,6 +41,15 @@ impl Finished {
         assert_eq!(self.code(), code, "unexpected exit code\n--- stdout\n{}\n--- stderr\n{}", self.stdout, self.stderr);
         self
     }
+}
+
+/// The exit code as a shell gives it: 128 + n for signal n.
+///
+/// # Panics
+/// Never: a finished program has a code or a signal.
+#[must_use]
+pub fn exit_code(status: ExitStatus) -> i32 {
+    status.code().or_else(|| status.signal().map(|signal| 128 + signal)).expect("a finished program has one of both")
 }
 
 /// Runs `command` in a process group of its own, with no standard input, for at most `limit`.

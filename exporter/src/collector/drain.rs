@@ -76,9 +76,15 @@ impl Drain {
     }
 
     /// Drains what is left and ends the thread. `None` if it had failed.
-    pub(super) fn stop(self) -> Option<Drained> {
+    ///
+    /// What is left may be more than the way to the pipeline holds, so `take` is called to empty it meanwhile.
+    pub(super) fn stop(self, mut take: impl FnMut()) -> Option<Drained> {
         self.stop.store(true, Ordering::Release);
         self.waker.wake();
+        while !self.thread.is_finished() {
+            take();
+            thread::sleep(Duration::from_millis(1));
+        }
         self.thread.join().ok()
     }
 }

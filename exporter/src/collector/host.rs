@@ -14,13 +14,12 @@ pub(super) fn describe() -> BTreeMap<String, String> {
         }
     };
     let release = fs::read_to_string("/etc/os-release").unwrap_or_default();
-    let system = nix::sys::utsname::uname().ok();
     set(semconv::HOST_NAME, nix::unistd::gethostname().ok().map(|name| name.to_string_lossy().into_owned()));
     set(semconv::HOST_ID, read_line("/etc/machine-id"));
     set(semconv::HOST_ARCH, Some(architecture().to_owned()));
     set(semconv::OS_TYPE, Some("linux".to_owned()));
     set(semconv::OS_DESCRIPTION, os_release(&release, "PRETTY_NAME"));
-    set(semconv::OS_VERSION, system.map(|system| system.release().to_string_lossy().into_owned()));
+    set(semconv::OS_VERSION, os_release(&release, "VERSION_ID"));
     attributes
 }
 

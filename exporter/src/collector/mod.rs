@@ -16,11 +16,13 @@ mod stub;
 mod summary;
 mod work;
 
-use std::fs::OpenOptions;
+use std::fs::{self, OpenOptions};
 use std::io;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
+
+use nix::sys::signal::{SigSet, Signal};
 
 use crate::channel::{self, CHANNEL_VERSION, ToCollector, ToStub};
 
@@ -52,7 +54,12 @@ enum CollectorError {
 }
 
 fn converse(stub: u32) -> Result<(), CollectorError> {
+    close_what_was_inherited();
     // Out of the caller's session and of sudo's hands: a Ctrl-C, a closed terminal or the end of sudo is not ours.
+    // The hangup that ends a pseudo-terminal of sudo's may come before we are out of its session.
+    let mut hangup = SigSet::empty();
+    hangup.add(Signal::SIGHUP);
+    hangup.thread_block().map_err(CollectorError::Detach)?;
     nix::unistd::daemon(false, true).map_err(CollectorError::Detach)?;
     let (hears, speaks) = take_channel()?;
     channel::send(&speaks, &ToStub::Hello { version: CHANNEL_VERSION })?;
@@ -61,6 +68,20 @@ fn converse(stub: u32) -> Result<(), CollectorError> {
         channel::send(&speaks, &ToStub::Failed { message: error.to_string() })?;
     }
     Ok(())
+}
+
+/// Where the caller is root no sudo closes its descriptors, and the reader of a pipe among them would wait for us.
+fn close_what_was_inherited() {
+    let Ok(open) = fs::read_dir("/proc/self/fd") else { return };
+    let inherited: Vec<RawFd> = open
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .filter(|descriptor| *descriptor > 2)
+        .collect();
+    for descriptor in inherited {
+        // The folder's own descriptor is among them, and closed already.
+        let _ = nix::unistd::close(descriptor);
+    }
 }
 
 /// Takes standard input and output as the channel and leaves /dev/null in their place, on standard error too: a

@@ -2,10 +2,14 @@
 
 use caps::{CapSet, Capability};
 
-/// A capability set could not be changed.
+/// What was not given up.
 #[derive(Debug, thiserror::Error)]
-#[error("the collector could not give up its privileges: {0}")]
-pub(super) struct PrivilegesError(#[from] caps::errors::CapsError);
+pub(super) enum PrivilegesError {
+    #[error("the collector could not give up its privileges: {0}")]
+    Capabilities(#[from] caps::errors::CapsError),
+    #[error("the collector could not give up gaining privileges by an exec (no_new_privs): {0}")]
+    NoNewPrivileges(#[from] nix::Error),
+}
 
 /// What draining takes: reading the programs' counters is a `bpf()` call, which asks for this capability where
 /// `kernel.unprivileged_bpf_disabled` is set. Before Linux 5.8 it is part of `CAP_SYS_ADMIN`.
@@ -17,7 +21,8 @@ fn needed() -> Capability {
     }
 }
 
-/// Keeps only what draining takes, for good: the bounding and inheritable sets are emptied too.
+/// Keeps only what draining takes, for good: the bounding, ambient and inheritable sets are emptied too, and no exec
+/// gives anything back.
 ///
 /// Capabilities belong to threads, so this comes before the first thread is made.
 ///
@@ -29,14 +34,13 @@ pub(super) fn drop_privileges() -> Result<(), PrivilegesError> {
     // Dropping from the bounding set takes CAP_SETPCAP, which a container may not have given us.
     if held.contains(&Capability::CAP_SETPCAP) {
         for capability in caps::runtime::thread_all_supported() {
-            if capability != needed {
-                caps::drop(None, CapSet::Bounding, capability)?;
-            }
+            caps::drop(None, CapSet::Bounding, capability)?;
         }
     }
+    caps::clear(None, CapSet::Ambient)?;
     caps::clear(None, CapSet::Inheritable)?;
     let kept = held.contains(&needed).then_some(needed).into_iter().collect();
     caps::set(None, CapSet::Effective, &kept)?;
     caps::set(None, CapSet::Permitted, &kept)?;
-    Ok(())
+    Ok(nix::sys::prctl::set_no_new_privs()?)
 }

@@ -131,7 +131,7 @@ pub(super) fn serve(
     };
     stub.say(ToStub::Attached);
     tracing::info_span!("trace").in_scope(|| work.run(&inputs));
-    let drained = tracing::info_span!("drain").in_scope(|| drain.stop());
+    let drained = tracing::info_span!("drain").in_scope(|| drain.stop(|| work.take_waiting(&inputs)));
     tracing::info_span!("finish").in_scope(|| work.finish(&inputs));
     drop(statistics);
 

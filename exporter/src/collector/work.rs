@@ -78,6 +78,11 @@ impl Work<'_> {
         }
     }
 
+    /// What has come meanwhile, while the drain is being stopped.
+    pub(super) fn take_waiting(&mut self, inputs: &Receiver<Input>) {
+        let _ = self.take(inputs.try_iter());
+    }
+
     /// What the drain had left when it was stopped, and the end of everything that still lives.
     pub(super) fn finish(&mut self, inputs: &Receiver<Input>) {
         let _ = self.take(inputs.try_iter());

@@ -15,7 +15,7 @@ use nix::unistd::{ForkResult, Pid, execve, fork, pipe2};
 
 use super::caller::Caller;
 use super::command::Command;
-use super::sigpipe;
+use super::dispositions;
 
 /// A child that waits before its exec.
 #[derive(Debug)]
@@ -103,7 +103,7 @@ fn wait_for_release(held: OwnedFd) -> Option<Vec<u8>> {
 
 fn prepare(caller: &Caller, signals: &SigSet) -> nix::Result<()> {
     caller.become_caller()?;
-    sigpipe::restore();
+    dispositions::restore();
     signals.thread_set_mask()
 }
 

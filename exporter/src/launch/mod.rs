@@ -2,15 +2,17 @@
 //!
 //! Three processes (ARCHITECTURE.md, "Processes of run"): this stub, the command, which is its child, and the
 //! collector in a session of its own. The stub keeps the caller's rights and environment, and must survive
-//! whatever becomes of the collector. `unsafe` of the launcher is in `held_child.rs` and `sigpipe.rs` alone.
+//! whatever becomes of the collector. `unsafe` of the launcher is in `held_child.rs` and `dispositions.rs` alone.
 
 mod caller;
 mod collector_process;
 mod command;
+mod dispositions;
+mod ear;
 mod held_child;
 mod outputs;
 mod run;
-mod sigpipe;
+mod signals;
 mod wait;
 
 pub use command::CommandError;

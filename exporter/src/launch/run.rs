@@ -12,9 +12,11 @@ use nix::sys::wait::waitpid;
 use super::caller::{Caller, UnknownCaller};
 use super::collector_process::{self, START_LIMIT, StartError};
 use super::command::{Command, CommandError};
+use super::ear::Ear;
 use super::held_child::{self, Exec, HeldChild};
 use super::outputs::{OutputError, Outputs};
-use super::wait::{LastWords, Signals, Waiter};
+use super::signals::Signals;
+use super::wait::{LastWords, Waiter};
 use crate::channel::{self, BtfFile, ChannelError, OutputFile, Request, ToCollector, ToStub};
 use crate::otlp::settings::Settings;
 use crate::ownership;
@@ -141,14 +143,17 @@ pub fn run(launch: &Launch) -> Result<u8, LaunchError> {
     };
     let exec = child.release(&environment).map_err(LaunchError::Process)?;
 
-    collector.set_read_timeout(None).map_err(LaunchError::Process)?;
-    let collector = Some(collector);
-    let words = LastWords::default();
-    let mut waiter = Waiter { command: pid, signals: &signals, collector, outputs: &mut outputs, words };
+    // The command runs: from here on nothing of ours may keep its exit code from the caller.
+    let mut waiter = Waiter {
+        command: pid,
+        signals: &signals,
+        collector: Ear::new(collector).ok(),
+        outputs: &mut outputs,
+        words: LastWords::default(),
+    };
     let code = waiter.wait_for_command();
     waiter.wait_for_collector(launch.linger);
-    let words = waiter.words;
-    say(&words);
+    say(&waiter.words);
     match exec {
         Exec::Succeeded => Ok(code),
         Exec::Failed(errno) => Err(explain_exec(&command, errno).into()),

@@ -1,39 +1,20 @@
 //! Waiting for the command while passing on signals and what the collector sends.
 
 use std::fmt::Write as _;
-use std::os::fd::AsFd;
-use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant, SystemTime};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::signal::{SigSet, Signal, kill, raise};
-use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
+use super::ear::{Ear, Silence};
 use super::outputs::Outputs;
-use crate::channel::{self, ToCollector, ToStub};
+use super::signals::{self, Signals};
+use crate::channel::{ToCollector, ToStub};
 
 /// How long, past `--linger`, the stub waits for the collector's last word.
 const SUMMARY_LIMIT: Duration = Duration::from_secs(2);
-
-/// Everything that another process may send to the stub in place of the command.
-const FORWARDED: [Signal; 13] = [
-    Signal::SIGHUP,
-    Signal::SIGINT,
-    Signal::SIGQUIT,
-    Signal::SIGTERM,
-    Signal::SIGUSR1,
-    Signal::SIGUSR2,
-    Signal::SIGALRM,
-    Signal::SIGVTALRM,
-    Signal::SIGIO,
-    Signal::SIGTSTP,
-    Signal::SIGCONT,
-    Signal::SIGWINCH,
-    Signal::SIGURG,
-];
 
 /// What is said when all is over.
 #[derive(Debug, Default)]
@@ -44,33 +25,11 @@ pub(super) struct LastWords {
     pub(super) summary: String,
 }
 
-/// The signals of the stub, taken from a descriptor, so that nothing runs in signal context.
-#[derive(Debug)]
-pub(super) struct Signals {
-    descriptor: SignalFd,
-    /// The mask that the caller had, for the command.
-    pub(super) original: SigSet,
-}
-
-impl Signals {
-    /// From here on signals wait in the descriptor.
-    pub(super) fn take() -> nix::Result<Self> {
-        let mut taken = SigSet::empty();
-        for signal in FORWARDED.into_iter().chain([Signal::SIGCHLD, Signal::SIGTTOU]) {
-            taken.add(signal);
-        }
-        let original = SigSet::thread_get_mask()?;
-        taken.thread_block()?;
-        let descriptor = SignalFd::with_flags(&taken, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
-        Ok(Self { descriptor, original })
-    }
-}
-
 /// The stub's main loop.
 pub(super) struct Waiter<'a> {
     pub(super) command: Pid,
     pub(super) signals: &'a Signals,
-    pub(super) collector: Option<UnixStream>,
+    pub(super) collector: Option<Ear>,
     pub(super) outputs: &'a mut Outputs,
     pub(super) words: LastWords,
 }
@@ -83,7 +42,7 @@ impl Waiter<'_> {
                 return code;
             }
             self.wait_once(None);
-            self.pass_signals_on();
+            self.signals.pass_on(self.command);
         }
     }
 
@@ -91,8 +50,7 @@ impl Waiter<'_> {
     pub(super) fn wait_for_collector(&mut self, linger: Duration) {
         let limit = Instant::now() + linger + SUMMARY_LIMIT;
         if let Some(collector) = &self.collector {
-            // If it cannot be told it is gone, which the next read shows.
-            let _ = channel::send(collector, &ToCollector::CommandEnded);
+            collector.tell(&ToCollector::CommandEnded);
         }
         while self.collector.is_some() {
             let now = Instant::now();
@@ -103,11 +61,8 @@ impl Waiter<'_> {
                 return;
             }
             self.wait_once(Some(limit - now));
-            while let Ok(Some(info)) = self.signals.descriptor.read_signal() {
-                // The user has had enough.
-                if info.ssi_signo == Signal::SIGINT as u32 || info.ssi_signo == Signal::SIGTERM as u32 {
-                    return;
-                }
+            if self.signals.ask_to_end() {
+                return;
             }
         }
     }
@@ -117,7 +72,7 @@ impl Waiter<'_> {
             // Rounded up: a wait of 0 ms until the limit would spin.
             PollTimeout::try_from(limit + Duration::from_millis(1)).unwrap_or(PollTimeout::MAX)
         });
-        let mut descriptors = vec![PollFd::new(self.signals.descriptor.as_fd(), PollFlags::POLLIN)];
+        let mut descriptors = vec![PollFd::new(self.signals.as_fd(), PollFlags::POLLIN)];
         if let Some(collector) = &self.collector {
             descriptors.push(PollFd::new(collector.as_fd(), PollFlags::POLLIN));
         }
@@ -129,41 +84,34 @@ impl Waiter<'_> {
     }
 
     fn hear_collector(&mut self) {
-        let Some(collector) = &self.collector else { return };
-        match channel::receive(collector) {
-            Ok(Some(ToStub::Output { file, bytes })) => {
-                if let Err(error) = self.outputs.write(file, &bytes) {
-                    self.words.notices.push(format!("agentsight: {error}"));
+        let Some(collector) = &mut self.collector else { return };
+        let (messages, end) = collector.hear();
+        for message in messages {
+            match message {
+                ToStub::Output { file, bytes } => {
+                    if let Err(error) = self.outputs.write(file, &bytes) {
+                        self.words.notices.push(format!("agentsight: {error}"));
+                    }
                 }
+                ToStub::Notice { message } => self.words.notices.push(format!("agentsight: {message}")),
+                ToStub::Summary { text } => self.words.summary = text,
+                ToStub::Failed { message } => self.tracing_stopped(&message),
+                ToStub::Finished => self.collector = None,
+                ToStub::Hello { .. } | ToStub::Attached | ToStub::Started { .. } => {}
             }
-            Ok(Some(ToStub::Notice { message })) => self.words.notices.push(format!("agentsight: {message}")),
-            Ok(Some(ToStub::Summary { text })) => self.words.summary = text,
-            Ok(Some(ToStub::Finished)) => self.collector = None,
-            Ok(Some(_)) => {}
-            Ok(None) | Err(_) => {
-                self.collector = None;
-                self.words.notices.push(format!(
-                    "agentsight: tracing stopped at {}: the collector ended. The command was not touched; \
-                     what was stored before is kept and is sent by the next collector",
-                    utc_time_of_day(SystemTime::now())
-                ));
-            }
+        }
+        if end == Err(Silence) && self.collector.is_some() {
+            self.tracing_stopped("the collector ended");
         }
     }
 
-    /// Signals from the terminal reach the command by themselves: it is in the same process group. Those that a
-    /// process sent to the stub alone are meant for the command.
-    fn pass_signals_on(&self) {
-        while let Ok(Some(info)) = self.signals.descriptor.read_signal() {
-            let Ok(signal) = i32::try_from(info.ssi_signo).map_err(|_| Errno::EINVAL).and_then(Signal::try_from) else {
-                continue;
-            };
-            let from_a_process = info.ssi_code <= 0 && info.ssi_pid != 0;
-            let from_the_command = i32::try_from(info.ssi_pid) == Ok(self.command.as_raw());
-            if FORWARDED.contains(&signal) && from_a_process && !from_the_command {
-                let _ = kill(self.command, signal);
-            }
-        }
+    fn tracing_stopped(&mut self, why: &str) {
+        self.collector = None;
+        self.words.notices.push(format!(
+            "agentsight: tracing stopped at {}: {why}. The command was not touched; \
+             what was stored before is kept and is sent by the next collector",
+            utc_time_of_day(SystemTime::now())
+        ));
     }
 
     fn reap(&self) -> Option<u8> {
@@ -171,10 +119,7 @@ impl Waiter<'_> {
             match waitpid(self.command, Some(WaitPidFlag::WNOHANG | WaitPidFlag::WUNTRACED)) {
                 Ok(WaitStatus::Exited(_, code)) => return Some(code.to_le_bytes()[0]),
                 Ok(WaitStatus::Signaled(_, signal, _)) => return Some(128 + (signal as i32).to_le_bytes()[0]),
-                // A stopped command is a stopped job: the shell waits for us, so we stop too, and it wakes the group.
-                Ok(WaitStatus::Stopped(..)) => {
-                    let _ = raise(Signal::SIGSTOP);
-                }
+                Ok(WaitStatus::Stopped(_, signal)) => signals::stop_like(signal),
                 Err(Errno::EINTR) => {}
                 Err(_) => return Some(1),
                 Ok(_) => return None,

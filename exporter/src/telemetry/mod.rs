@@ -16,6 +16,7 @@ use opentelemetry::trace::TracerProvider;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 use opentelemetry_sdk::metrics::periodic_reader_with_async_runtime::PeriodicReader;
+use opentelemetry_sdk::resource::TelemetryResourceDetector;
 use opentelemetry_sdk::runtime;
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use opentelemetry_sdk::trace::span_processor_with_async_runtime::BatchSpanProcessor;
@@ -87,7 +88,9 @@ impl Telemetry {
 
 fn resource(session: SessionId) -> Resource {
     let attribute = |name: semconv::Name, value: String| KeyValue::new(name.as_str(), value);
+    // What the SDK says of itself, and nothing from the environment: that is the traced command's.
     Resource::builder_empty()
+        .with_detector(Box::new(TelemetryResourceDetector))
         .with_attributes([
             attribute(semconv::SERVICE_NAME, "agentsight".to_owned()),
             attribute(semconv::SERVICE_VERSION, env!("CARGO_PKG_VERSION").to_owned()),
