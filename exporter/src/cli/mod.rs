@@ -113,6 +113,15 @@ pub(crate) struct TracingArgs {
     /// Size of the kernel's ring in bytes (for tests of what happens when it is full)
     #[arg(long, value_name = "BYTES", hide = true)]
     pub ring_bytes: Option<u32>,
+    /// Spans in one trace before the session goes on in the next (for tests)
+    #[arg(long, value_name = "COUNT", hide = true)]
+    pub segment_spans: Option<u64>,
+    /// Bytes of spans in one trace (for tests)
+    #[arg(long, value_name = "BYTES", hide = true)]
+    pub segment_bytes: Option<u64>,
+    /// Age of one trace (for tests)
+    #[arg(long, value_name = "DURATION", hide = true, value_parser = humantime::parse_duration)]
+    pub segment_age: Option<Duration>,
 }
 
 /// Where spans are sent; the OTEL_EXPORTER_OTLP_* variables say the same, and more.

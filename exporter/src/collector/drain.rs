@@ -112,6 +112,8 @@ impl Worker {
                 self.report_losses(now);
                 let cost = self.probes.cost();
                 self.account.set_bpf_cost(u64::try_from(cost.run_time.as_nanos()).unwrap_or(u64::MAX), cost.run_count);
+                // A trace that begins from here on takes its times from this reading.
+                self.send(Event::Clock(self.clock.read_both()));
                 self.send(Event::Tick(Tick { at: now }));
                 self.next_tick = KernelNanos(now.0.saturating_add(TICK.as_nanos().try_into().unwrap_or(u64::MAX)));
             }

@@ -1,4 +1,7 @@
-//! The spans of an image: one for its whole life; or one while it runs, and one that says how it ended.
+//! The spans of an image: one for its whole life; or one while it runs, and one that says how it ended; and one in each
+//! later trace where something hangs under it.
+
+use std::sync::Arc;
 
 use agentsight_ebpf::{Captured, Exec, ExecNumber, Gap, KernelNanos};
 use agentsight_semconv as semconv;
@@ -10,15 +13,15 @@ use super::attributes::{Attributes, append};
 use super::model::Span;
 use super::time::{iso_8601, wall};
 use super::{Spans, link, name, status};
-use crate::graph::{Ended, Ending, Image, Origin, Parent, Promoted};
+use crate::graph::{Continued, Ending, Image, Origin, Parent, Part, Place, Promoted, Trace};
 use crate::session::SpanRef;
 
 /// The span of an image that ended before anything of it was sent.
-pub(super) fn whole(spans: &mut Spans, ended: &Ended) -> Span {
+pub(super) fn whole(spans: &mut Spans, image: &Image, at: KernelNanos, ending: Ending) -> Span {
     let mut attributes = Attributes::default();
-    describe_image(spans, &ended.image, &mut attributes);
-    let status = describe_ending(ended.ending, &mut attributes);
-    Span { status, ..image_span(spans, &ended.image, ended.at, attributes) }
+    describe_image(spans, image, &mut attributes);
+    let status = describe_ending(ending, &mut attributes);
+    Span { status, ..image_span(spans, image, at, attributes) }
 }
 
 /// The span of an image that still runs.
@@ -29,16 +32,45 @@ pub(super) fn promoted(spans: &mut Spans, promoted: &Promoted) -> Span {
     image_span(spans, &promoted.image, promoted.at, attributes)
 }
 
-/// The span, under that of a promoted image, that says how the image ended. It covers the whole life, so that
-/// the duration is found on it.
-pub(super) fn exit(spans: &mut Spans, ended: &Ended) -> Span {
-    let image = &ended.image;
+/// The span, under the newest of a promoted image, that says how the image ended. It covers all that its parent saw of
+/// the life: for the original that is the whole, so that the duration is found on it, else it is said.
+pub(super) fn exit(spans: &mut Spans, image: &Image, under: &Place, at: KernelNanos, ending: Ending) -> Span {
     let mut attributes = Attributes::default();
     identify(spans, image, action::EXIT, &mut attributes);
-    let status = describe_ending(ended.ending, &mut attributes);
-    let parent = Some(spans.ids.image(image.id));
-    let id = spans.ids.exit(image.id);
-    Span { status, ..span(spans, image, id, parent, action::EXIT.into(), ended.at, attributes) }
+    if under.part == Part::Continuation {
+        attributes.text(semconv::AGENTSIGHT_IMAGE_START, iso_8601(wall(&image.trace, image.start)));
+        attributes.double(semconv::AGENTSIGHT_IMAGE_DURATION, seconds(image.start, at));
+    }
+    let status = describe_ending(ending, &mut attributes);
+    let segment = under.trace.segment;
+    let parent = Some(spans.ids.image(image.id, under.part, segment));
+    let id = spans.ids.exit(image.id, segment);
+    Span { status, ..span(spans, image, under, id, parent, action::EXIT.into(), at, attributes) }
+}
+
+/// The span that stands for an image in a later trace: a moment, with the way back.
+pub(super) fn continuation(spans: &mut Spans, continued: &Continued) -> Span {
+    let Continued { image, place, .. } = continued;
+    let mut attributes = Attributes::default();
+    identify(spans, image, action::CONTINUE, &mut attributes);
+    let (link, words) = link::segment(image, &spans.ids);
+    attributes.texts(semconv::AGENTSIGHT_CAUSES, [words]);
+    let parent = parent_id(spans, continued.parent, &place.trace);
+    let id = spans.ids.image(image.id, place.part, place.trace.segment);
+    let span = span(spans, image, place, id, parent, action::CONTINUE.into(), place.start, attributes);
+    Span { links: vec![link], ..span }
+}
+
+fn seconds(from: KernelNanos, to: KernelNanos) -> f64 {
+    std::time::Duration::from_nanos(to.0.saturating_sub(from.0)).as_secs_f64()
+}
+
+fn parent_id(spans: &Spans, parent: Parent, trace: &Trace) -> Option<SpanId> {
+    match parent {
+        Parent::None => None,
+        Parent::Image { id, part, .. } => Some(spans.ids.image(id, part, trace.segment)),
+        Parent::Adopted(span) => Some(span),
+    }
 }
 
 fn image_span(spans: &mut Spans, image: &Image, end: KernelNanos, mut attributes: Attributes) -> Span {
@@ -46,20 +78,19 @@ fn image_span(spans: &mut Spans, image: &Image, end: KernelNanos, mut attributes
     if !links.texts.is_empty() {
         attributes.texts(semconv::AGENTSIGHT_CAUSES, links.texts);
     }
-    let parent = match image.parent {
-        Parent::None => None,
-        Parent::Image { id, .. } => Some(spans.ids.image(id)),
-        Parent::Adopted(span) => Some(span),
-    };
+    let parent = parent_id(spans, image.parent, &image.trace);
     let name = name::span_name(image.program.as_deref(), spans.target_names);
-    let id = spans.ids.image(image.id);
-    let span = span(spans, image, id, parent, name, end, attributes);
+    let id = spans.ids.image(image.id, Part::Original, image.trace.segment);
+    let place = Place { trace: Arc::clone(&image.trace), part: Part::Original, start: image.start };
+    let span = span(spans, image, &place, id, parent, name, end, attributes);
     Span { links: links.links, dropped_links: links.dropped, ..span }
 }
 
+#[expect(clippy::too_many_arguments, reason = "a span has as many parts")]
 fn span(
     spans: &mut Spans,
     image: &Image,
+    place: &Place,
     id: SpanId,
     parent: Option<SpanId>,
     name: std::borrow::Cow<'static, str>,
@@ -67,13 +98,14 @@ fn span(
     attributes: Attributes,
 ) -> Span {
     let mut span = Span {
-        id: SpanRef { trace_id: image.trace.id, span_id: id },
+        id: SpanRef { trace_id: place.trace.id, span_id: id },
         parent,
-        trace_state: image.trace_state.to_string(),
+        // It came with the trace that the image belongs to.
+        trace_state: if place.part == Part::Original { image.trace_state.to_string() } else { String::new() },
         name,
         kind: SpanKind::Internal,
-        start: wall(&image.trace, image.start),
-        end: wall(&image.trace, end),
+        start: wall(&place.trace, place.start),
+        end: wall(&place.trace, end.max(place.start)),
         attributes: Vec::new(),
         dropped_attributes: 0,
         events: Vec::new(),
