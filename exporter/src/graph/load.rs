@@ -11,13 +11,15 @@ use super::Image;
 use super::image::executable_name;
 
 /// Ids, times, status, and the attributes that every span of an image has, names included, without their texts.
-const FIXED: usize = 640;
+const FIXED: usize = 320;
 /// What the span of an image has besides.
-const OF_IMAGE: usize = 600;
+const OF_IMAGE: usize = 560;
 /// The link to the original, and what it says in words.
 const OF_CONTINUATION: usize = 220;
 /// How it ended, and the real start.
-const OF_EXIT: usize = 300;
+const OF_EXIT: usize = 270;
+/// An attribute that few spans have: its name, and a value that is a number or true.
+const OF_ODDITY: usize = 56;
 /// One link with its attributes and its words, without the target's name.
 const OF_CAUSE: usize = 170;
 /// Bytes of one text attribute, of all texts of a list, and what one text of a list costs beside its bytes.
@@ -84,7 +86,18 @@ fn of_program(program: &Exec) -> usize {
         }
     }
     let paths = [&program.executable, &program.requested, &program.working_directory];
-    paths.map(|path: &Captured| text(&path.bytes)).iter().sum::<usize>() + list + script
+    // What was cut is named once more.
+    let of_path = |path: &Captured| text(&path.bytes) + if path.gap.is_some() { OF_ODDITY } else { 0 };
+    let oddities = [
+        program.requested.bytes != program.executable.bytes,
+        program.executable_deleted,
+        program.environment.incomplete,
+        program.redactions > 0,
+        program.args.gap.is_some() || args.len() > TEXT_LIMIT,
+        program.args.gap.is_some() || args.len() > TEXT_LIMIT,
+    ];
+    let odd = oddities.iter().filter(|is_odd| **is_odd).count();
+    paths.map(of_path).iter().sum::<usize>() + list + script + odd * OF_ODDITY
 }
 
 /// A text attribute's bytes: what is no UTF-8 is replaced, which makes it longer.

@@ -207,6 +207,44 @@ mod tests {
     }
 
     #[test]
+    fn an_hour_of_churn_over_many_traces_leaves_nothing_behind() {
+        let mut text = "0 root 1\n1 exec 1 /bin/agent agent\n".to_owned();
+        for second in 1..3_600_u32 {
+            // A worker that lives for a minute, whose child outlives it, and a burst of short commands.
+            let (worker, orphan) = (100 + second % 200, 300 + second % 200);
+            text += &format!("{second}s fork 1 {worker}\n{second}s exec {worker} /bin/worker worker\n");
+            text += &format!("{second}s fork {worker} {orphan}\n");
+            for command in 500..505 {
+                let shell = format!("{second}s fork {worker} {command}\n{second}s exec {command} /bin/sh sh\n");
+                text += &(shell + &format!("{second}s exec {command} /bin/ls ls\n{second}s exit {command} 0\n"));
+            }
+            for (age, process) in [(60, 100), (90, 300)] {
+                if let Some(born) = second.checked_sub(age).filter(|born| *born > 0) {
+                    text += &format!("{second}s exit {} 0\n", process + born % 200);
+                }
+            }
+            text += &format!("{second}s tick\n");
+        }
+        let mut session = session();
+        session.options.segment.spans = 1_000;
+        let mut graph = Graph::new(&session);
+        let mut out = Vec::new();
+        let (mut most_processes, mut most_traces, mut most_elders) = (0, 0, 0);
+        for event in events(&text) {
+            graph.apply(&event, &mut out);
+            out.clear();
+            most_processes = most_processes.max(graph.process_count());
+            most_traces = most_traces.max(graph.trace_count());
+            most_elders = most_elders.max(graph.processes.juniors.len());
+        }
+        // 150 live, and the dead of the grace; the segments that have live images, of about 50 in all.
+        assert!(most_processes < 250, "{most_processes}");
+        assert!(most_traces < 6, "{most_traces}");
+        assert!(most_elders < 70, "{most_elders}");
+        assert!(graph.traces.current().segment.0 > 40, "{:?}", graph.traces.current());
+    }
+
+    #[test]
     fn an_event_within_the_grace_finds_its_process_and_a_later_one_makes_no_second() {
         check(
             "

@@ -182,9 +182,8 @@ impl Traces {
     /// Drop what no image refers to any more, so that an agent with a trace per command stays small.
     pub(super) fn forget_unused(&mut self) {
         let current = self.current.id;
-        self.ledgers.retain(|_, ledger| {
-            ledger.kind == Kind::Adopted || !ledger.is_unused() || ledger.trace.id == current
-        });
+        self.ledgers
+            .retain(|_, ledger| ledger.kind == Kind::Adopted || !ledger.is_unused() || ledger.trace.id == current);
         let unused = self.ledgers.iter().filter(|(_, ledger)| ledger.is_unused());
         let mut unused: Vec<_> = unused.map(|(id, ledger)| (ledger.last_used, *id)).collect();
         let excess = unused.len().saturating_sub(ADOPTED_REMEMBERED);
@@ -281,7 +280,10 @@ mod tests {
         session.options.segment = SegmentLimits { spans: 3, bytes: 100, age_nanos: 10 };
         let mut traces = Traces::new(&session);
         let trace = traces.current();
-        assert!(traces.admits(&trace, Load { spans: 9, bytes: 900 }, KernelNanos(0)), "a first span has to go somewhere");
+        assert!(
+            traces.admits(&trace, Load { spans: 9, bytes: 900 }, KernelNanos(0)),
+            "a first span has to go somewhere"
+        );
         traces.charge(&trace, ONE, KernelNanos(0));
         assert!(!traces.admits(&trace, Load { spans: 3, bytes: 1 }, KernelNanos(1)));
         assert!(!traces.admits(&trace, ONE, KernelNanos(1)));

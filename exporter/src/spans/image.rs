@@ -1,5 +1,4 @@
-//! The spans of an image: one for its whole life; or one while it runs, and one that says how it ended; and one in each
-//! later trace where something hangs under it.
+//! The spans of an image: one for its whole life; or one while it runs, and one that says how it ended.
 
 use std::sync::Arc;
 
@@ -13,7 +12,7 @@ use super::attributes::{Attributes, append};
 use super::model::Span;
 use super::time::{iso_8601, wall};
 use super::{Spans, link, name, status};
-use crate::graph::{Continued, Ending, Image, Origin, Parent, Part, Place, Promoted, Trace};
+use crate::graph::{Ending, Image, Origin, Parent, Part, Place, Promoted, Trace};
 use crate::session::SpanRef;
 
 /// The span of an image that ended before anything of it was sent.
@@ -48,24 +47,11 @@ pub(super) fn exit(spans: &mut Spans, image: &Image, under: &Place, at: KernelNa
     Span { status, ..span(spans, image, under, id, parent, action::EXIT.into(), at, attributes) }
 }
 
-/// The span that stands for an image in a later trace: a moment, with the way back.
-pub(super) fn continuation(spans: &mut Spans, continued: &Continued) -> Span {
-    let Continued { image, place, .. } = continued;
-    let mut attributes = Attributes::default();
-    identify(spans, image, action::CONTINUE, &mut attributes);
-    let (link, words) = link::segment(image, &spans.ids);
-    attributes.texts(semconv::AGENTSIGHT_CAUSES, [words]);
-    let parent = parent_id(spans, continued.parent, &place.trace);
-    let id = spans.ids.image(image.id, place.part, place.trace.segment);
-    let span = span(spans, image, place, id, parent, action::CONTINUE.into(), place.start, attributes);
-    Span { links: vec![link], ..span }
-}
-
 fn seconds(from: KernelNanos, to: KernelNanos) -> f64 {
     std::time::Duration::from_nanos(to.0.saturating_sub(from.0)).as_secs_f64()
 }
 
-fn parent_id(spans: &Spans, parent: Parent, trace: &Trace) -> Option<SpanId> {
+pub(super) fn parent_id(spans: &Spans, parent: Parent, trace: &Trace) -> Option<SpanId> {
     match parent {
         Parent::None => None,
         Parent::Image { id, part, .. } => Some(spans.ids.image(id, part, trace.segment)),
@@ -87,7 +73,7 @@ fn image_span(spans: &mut Spans, image: &Image, end: KernelNanos, mut attributes
 }
 
 #[expect(clippy::too_many_arguments, reason = "a span has as many parts")]
-fn span(
+pub(super) fn span(
     spans: &mut Spans,
     image: &Image,
     place: &Place,
@@ -120,7 +106,7 @@ fn span(
 }
 
 /// What every span of an image says, so that one found alone can be placed.
-fn identify(spans: &Spans, image: &Image, action: &'static str, attributes: &mut Attributes) {
+pub(super) fn identify(spans: &Spans, image: &Image, action: &'static str, attributes: &mut Attributes) {
     attributes.text(semconv::AGENTSIGHT_SESSION_ID, spans.session_id.clone());
     attributes.text(semconv::AGENTSIGHT_OBJECT_TYPE, object_type::PROCESS);
     attributes.text(semconv::AGENTSIGHT_ACTION, action);

@@ -36,7 +36,9 @@ pub(super) fn links(causes: &[Cause], ids: &SpanIds) -> Links {
 
 fn link(cause: &Cause, ids: &SpanIds) -> Link {
     let to = match &cause.target {
-        Target::Image { id, trace, .. } => SpanRef { trace_id: trace.id, span_id: ids.image(*id, Part::Original, trace.segment) },
+        Target::Image { id, trace, .. } => {
+            SpanRef { trace_id: trace.id, span_id: ids.image(*id, Part::Original, trace.segment) }
+        }
         Target::Foreign(span) => *span,
     };
     let mut link = typed(to, type_of(cause.kind), cause.confidence);

@@ -80,7 +80,10 @@ impl Spans {
             event_name: AGENTSIGHT_LOSS,
             body: sentence(kind, count),
             attributes: attributes.finish(),
-            span: lost.root.map(|root| SpanRef { trace_id: lost.trace.id, span_id: self.ids.image(root, Part::Original, lost.trace.segment) }),
+            span: lost.root.map(|root| SpanRef {
+                trace_id: lost.trace.id,
+                span_id: self.ids.image(root, Part::Original, lost.trace.segment),
+            }),
             resource: self.services.resource(None),
         }))
     }

@@ -8,6 +8,7 @@
 
 mod agents;
 mod attributes;
+mod continuation;
 #[cfg(test)]
 pub(crate) mod fixture;
 mod id;
@@ -79,7 +80,7 @@ impl Spans {
                 out.extend([self.sent(span, image.id), self.draft(image, Some(exit))]);
             }
             Activity::ImageContinued(continued) => {
-                let span = image::continuation(self, continued);
+                let span = continuation::continuation(self, continued);
                 let image = &continued.image;
                 out.push(self.sent(span, image.id));
                 if continued.exits_here {

@@ -113,6 +113,19 @@ fn exec_event(random: &mut Random, at: KernelNanos, process: ProcessKey, exec: E
     };
     event.environment.resource_attributes = (unusual == 5).then(|| Captured::whole(b"a=%ff,\xff".as_slice()));
     event.args = Captured::whole(random.next().to_le_bytes());
+    if random.one_in(50) {
+        event.args = Captured {
+            bytes: random.of(&[b"\0", b"\xff", b"a"]).repeat(random.of(&[1, 3_000, 9_000])),
+            gap: random.of(&[None, Some(Gap::Truncated { total: 1 << 40 }), Some(Gap::Unreadable)]),
+        };
+        event.executable.gap = random.of(&[None, Some(Gap::Unreadable)]);
+        event.requested.gap = event.executable.gap;
+        event.working_directory = Captured { bytes: b"\xff".repeat(5_000), gap: Some(Gap::Truncated { total: 9 }) };
+        event.executable_deleted = true;
+        event.environment.incomplete = true;
+        event.redactions = u32::MAX;
+        event.vpid = 1 << 30;
+    }
     Exec { at, process, exec, caller_tid: Tid(process.tgid.0), ..event }
 }
 
@@ -365,7 +378,9 @@ fn a_span_is_never_larger_than_was_reckoned_with() {
             span.attributes.retain(|it| !it.name.as_str().starts_with("agentsight.loss."));
             let bytes = encode::span(&span).encoded_len() as u64;
             assert!(bytes <= load.bytes, "{bytes} bytes, {} were reckoned with: {span:?}", load.bytes);
-            if std::env::var_os("SLACK").is_some() { println!("SLACK {} {} {}", span.name, bytes, load.bytes - bytes); }
+            if std::env::var_os("SLACK").is_some() {
+                println!("SLACK {} {} {}", span.name, bytes, load.bytes - bytes);
+            }
         }
     });
 }
