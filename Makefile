@@ -23,6 +23,7 @@ command -v node|nodejs|a traced program
 command -v git|git|a traced program
 command -v sudo|sudo|tests of starting by sudo and without root
 command -v setpriv|util-linux|tests of what a user without rights sees
+PATH=$$PATH:/usr/sbin command -v bpftool|bpftool|a test that looks into the kernel's maps
 python3 -c "import venv, ensurepip"|python3-venv|a home for the OpenTelemetry SDK that tests send with
 endef
 define LINT_NEEDS

@@ -8,6 +8,8 @@
 struct config {
 	/* The kernel has bpf_ktime_get_boot_ns() (5.8, 71d19214776e): time is CLOCK_BOOTTIME, else CLOCK_MONOTONIC. */
 	__u32 boot_clock;
+	/* Trees that already run will be adopted; otherwise the verifier drops that code, and loading is faster. */
+	__u32 adopts;
 };
 
 const volatile struct config config = {};

@@ -13,6 +13,7 @@ enum event_kind {
 	EVENT_FORK = 1,
 	EVENT_EXEC = 2,
 	EVENT_EXIT = 3,
+	EVENT_SNAPSHOT = 4,
 };
 
 struct event_header {
@@ -42,6 +43,18 @@ struct exit_event {
 	struct event_header header;
 	__u32 status; /* as waitpid gives it */
 	__u32 reserved;
+};
+
+struct snapshot_event {
+	struct event_header header; /* tid is 0; exec is 0: what ran before is not counted */
+	__u64 parent_start;
+	__u64 cgroup_id;
+	__u32 parent_tgid;
+	__u32 vpid;
+	__u32 uid;
+	__u32 gid;
+	__u32 euid;
+	__u32 egid;
 };
 
 /* The variable parts of an exec event, in the order in which they follow it. */
@@ -90,6 +103,7 @@ enum loss_kind {
 	LOSS_EXEC,
 	LOSS_EXIT,
 	LOSS_PROCESS,
+	LOSS_SNAPSHOT,
 	LOSS_KINDS,
 };
 

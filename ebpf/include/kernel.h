@@ -114,17 +114,40 @@ struct signal_struct {
 	struct pid *pids[4];
 };
 
+struct list_head {
+	struct list_head *next;
+};
+
+struct kernfs_node {
+	__u64 id;
+};
+
+struct cgroup {
+	struct kernfs_node *kn;
+};
+
+struct css_set {
+	struct cgroup *dfl_cgrp;
+};
+
 struct task_struct {
 	int pid;
 	int tgid;
 	int exit_code;
 	__u64 start_boottime;
 	struct task_struct *real_parent;
+	struct list_head children;
+	struct list_head sibling;
 	struct task_struct *group_leader;
+	struct css_set *cgroups;
 	struct mm_struct *mm;
 	struct fs_struct *fs;
 	struct signal_struct *signal;
 	const struct cred *cred;
+};
+
+struct bpf_iter__task {
+	struct task_struct *task;
 };
 
 /* Before 5.5 (cf25e24db61c) the field had another name. */

@@ -56,6 +56,9 @@ static __always_inline __u32 walk_path(unsigned char *data, __u32 *used, __u32 l
 		length = BPF_CORE_READ(dentry, d_name.len);
 		if (at > limit - PATH_COMPONENT_BYTES_MAX)
 			return flags | PART_TRUNCATED;
+		/* NAME_MAX is 255, but some file systems go beyond. */
+		if (length >= PATH_COMPONENT_BYTES_MAX)
+			return flags | PART_TRUNCATED;
 		length &= PATH_COMPONENT_BYTES_MAX - 1;
 		if (bpf_probe_read_kernel(data + at, length, BPF_CORE_READ(dentry, d_name.name)))
 			return flags | PART_UNREADABLE;

@@ -12,6 +12,8 @@ pub enum Event {
     Fork(Fork),
     /// A process replaced its image.
     Exec(Box<Exec>),
+    /// A process was already running when its tree was taken into the session: what it is then, as if it had just exec'd.
+    Snapshot(Box<Exec>),
     /// The last thread of a process ended.
     Exit(Exit),
     /// Events that were made and not delivered.
@@ -44,7 +46,7 @@ impl Event {
     pub fn at(&self) -> KernelNanos {
         match self {
             Self::Fork(event) => event.at,
-            Self::Exec(event) => event.at,
+            Self::Exec(event) | Self::Snapshot(event) => event.at,
             Self::Exit(event) => event.at,
             Self::Loss(event) => event.at,
             Self::Tick(event) => event.at,

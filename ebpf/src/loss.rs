@@ -27,6 +27,8 @@ pub enum LossKind {
     Exit,
     /// A process that the map of traced processes had no room for: it and its descendants are unseen.
     Process,
+    /// A process that was already running when its tree was attached to: it is followed, but not described.
+    Snapshot,
     /// A run of a program that the kernel skipped (`recursion_misses`).
     Missed,
     /// A record that could not be decoded.
@@ -35,5 +37,9 @@ pub enum LossKind {
 
 impl LossKind {
     /// Every kind, in the order of the kernel's counters.
-    pub const ALL: [Self; 6] = [Self::Fork, Self::Exec, Self::Exit, Self::Process, Self::Missed, Self::Undecodable];
+    pub const ALL: [Self; 7] =
+        [Self::Fork, Self::Exec, Self::Exit, Self::Process, Self::Snapshot, Self::Missed, Self::Undecodable];
+
+    /// How many of them the programs count themselves, from the first on.
+    pub const COUNTED_BY_PROGRAMS: usize = 5;
 }

@@ -6,5 +6,6 @@
 #include "exec/exec.bpf.c"
 #include "exit/exit.bpf.c"
 #include "fork/fork.bpf.c"
+#include "snapshot/snapshot.bpf.c"
 
 char LICENSE[] SEC("license") = "Dual MIT/GPL";

@@ -30,6 +30,7 @@ pub enum DecodeError {
 const FORK: u16 = 1;
 const EXEC: u16 = 2;
 const EXIT: u16 = 3;
+const SNAPSHOT: u16 = 4;
 
 const FORK_ROOT: u16 = 1;
 const EXEC_ENVIRONMENT_INCOMPLETE: u16 = 1;
@@ -74,6 +75,20 @@ struct WireExit {
     reserved: u32,
 }
 
+#[derive(FromBytes, Immutable, KnownLayout)]
+#[repr(C)]
+struct WireSnapshot {
+    header: Header,
+    parent_start: u64,
+    cgroup_id: u64,
+    parent_tgid: u32,
+    vpid: u32,
+    uid: u32,
+    gid: u32,
+    euid: u32,
+    egid: u32,
+}
+
 #[derive(FromBytes, Immutable, KnownLayout, Clone, Copy)]
 #[repr(C)]
 struct PartHead {
@@ -110,6 +125,7 @@ pub fn decode(record: &[u8]) -> Result<Event, DecodeError> {
             decode_exec(&exec, data).map(|exec| Event::Exec(Box::new(exec)))
         }
         EXIT => read(record).map(|(exit, _)| Event::Exit(decode_exit(&exit))),
+        SNAPSHOT => read(record).map(|(snapshot, _)| Event::Snapshot(Box::new(decode_snapshot(&snapshot)))),
         kind => Err(DecodeError::Kind(kind)),
     }
 }
@@ -142,6 +158,27 @@ fn decode_exit(exit: &WireExit) -> Exit {
         process: exit.header.process(),
         exec: ExecNumber(exit.header.exec),
         status: exit.status,
+    }
+}
+
+/// What the kernel says of a running process; its program is not among it, and stays empty here.
+fn decode_snapshot(snapshot: &WireSnapshot) -> Exec {
+    Exec {
+        at: KernelNanos(snapshot.header.at),
+        process: snapshot.header.process(),
+        exec: ExecNumber(snapshot.header.exec),
+        caller_tid: Tid(snapshot.header.tgid),
+        vpid: snapshot.vpid,
+        parent: ProcessKey { tgid: Tgid(snapshot.parent_tgid), start: KernelNanos(snapshot.parent_start) },
+        credentials: Credentials { uid: snapshot.uid, gid: snapshot.gid, euid: snapshot.euid, egid: snapshot.egid },
+        cgroup_id: snapshot.cgroup_id,
+        executable: Captured::default(),
+        executable_deleted: false,
+        requested: Captured::default(),
+        working_directory: Captured::default(),
+        args: Captured::default(),
+        redactions: 0,
+        environment: Environment::default(),
     }
 }
 
@@ -330,12 +367,14 @@ mod tests {
         same!(Header, "event_header", size, kind, flags, at, start, tgid, tid, exec, session);
         same!(WireFork, "fork_event", header, parent_start, parent_tgid, parent_exec, vpid, reserved);
         same!(WireExit, "exit_event", header, status, reserved);
+        same!(WireSnapshot, "snapshot_event", header, parent_start, cgroup_id, parent_tgid, vpid, uid, gid, euid, egid);
         same!(PartHead, "exec_part_head", length, flags, total);
         same!(WireExec, "exec_event", parent_start, cgroup_id, parent_tgid, vpid, uid, gid, euid, egid, parts);
         for (name, value) in [
             ("EVENT_FORK", u32::from(FORK)),
             ("EVENT_EXEC", u32::from(EXEC)),
             ("EVENT_EXIT", u32::from(EXIT)),
+            ("EVENT_SNAPSHOT", u32::from(SNAPSHOT)),
             ("FORK_ROOT", u32::from(FORK_ROOT)),
             ("EXEC_ENVIRONMENT_INCOMPLETE", u32::from(EXEC_ENVIRONMENT_INCOMPLETE)),
             ("PART_ABSENT", PART_ABSENT),

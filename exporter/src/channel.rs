@@ -24,8 +24,8 @@ const FRAME_BYTES_MAX: u32 = 64 << 20;
 pub enum ToCollector {
     /// First: what is to be traced and how.
     Request(Box<Request>),
-    /// The command has ended: drain now.
-    CommandEnded,
+    /// The command has ended, or the user wants no more of a running tree: drain now.
+    End,
 }
 
 /// From the collector to the stub.
@@ -40,8 +40,8 @@ pub enum ToStub {
     Attached,
     /// The root's fork was seen: it may exec, with these variables set.
     Started {
-        /// `TRACEPARENT` and the like.
-        environment: Vec<(String, String)>,
+        /// `TRACEPARENT` and the like: to be set, or, without a value, unset.
+        environment: Vec<(String, Option<String>)>,
     },
     /// Tracing could not start; nothing was run.
     Failed {
@@ -82,8 +82,10 @@ pub enum OutputFile {
 /// What the stub wants traced.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Request {
-    /// Process id of the stub: its next child is the root.
-    pub launcher: u32,
+    /// Process id of the stub.
+    pub stub: u32,
+    /// What becomes the root.
+    pub target: Target,
     /// The user whom the session belongs to.
     pub uid: u32,
     /// What changes the spans.
@@ -104,6 +106,15 @@ pub struct Request {
     pub btf: Option<BtfFile>,
     /// Send AgentSight's own metrics and traces too.
     pub self_telemetry: bool,
+}
+
+/// Whose tree is traced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Target {
+    /// The next child that the stub forks.
+    NextChild,
+    /// A process that runs, by its id.
+    Running(u32),
 }
 
 /// A file of kernel type information.

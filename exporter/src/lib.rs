@@ -6,6 +6,7 @@
 //! `collector` runs the whole line on a live kernel; `launch` starts the command that is traced.
 //! `graph` and `spans` are pure: no clock, no I/O, no threads.
 
+pub mod caller;
 pub mod capture;
 #[cfg(feature = "live")]
 pub mod channel;
@@ -18,6 +19,7 @@ pub mod otlp;
 #[cfg(feature = "live")]
 pub mod ownership;
 pub mod pipeline;
+pub mod private_file;
 pub mod recording;
 pub mod session;
 pub mod spans;

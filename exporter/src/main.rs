@@ -14,6 +14,8 @@ fn main() -> ExitCode {
         Command::Run(args) => cli::launch::run(args),
         #[cfg(feature = "live")]
         Command::Record(args) => cli::launch::record(args),
+        #[cfg(feature = "live")]
+        Command::Attach(args) => cli::launch::attach(args),
         Command::Replay(args) => cli::replay::replay(&args),
         #[cfg(feature = "live")]
         Command::Collector(args) => agentsight::collector::run(args.stub),

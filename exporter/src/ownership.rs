@@ -1,7 +1,8 @@
-//! One session owns a process: every collector tells whoever asks whether it traces them.
+//! One session owns a process: every collector tells whoever asks what it traces, and ends when root says so.
 //!
-//! Each listens on a socket in `/run/agentsight`. A client connects and says nothing: the kernel says who it is, and
-//! the answer is the id of the session that owns it, or an empty line.
+//! Each listens on a socket in `/run/agentsight`. A client says one line, [`Question`], and is answered with the id of
+//! the session that owns the process, or an empty line. Everybody may ask about themselves: the kernel says who they
+//! are. Only root may ask about, or end, another.
 
 use std::fs;
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -18,8 +19,10 @@ use crate::session::SessionId;
 
 /// Where collectors can be asked.
 const RUN_DIR: &str = "/run/agentsight";
-/// A collector that hangs must not hold up who asks it.
+/// A collector that hangs must not hold up who asks it, nor a client that says nothing the collector.
 const PATIENCE: Duration = Duration::from_millis(500);
+/// The longest line is an id of 32 digits; what is longer is no answer and no question.
+const LINE_BYTES_MAX: u64 = 64;
 
 /// The socket of a collector; dropping it removes the file.
 #[derive(Debug)]
@@ -27,16 +30,55 @@ pub struct Ownership {
     path: PathBuf,
 }
 
+/// What a client says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Question {
+    /// Do you trace me?
+    Own,
+    /// Do you trace this process?
+    Of(Tgid),
+    /// If you trace this process, end its session.
+    End(Tgid),
+}
+
+impl Question {
+    fn line(self) -> String {
+        match self {
+            Self::Own => "own\n".to_owned(),
+            Self::Of(process) => format!("of {}\n", process.0),
+            Self::End(process) => format!("end {}\n", process.0),
+        }
+    }
+
+    fn parse(line: &str) -> Option<Self> {
+        let process = |text: &str| text.parse().ok().map(Tgid);
+        match line.trim_end().split_once(' ') {
+            None if line.trim_end() == "own" => Some(Self::Own),
+            Some(("of", id)) => process(id).map(Self::Of),
+            Some(("end", id)) => process(id).map(Self::End),
+            _ => None,
+        }
+    }
+}
+
+/// What a collector does with questions.
+pub trait Owner: Send + 'static {
+    /// Whether a process is traced.
+    fn owns(&self, process: Tgid) -> bool;
+    /// End the session.
+    fn end(&self);
+}
+
 impl Ownership {
-    /// Answers, on a thread of its own, for a session; `owns` is asked about the one who connected.
+    /// Answers for a session, on a thread of its own.
     ///
     /// # Errors
     /// The folder or the socket could not be made.
-    pub fn answer(session: SessionId, owns: impl Fn(Tgid) -> bool + Send + 'static) -> io::Result<Self> {
-        Self::answer_in(Path::new(RUN_DIR), session, owns)
+    pub fn answer(session: SessionId, owner: impl Owner) -> io::Result<Self> {
+        Self::answer_in(Path::new(RUN_DIR), session, owner)
     }
 
-    fn answer_in(dir: &Path, session: SessionId, owns: impl Fn(Tgid) -> bool + Send + 'static) -> io::Result<Self> {
+    fn answer_in(dir: &Path, session: SessionId, owner: impl Owner) -> io::Result<Self> {
         fs::DirBuilder::new().recursive(true).mode(0o755).create(dir)?;
         remove_stale(dir);
         let path = dir.join(format!("{}.sock", std::process::id()));
@@ -45,16 +87,37 @@ impl Ownership {
         fs::set_permissions(&path, fs::Permissions::from_mode(0o666))?;
         thread::Builder::new().name("ownership".to_owned()).spawn(move || {
             for asker in listener.incoming().flatten() {
-                let owned = getsockopt(&asker, PeerCredentials)
-                    .ok()
-                    .and_then(|peer| u32::try_from(peer.pid()).ok())
-                    .is_some_and(|pid| owns(Tgid(pid)));
-                let answer = if owned { format!("{session}\n") } else { "\n".to_owned() };
-                let _ = asker.set_write_timeout(Some(PATIENCE)).and_then(|()| (&asker).write_all(answer.as_bytes()));
+                // A client that went away has no use for the answer.
+                let _ = answer(&asker, session, &owner);
             }
         })?;
         Ok(Self { path })
     }
+}
+
+fn answer(asker: &UnixStream, session: SessionId, owner: &impl Owner) -> io::Result<()> {
+    asker.set_read_timeout(Some(PATIENCE))?;
+    asker.set_write_timeout(Some(PATIENCE))?;
+    let peer = getsockopt(asker, PeerCredentials)?;
+    let is_root = peer.uid() == 0;
+    let question = Question::parse(&read_line(asker)?);
+    let about = match question {
+        Some(Question::Own) => u32::try_from(peer.pid()).ok().map(Tgid),
+        Some(Question::Of(process) | Question::End(process)) => is_root.then_some(process),
+        None => None,
+    };
+    let owned = about.is_some_and(|process| owner.owns(process));
+    if owned && matches!(question, Some(Question::End(_))) {
+        owner.end();
+    }
+    let line = if owned { format!("{session}\n") } else { "\n".to_owned() };
+    (&*asker).write_all(line.as_bytes())
+}
+
+fn read_line(from: &UnixStream) -> io::Result<String> {
+    let mut line = String::new();
+    BufReader::new(from.take(LINE_BYTES_MAX)).read_line(&mut line)?;
+    Ok(line)
 }
 
 impl Drop for Ownership {
@@ -66,20 +129,30 @@ impl Drop for Ownership {
 /// The session that traces this process, if one does.
 #[must_use]
 pub fn find_owner() -> Option<SessionId> {
-    find_owner_in(Path::new(RUN_DIR))
+    find(Path::new(RUN_DIR), Question::Own)
 }
 
-fn find_owner_in(dir: &Path) -> Option<SessionId> {
-    sockets(dir).find_map(|path| ask(&path).ok().flatten())
+/// The session that traces `process`; only root is told.
+#[must_use]
+pub fn find_owner_of(process: Tgid) -> Option<SessionId> {
+    find(Path::new(RUN_DIR), Question::Of(process))
 }
 
-fn ask(path: &Path) -> io::Result<Option<SessionId>> {
-    let collector = UnixStream::connect(path)?;
+/// Ends the session that traces `process`, as root; the processes go on. Returns the session, if there was one.
+#[must_use]
+pub fn end_session_of(process: Tgid) -> Option<SessionId> {
+    find(Path::new(RUN_DIR), Question::End(process))
+}
+
+fn find(dir: &Path, question: Question) -> Option<SessionId> {
+    sockets(dir).find_map(|path| ask(&path, question).ok().flatten())
+}
+
+fn ask(path: &Path, question: Question) -> io::Result<Option<SessionId>> {
+    let mut collector = UnixStream::connect(path)?;
     collector.set_read_timeout(Some(PATIENCE))?;
-    let mut answer = String::new();
-    // 32 digits and a newline; what is longer is no answer.
-    BufReader::new(collector.take(64)).read_line(&mut answer)?;
-    Ok(SessionId::try_from(answer.trim().to_owned()).ok())
+    collector.write_all(question.line().as_bytes())?;
+    Ok(SessionId::try_from(read_line(&collector)?.trim().to_owned()).ok())
 }
 
 fn sockets(dir: &Path) -> impl Iterator<Item = PathBuf> {
@@ -98,9 +171,33 @@ fn remove_stale(dir: &Path) {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
     use super::*;
 
     const SESSION: SessionId = SessionId([7; 16]);
+
+    struct OwnerOf {
+        process: Option<Tgid>,
+        ended: Arc<AtomicBool>,
+    }
+
+    impl OwnerOf {
+        fn new(process: Option<Tgid>) -> Self {
+            Self { process, ended: Arc::default() }
+        }
+    }
+
+    impl Owner for OwnerOf {
+        fn owns(&self, process: Tgid) -> bool {
+            self.process == Some(process)
+        }
+
+        fn end(&self) {
+            self.ended.store(true, Ordering::Release);
+        }
+    }
 
     fn scratch(name: &str) -> PathBuf {
         std::env::temp_dir().join(format!("agentsight-ownership-{name}-{}", std::process::id()))
@@ -109,15 +206,30 @@ mod tests {
     #[test]
     fn only_a_collector_that_owns_the_asker_says_so_and_the_socket_goes_with_it() {
         let dir = scratch("owns");
-        assert_eq!(find_owner_in(&dir), None);
-        let own_id = std::process::id();
-        let owner = Ownership::answer_in(&dir, SESSION, move |asker| asker == Tgid(own_id)).expect("a socket");
-        assert_eq!(find_owner_in(&dir), Some(SESSION));
+        assert_eq!(find(&dir, Question::Own), None);
+        let own_id = Tgid(std::process::id());
+        let owner = Ownership::answer_in(&dir, SESSION, OwnerOf::new(Some(own_id))).expect("a socket");
+        assert_eq!(find(&dir, Question::Own), Some(SESSION));
+        assert_eq!(find(&dir, Question::Of(Tgid(1))), None);
         drop(owner);
-        assert_eq!(find_owner_in(&dir), None);
+        assert_eq!(find(&dir, Question::Own), None);
 
-        let _stranger = Ownership::answer_in(&dir, SESSION, |_| false).expect("a socket");
-        assert_eq!(find_owner_in(&dir), None);
+        let _stranger = Ownership::answer_in(&dir, SESSION, OwnerOf::new(None)).expect("a socket");
+        assert_eq!(find(&dir, Question::Own), None);
+        let _ = fs::remove_dir_all(dir);
+    }
+
+    #[test]
+    fn only_root_may_end_a_session_and_only_that_of_its_process() {
+        let dir = scratch("ends");
+        let owner = OwnerOf::new(Some(Tgid(42)));
+        let ended = Arc::clone(&owner.ended);
+        let _owner = Ownership::answer_in(&dir, SESSION, owner).expect("a socket");
+        assert_eq!(find(&dir, Question::End(Tgid(41))), None);
+        assert!(!ended.load(Ordering::Acquire));
+        let is_root = nix::unistd::Uid::effective().is_root();
+        assert_eq!(find(&dir, Question::End(Tgid(42))), is_root.then_some(SESSION));
+        assert_eq!(ended.load(Ordering::Acquire), is_root);
         let _ = fs::remove_dir_all(dir);
     }
 
@@ -127,8 +239,8 @@ mod tests {
         fs::create_dir_all(&dir).expect("a folder");
         let stale = dir.join("1.sock");
         drop(UnixListener::bind(&stale).expect("a socket"));
-        assert_eq!(find_owner_in(&dir), None);
-        let _next = Ownership::answer_in(&dir, SESSION, |_| false).expect("a socket");
+        assert_eq!(find(&dir, Question::Own), None);
+        let _next = Ownership::answer_in(&dir, SESSION, OwnerOf::new(None)).expect("a socket");
         assert!(!stale.exists());
         let _ = fs::remove_dir_all(dir);
     }

@@ -112,6 +112,19 @@ recorded with
         Traced { trace: self.read(&output, &replayed), finished }
     }
 
+    /// Whether these bytes are anywhere in the files of the store.
+    ///
+    /// # Panics
+    /// When the store's folder cannot be read.
+    #[must_use]
+    pub fn store_holds(&self, bytes: &str) -> bool {
+        let Ok(files) = fs::read_dir(self.directory.join("store")) else { return false };
+        files.flatten().any(|file| {
+            // A file may go between the listing and the reading.
+            fs::read(file.path()).is_ok_and(|content| contains(&content, bytes.as_bytes()))
+        })
+    }
+
     /// Reads OTLP/JSON lines.
     ///
     /// # Panics
@@ -123,6 +136,12 @@ recorded with
             .unwrap_or_else(|error| panic!("no output in {}: {error}\n{}", output.display(), finished.stderr));
         Trace::from_json_lines(&text).unwrap_or_else(|error| panic!("{} is no OTLP: {error}\n{text}", output.display()))
     }
+}
+
+/// Whether `needle`, which is not empty, is in `hay`.
+#[must_use]
+pub fn contains(hay: &[u8], needle: &[u8]) -> bool {
+    hay.windows(needle.len()).any(|window| window == needle)
 }
 
 /// Removes what would join the traced program to a trace, or send it anywhere.

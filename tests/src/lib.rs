@@ -5,8 +5,10 @@
 
 pub mod agentsight;
 pub mod backend;
+pub mod collector;
 pub mod deadline;
 pub mod directory;
+pub mod held;
 pub mod http;
 pub mod jaeger;
 pub mod process_tree;

@@ -43,9 +43,18 @@ impl Receiver {
     /// When the machine has no port or thread to give.
     #[must_use]
     pub fn start() -> Self {
+        Self::start_on(0)
+    }
+
+    /// Starts one on this loopback port; on a free one for 0.
+    ///
+    /// # Panics
+    /// When the port is taken, or the machine has no thread to give.
+    #[must_use]
+    pub fn start_on(port: u16) -> Self {
         let kept = Kept::default();
         let (stop, stopped) = oneshot::channel::<()>();
-        let (tell_port, port) = std::sync::mpsc::channel();
+        let (tell_port, told_port) = std::sync::mpsc::channel();
         let service = service(&kept);
         thread::spawn(move || {
             let runtime = Builder::new_current_thread()
@@ -53,7 +62,7 @@ impl Receiver {
                 .build()
                 .expect("a runtime needs nothing that can be missing");
             runtime.block_on(async move {
-                let listener = TcpListener::bind("127.0.0.1:0").await.expect("the loopback interface has free ports");
+                let listener = TcpListener::bind(("127.0.0.1", port)).await.expect("the port is free");
                 let port = listener.local_addr().expect("a listener has an address").port();
                 tell_port.send(port).expect("the test waits for the port");
                 let serve = axum::serve(listener, service);
@@ -63,7 +72,7 @@ impl Receiver {
                 }
             });
         });
-        let port = port.recv().expect("the receiver's thread says its port");
+        let port = told_port.recv().expect("the receiver's thread says its port");
         Self { port, kept, _stop: stop }
     }
 

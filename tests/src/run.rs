@@ -58,35 +58,74 @@ pub fn exit_code(status: ExitStatus) -> i32 {
 /// When it cannot be started, or is not done in time: its process group is killed then.
 #[track_caller]
 pub fn run(command: &mut Command, limit: Duration) -> Finished {
-    let mut child = command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .process_group(0)
-        .spawn()
-        .unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
-    let group = Pid::from_raw(i32::try_from(child.id()).expect("a process id fits in 31 bits"));
-    let stdout = read_to_end(child.stdout.take().expect("it is piped"));
-    let stderr = read_to_end(child.stderr.take().expect("it is piped"));
-    let status = wait(child);
-    let ended = status.recv_timeout(limit);
-    if ended.is_err() {
-        // The group is of our making and its leader is not yet reaped, so its id cannot be another's.
-        let _already_gone = killpg(group, Signal::SIGKILL);
+    Started::new(command).finish(limit)
+}
+
+/// A program that runs in a process group of its own, with no standard input.
+#[derive(Debug)]
+pub struct Started {
+    id: u32,
+    name: String,
+    status: Receiver<ExitStatus>,
+    stdout: Receiver<Vec<u8>>,
+    stderr: Receiver<Vec<u8>>,
+}
+
+impl Started {
+    /// Starts it.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    #[must_use]
+    #[track_caller]
+    pub fn new(command: &mut Command) -> Self {
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0)
+            .spawn()
+            .unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
+        let stdout = read_to_end(child.stdout.take().expect("it is piped"));
+        let stderr = read_to_end(child.stderr.take().expect("it is piped"));
+        Self { id: child.id(), name: format!("{command:?}"), status: wait(child), stdout, stderr }
     }
-    // A descendant that left the group may hold the pipes open: what was written until now is all we wait for.
-    let grace = Duration::from_secs(5);
-    let text = |bytes: Receiver<Vec<u8>>| {
-        let mut all = Vec::new();
-        while let Ok(more) = bytes.recv_timeout(grace) {
-            all.extend(more);
+
+    /// Its process id.
+    ///
+    /// # Panics
+    /// Never: a process id fits in 31 bits.
+    #[must_use]
+    pub fn id(&self) -> Pid {
+        Pid::from_raw(i32::try_from(self.id).expect("a process id fits in 31 bits"))
+    }
+
+    /// Waits until it has ended, for at most `limit`.
+    ///
+    /// # Panics
+    /// When it is not done in time: its process group is killed then.
+    #[must_use]
+    #[track_caller]
+    pub fn finish(self, limit: Duration) -> Finished {
+        let ended = self.status.recv_timeout(limit);
+        if ended.is_err() {
+            // The group is of our making and its leader is not yet reaped, so its id cannot be another's.
+            let _already_gone = killpg(self.id(), Signal::SIGKILL);
         }
-        String::from_utf8_lossy(&all).into_owned()
-    };
-    let (stdout, stderr) = (text(stdout), text(stderr));
-    match ended {
-        Ok(status) => Finished { status, stdout, stderr },
-        Err(_) => panic!("{command:?} was not done after {limit:?}\n--- stdout\n{stdout}\n--- stderr\n{stderr}"),
+        // A descendant that left the group may hold the pipes open: what was written until now is all we wait for.
+        let grace = Duration::from_secs(5);
+        let text = |bytes: Receiver<Vec<u8>>| {
+            let mut all = Vec::new();
+            while let Ok(more) = bytes.recv_timeout(grace) {
+                all.extend(more);
+            }
+            String::from_utf8_lossy(&all).into_owned()
+        };
+        let (stdout, stderr, name) = (text(self.stdout), text(self.stderr), self.name);
+        match ended {
+            Ok(status) => Finished { status, stdout, stderr },
+            Err(_) => panic!("{name} was not done after {limit:?}\n--- stdout\n{stdout}\n--- stderr\n{stderr}"),
+        }
     }
 }
 

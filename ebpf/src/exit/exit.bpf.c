@@ -6,9 +6,7 @@
  * task->exit_code was set. From 6.16 a second argument says whether the group is dead; signal->live says
  * the same on every kernel.
  */
-#include "config.h"
-#include "ring.h"
-#include "tree.h"
+#include "adopt.h"
 
 SEC("raw_tp/sched_process_exit")
 int agentsight_exit(struct bpf_raw_tracepoint_args *ctx)
@@ -17,11 +15,18 @@ int agentsight_exit(struct bpf_raw_tracepoint_args *ctx)
 	__u64 pid_tgid = bpf_get_current_pid_tgid();
 	__u32 tgid = pid_tgid >> 32;
 	struct traced *process = bpf_map_lookup_elem(&tree, &tgid);
+	struct adopting *adopting = being_adopted();
 	struct signal_struct *signal;
 	struct exit_event event = {};
 
+	if (adopting && !process && has_traced_ancestor(task)) {
+		adopt(BPF_CORE_READ(task, group_leader), adopting->session);
+		process = bpf_map_lookup_elem(&tree, &tgid);
+	}
 	if (!process)
 		return 0;
+	if (adopting)
+		adopt_children(task, adopting->session);
 	signal = BPF_CORE_READ(task, signal);
 	if (BPF_CORE_READ(signal, live.counter) > 0)
 		return 0;

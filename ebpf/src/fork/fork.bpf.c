@@ -6,9 +6,7 @@
  * before wake_up_new_task(): the child has not run yet, so nothing that it does comes before its entry in
  * the tree. The formatted tracepoint would not do: its layout changed in 6.16, and it has no tgid.
  */
-#include "config.h"
-#include "ring.h"
-#include "tree.h"
+#include "adopt.h"
 
 SEC("raw_tp/sched_process_fork")
 int agentsight_fork(struct bpf_raw_tracepoint_args *ctx)
@@ -20,6 +18,7 @@ int agentsight_fork(struct bpf_raw_tracepoint_args *ctx)
 	struct traced entry = {};
 	struct traced *parent;
 	struct fork_event event = {};
+	struct adopting *adopting;
 	struct task_struct *forker;
 	__u32 *session;
 
@@ -27,8 +26,13 @@ int agentsight_fork(struct bpf_raw_tracepoint_args *ctx)
 	if (child_tgid == parent_tgid)
 		return 0;
 
-	forker = (struct task_struct *)bpf_get_current_task();
+	forker = BPF_CORE_READ((struct task_struct *)bpf_get_current_task(), group_leader);
 	parent = bpf_map_lookup_elem(&tree, &parent_tgid);
+	adopting = being_adopted();
+	if (!parent && adopting && has_traced_ancestor(forker)) {
+		adopt(forker, adopting->session);
+		parent = bpf_map_lookup_elem(&tree, &parent_tgid);
+	}
 	if (parent) {
 		entry.session = parent->session;
 		event.parent_exec = parent->exec;
@@ -54,7 +58,7 @@ int agentsight_fork(struct bpf_raw_tracepoint_args *ctx)
 	event.header.tgid = child_tgid;
 	event.header.tid = pid_tgid;
 	event.header.session = entry.session;
-	event.parent_start = task_start_boottime(BPF_CORE_READ(forker, group_leader));
+	event.parent_start = task_start_boottime(forker);
 	event.parent_tgid = parent_tgid;
 	event.vpid = task_vpid(child);
 	emit(&event, sizeof(event), LOSS_FORK);

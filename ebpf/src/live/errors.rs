@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::Tgid;
+
 /// Tracing could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum LiveError {
@@ -47,6 +49,12 @@ pub enum LiveError {
         hook: &'static str,
         /// What the kernel said.
         reason: String,
+    },
+    /// There is nothing to attach to.
+    #[error("no process has the id {} (it may have ended, or be a thread or a kernel thread)", tgid.0)]
+    NoSuchProcess {
+        /// As given.
+        tgid: Tgid,
     },
     /// A map operation failed.
     #[error("the map {map} of the tracing programs could not be used: {reason}")]

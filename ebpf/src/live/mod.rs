@@ -2,11 +2,13 @@
 //!
 //! Everything here needs privileges and talks to the kernel through aya; nothing interprets what it gets.
 
+mod adoption;
 mod clock;
 mod cost;
 mod errors;
 mod probes;
 mod ring;
+mod running;
 mod tree;
 
 pub use clock::KernelClock;
@@ -14,4 +16,5 @@ pub use cost::{Cost, keep_statistics};
 pub use errors::LiveError;
 pub use probes::{BtfSource, Options, Probes};
 pub use ring::{Ring, Woken};
+pub use running::{describe_running, leave_undescribed};
 pub use tree::Tree;

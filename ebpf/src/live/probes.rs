@@ -8,7 +8,7 @@ use aya::programs::{ProgramType, RawTracePoint};
 use aya::sys::{BpfHelper, is_helper_supported};
 use aya::{Btf, Ebpf, EbpfLoader, Endianness, VerifierLogLevel, include_bytes_aligned};
 
-use super::{Cost, KernelClock, LiveError, Ring, Tree};
+use super::{Cost, KernelClock, LiveError, Ring, Tree, adoption};
 use crate::{LossKind, Tgid};
 
 static OBJECT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/programs.bpf.o"));
@@ -33,6 +33,8 @@ pub struct Options {
     pub ring_bytes: u32,
     /// Type information of the running kernel, where the kernel itself has none.
     pub btf: Option<BtfSource>,
+    /// Trees that already run will be adopted ([`Probes::adopt_tree`]).
+    pub adopts: bool,
     /// Let the verifier say what it does (only for finding out why it refuses).
     pub verifier_log: bool,
 }
@@ -49,7 +51,7 @@ pub struct BtfSource {
 impl Default for Options {
     fn default() -> Self {
         // 8 MiB: 10,000 execs with 600 bytes of arguments and paths each, without one drain in between.
-        Self { ring_bytes: 8 << 20, btf: None, verifier_log: false }
+        Self { ring_bytes: 8 << 20, btf: None, adopts: false, verifier_log: false }
     }
 }
 
@@ -74,8 +76,9 @@ unsafe impl aya::Pod for EventCounts {}
 #[repr(C)]
 struct Config {
     boot_clock: u32,
+    adopts: u32,
 }
-// SAFETY: one u32, every bit pattern is valid.
+// SAFETY: two u32, no padding, every bit pattern is valid.
 unsafe impl aya::Pod for Config {}
 
 impl Probes {
@@ -89,7 +92,8 @@ impl Probes {
         }
         let btf = read_btf(options.btf.as_ref())?;
         let clock = choose_clock();
-        let config = Config { boot_clock: u32::from(clock == KernelClock::Boottime) };
+        let config =
+            Config { boot_clock: u32::from(clock == KernelClock::Boottime), adopts: u32::from(options.adopts) };
         let log = if options.verifier_log {
             VerifierLogLevel::DEBUG | VerifierLogLevel::STATS
         } else {
@@ -104,6 +108,9 @@ impl Probes {
             .map_err(|error| refused(&error))?;
         for name in HOOKS.map(|(program, _)| program).into_iter().chain([EXEC_ENVIRONMENT]) {
             raw_tracepoint(&mut ebpf, name)?.load().map_err(|error| refused(&error))?;
+        }
+        if options.adopts {
+            adoption::load_iterator(&mut ebpf, &btf)?;
         }
         let mut tail_calls: ProgramArray<_> = take(&mut ebpf, "exec_environment")?;
         let target = raw_tracepoint(&mut ebpf, EXEC_ENVIRONMENT)?.fd().map_err(|error| refused(&error))?;
@@ -133,6 +140,15 @@ impl Probes {
         launchers.insert(launcher.0, session, 0).map_err(|error| map_failed("launchers", &error))
     }
 
+    /// Takes a running process and all its descendants into the tree, without a gap while they fork and exit. Their
+    /// [`Event::Snapshot`](crate::Event::Snapshot)s are in the ring afterwards, the root's first.
+    ///
+    /// # Errors
+    /// The options did not ask for it, the kernel has no iterators (before 5.8), or the process is gone.
+    pub fn adopt_tree(&mut self, tree: &Tree, root: Tgid, session: u32) -> Result<(), LiveError> {
+        adoption::adopt_tree(&mut self.ebpf, tree, root, session)
+    }
+
     /// The list of traced processes. The first call has it, later ones fail.
     ///
     /// # Errors
@@ -156,7 +172,7 @@ impl Probes {
     /// The map is gone.
     pub fn read_counts(&mut self) -> Result<Vec<(LossKind, u64, u64)>, LiveError> {
         let counts: PerCpuArray<&mut MapData, EventCounts> = open(&mut self.ebpf, "counts")?;
-        let kinds = LossKind::ALL.into_iter().take(4).enumerate();
+        let kinds = LossKind::ALL.into_iter().take(LossKind::COUNTED_BY_PROGRAMS).enumerate();
         kinds
             .map(|(index, kind)| {
                 let per_cpu = counts
@@ -223,7 +239,7 @@ fn raw_tracepoint<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut RawTrace
     program.try_into().map_err(|error| refused(&error))
 }
 
-fn open<'a, M>(ebpf: &'a mut Ebpf, name: &'static str) -> Result<M, LiveError>
+pub(super) fn open<'a, M>(ebpf: &'a mut Ebpf, name: &'static str) -> Result<M, LiveError>
 where
     M: TryFrom<&'a mut aya::maps::Map, Error = aya::maps::MapError>,
 {
@@ -239,11 +255,11 @@ where
     M::try_from(map).map_err(|error| map_failed(name, &error))
 }
 
-fn map_failed(map: &'static str, error: &aya::maps::MapError) -> LiveError {
+pub(super) fn map_failed(map: &'static str, error: &aya::maps::MapError) -> LiveError {
     LiveError::Map { map, reason: chain(error) }
 }
 
-fn refused(error: &(dyn std::error::Error + 'static)) -> LiveError {
+pub(super) fn refused(error: &(dyn std::error::Error + 'static)) -> LiveError {
     let reason = chain(error);
     let mut source = Some(error);
     while let Some(error) = source {

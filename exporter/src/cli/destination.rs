@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::env;
+use std::io;
 
+use agentsight::caller::Caller;
 use agentsight::otlp::settings::{Flags, Settings, SettingsError};
 
 use super::DestinationArgs;
@@ -25,5 +27,10 @@ pub(super) fn from_flags(args: &DestinationArgs) -> Result<Settings, SettingsErr
 fn parse(variables: &BTreeMap<String, String>, args: &DestinationArgs) -> Result<Settings, SettingsError> {
     let flags =
         Flags { endpoint: args.endpoint.clone(), protocol: args.protocol.clone(), headers: args.header.clone() };
-    Settings::parse(variables, &flags, |path| std::fs::read(path))
+    // Root by sudo reads what the user could read, no more.
+    let caller = Caller::find();
+    Settings::parse(variables, &flags, |path| match &caller {
+        Ok(caller) => caller.with_rights(|| std::fs::read(path))?,
+        Err(error) => Err(io::Error::other(error.to_string())),
+    })
 }

@@ -1,4 +1,4 @@
-//! `run` and `record`: from what was typed to a launch.
+//! `run`, `record` and `attach`: from what was typed to what is traced.
 
 use std::env;
 use std::ffi::OsString;
@@ -7,20 +7,36 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use agentsight::launch::{Launch, LaunchError};
+use agentsight::launch::{LaunchError, Tracing};
 use agentsight::otlp::settings::{Settings, SettingsError};
 use agentsight::session::{CallerContext, SegmentLimits, SessionOptions};
 
-use super::{Names, RecordArgs, RunArgs, TracingArgs, destination, screen};
+use super::{AttachArgs, Names, RecordArgs, RunArgs, TracingArgs, destination, screen};
 
 /// `agentsight run`.
 pub(crate) fn run(args: RunArgs) -> ExitCode {
-    start(&args.tracing, args.command, args.output, None)
+    finish(tracing(&args.tracing, args.output, None).and_then(|tracing| launch(&args.command, &tracing)))
 }
 
 /// `agentsight record`.
 pub(crate) fn record(args: RecordArgs) -> ExitCode {
-    start(&args.tracing, args.command, args.output, Some(args.recording))
+    let tracing = tracing(&args.tracing, args.output, Some(args.recording));
+    finish(tracing.and_then(|tracing| launch(&args.command, &tracing)))
+}
+
+/// `agentsight attach`.
+pub(crate) fn attach(args: AttachArgs) -> ExitCode {
+    finish(if args.detach {
+        agentsight::launch::detach(args.pid).map_err(StartError::from).map(|session| {
+            eprintln!("agentsight: session {session} has ended; process {} goes on", args.pid);
+            0
+        })
+    } else {
+        tracing(&args.tracing, args.output, args.recording).and_then(|tracing| {
+            agentsight::launch::attach(args.pid, &tracing)?;
+            Ok(0)
+        })
+    })
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -31,13 +47,12 @@ enum StartError {
     Launch(#[from] LaunchError),
 }
 
-fn start(
-    tracing: &TracingArgs,
-    command: Vec<OsString>,
-    output: Option<PathBuf>,
-    recording: Option<PathBuf>,
-) -> ExitCode {
-    match try_start(tracing, command, output, recording) {
+fn launch(command: &[OsString], tracing: &Tracing) -> Result<u8, StartError> {
+    Ok(agentsight::launch::run(command, tracing)?)
+}
+
+fn finish(result: Result<u8, StartError>) -> ExitCode {
+    match result {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
             eprintln!("agentsight: {error}");
@@ -49,30 +64,24 @@ fn start(
     }
 }
 
-fn try_start(
-    tracing: &TracingArgs,
-    command: Vec<OsString>,
-    output: Option<PathBuf>,
-    recording: Option<PathBuf>,
-) -> Result<u8, StartError> {
+fn tracing(args: &TracingArgs, output: Option<PathBuf>, recording: Option<PathBuf>) -> Result<Tracing, StartError> {
     // `--output` is in place of sending, whatever the environment says.
     let destination =
-        if output.is_some() { Settings::default() } else { destination::from_environment(&tracing.destination)? };
+        if output.is_some() { Settings::default() } else { destination::from_environment(&args.destination)? };
     let stderr = io::stderr();
-    let draws = !tracing.no_tree && (tracing.tree || stderr.is_terminal());
-    Ok(agentsight::launch::run(&Launch {
-        command,
-        options: options(tracing),
+    let draws = !args.no_tree && (args.tree || stderr.is_terminal());
+    Ok(Tracing {
+        options: options(args),
         context: context(),
-        linger: tracing.linger,
+        linger: args.linger,
         destination,
         output,
         recording,
         tree: draws.then(|| screen::style_of(&stderr)),
-        ring_bytes: tracing.ring_bytes,
-        btf: tracing.btf.clone(),
-        self_telemetry: !tracing.no_self_telemetry,
-    })?)
+        ring_bytes: args.ring_bytes,
+        btf: args.btf.clone(),
+        self_telemetry: !args.no_self_telemetry,
+    })
 }
 
 fn options(args: &TracingArgs) -> SessionOptions {

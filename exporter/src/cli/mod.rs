@@ -35,6 +35,11 @@ pub(crate) enum Command {
     /// Like run, and keep the event stream in a file that `replay` understands
     #[cfg(feature = "live")]
     Record(RecordArgs),
+    /// Trace a process tree that is already running, until it ends or Ctrl-C
+    ///
+    /// The tree does not notice: not when it is attached to, not when the tracing ends. Needs root.
+    #[cfg(feature = "live")]
+    Attach(AttachArgs),
     /// Run the rest of the pipeline on a recording: no root, same spans, same ids
     Replay(ReplayArgs),
     /// The privileged half of `run`; not for people
@@ -72,6 +77,26 @@ pub(crate) struct RecordArgs {
     /// The command and its arguments
     #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND")]
     pub command: Vec<OsString>,
+}
+
+/// `agentsight attach`.
+#[derive(Debug, Args)]
+pub(crate) struct AttachArgs {
+    /// The process at the root of the tree
+    #[arg(short, long, value_name = "PID")]
+    pub pid: u32,
+    /// End the session that traces the process, and leave the process alone
+    #[arg(long)]
+    pub detach: bool,
+    /// How it is traced.
+    #[command(flatten)]
+    pub tracing: TracingArgs,
+    /// Write the spans to FILE as OTLP/JSON lines, in place of sending them
+    #[arg(short, long, value_name = "FILE", conflicts_with_all = ["endpoint", "protocol", "header"])]
+    pub output: Option<PathBuf>,
+    /// Write the event stream to FILE too
+    #[arg(long, value_name = "FILE")]
+    pub recording: Option<PathBuf>,
 }
 
 /// How a command is traced.

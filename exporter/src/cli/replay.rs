@@ -1,14 +1,15 @@
 //! `replay`: the rest of the pipeline on a recording. No root, no store.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, BufReader, IsTerminal, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use agentsight::caller::{Caller, UnknownCaller};
 use agentsight::otlp::json;
 use agentsight::otlp::settings::SettingsError;
 use agentsight::pipeline::Pipeline;
+use agentsight::private_file;
 use agentsight::recording::{ReadError, Reader};
 use agentsight::spans::model::{Signal, Span};
 use agentsight::terminal;
@@ -39,6 +40,8 @@ enum ReplayError {
     #[error("{path} cannot be written: {reason}")]
     Write { path: PathBuf, reason: io::Error },
     #[error(transparent)]
+    Caller(#[from] UnknownCaller),
+    #[error(transparent)]
     Settings(#[from] SettingsError),
     #[error(transparent)]
     Send(#[from] send::SendError),
@@ -48,17 +51,18 @@ impl ReplayError {
     fn exit_code(&self) -> u8 {
         match self {
             Self::Damaged { .. } | Self::Send(_) => 1,
-            Self::Open { .. } | Self::Unreadable { .. } | Self::Write { .. } | Self::Settings(_) => 2,
+            Self::Open { .. } | Self::Unreadable { .. } | Self::Write { .. } | Self::Caller(_) | Self::Settings(_) => 2,
         }
     }
 }
 
 fn try_replay(args: &ReplayArgs) -> Result<(), ReplayError> {
     let path = args.recording.as_path();
+    let caller = Caller::find()?;
     let settings = destination::from_flags(&args.destination)?;
-    let (signals, damage) = read(path)?;
+    let (signals, damage) = read(path, &caller)?;
     if let Some(output) = &args.output {
-        write(output, &json::lines(&signals))?;
+        write(output, &json::lines(&signals), &caller)?;
     }
     if !args.no_tree {
         print(&signals);
@@ -68,8 +72,10 @@ fn try_replay(args: &ReplayArgs) -> Result<(), ReplayError> {
 }
 
 /// Everything that the recording's readable part gives, and what ended it early.
-fn read(path: &Path) -> Result<(Vec<Signal>, Option<ReadError>), ReplayError> {
-    let file = File::open(path).map_err(|reason| ReplayError::Open { path: path.to_owned(), reason })?;
+fn read(path: &Path, caller: &Caller) -> Result<(Vec<Signal>, Option<ReadError>), ReplayError> {
+    let failed = |reason| ReplayError::Open { path: path.to_owned(), reason };
+    let opened = caller.with_rights(|| File::open(path)).map_err(|error| failed(error.into()))?;
+    let file = opened.map_err(failed)?;
     let mut reader =
         Reader::open(BufReader::new(file)).map_err(|error| ReplayError::Unreadable { path: path.to_owned(), error })?;
     let mut pipeline = Pipeline::new(&reader.header().session);
@@ -95,15 +101,10 @@ fn read(path: &Path) -> Result<(Vec<Signal>, Option<ReadError>), ReplayError> {
     Ok((signals, damage))
 }
 
-fn write(path: &Path, lines: &str) -> Result<(), ReplayError> {
-    OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(path)
-        .and_then(|mut file| file.write_all(lines.as_bytes()))
-        .map_err(|reason| ReplayError::Write { path: path.to_owned(), reason })
+fn write(path: &Path, lines: &str, caller: &Caller) -> Result<(), ReplayError> {
+    let failed = |reason| ReplayError::Write { path: path.to_owned(), reason };
+    let created = caller.with_rights(|| private_file::create(path)).map_err(|error| failed(error.into()))?;
+    created.and_then(|mut file| file.write_all(lines.as_bytes())).map_err(failed)
 }
 
 fn print(signals: &[Signal]) {

@@ -10,7 +10,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use agentsight_ebpf::live::{Cost, KernelClock, LiveError, Probes, Ring, Woken};
-use agentsight_ebpf::{Event, KernelNanos, Loss, LossKind, Tick};
+use agentsight_ebpf::{DecodeError, Event, KernelNanos, Loss, LossKind, ProcessKey, Tick};
 
 use super::work::Input;
 use crate::telemetry::Account;
@@ -53,8 +53,14 @@ impl Waker {
 }
 
 impl Drain {
-    pub(super) fn start(mut probes: Probes, to: SyncSender<Input>, account: Account) -> Result<Self, LiveError> {
-        let ring = probes.take_ring()?;
+    /// `prelude` is what was drained before: it comes first.
+    pub(super) fn start(
+        probes: Probes,
+        ring: Ring,
+        prelude: Vec<Event>,
+        to: SyncSender<Input>,
+        account: Account,
+    ) -> Result<Self, LiveError> {
         let (wake, woken) = UnixStream::pair().map_err(LiveError::Wait)?;
         for end in [&wake, &woken] {
             end.set_nonblocking(true).map_err(LiveError::Wait)?;
@@ -65,7 +71,8 @@ impl Drain {
         let thread = thread::Builder::new()
             .name("drain".to_owned())
             .spawn(move || {
-                Worker { probes, ring, woken, stopped, clock, to, account, next_tick: KernelNanos(0) }.work()
+                let outlet = Outlet { probes, clock, to, root: None, undecodable: 0 };
+                Worker { outlet, ring, woken, stopped, account, next_tick: KernelNanos(0) }.work(prelude)
             })
             .map_err(LiveError::Wait)?;
         Ok(Self { waker: Waker(wake), stop, thread })
@@ -90,31 +97,33 @@ impl Drain {
 }
 
 struct Worker {
-    probes: Probes,
+    outlet: Outlet,
     ring: Ring,
     woken: UnixStream,
     stopped: Arc<AtomicBool>,
-    clock: KernelClock,
-    to: SyncSender<Input>,
     account: Account,
     next_tick: KernelNanos,
 }
 
 impl Worker {
-    fn work(mut self) -> Drained {
-        self.send(Event::Clock(self.clock.read_both()));
+    fn work(mut self, prelude: Vec<Event>) -> Drained {
+        self.outlet.send(Event::Clock(self.outlet.clock.read_both()));
+        for event in prelude {
+            self.outlet.take(Ok(event));
+        }
         loop {
             // Read before the drain: what was emitted before the stop is drained after it.
             let stopping = self.stopped.load(Ordering::Acquire);
-            let drained = self.drain();
-            let now = self.clock.now();
+            let outlet = &mut self.outlet;
+            let drained = self.ring.drain(|event| outlet.take(event));
+            let now = outlet.clock.now();
             if stopping || now >= self.next_tick {
-                self.report_losses(now);
-                let cost = self.probes.cost();
+                outlet.report_losses();
+                let cost = outlet.probes.cost();
                 self.account.set_bpf_cost(u64::try_from(cost.run_time.as_nanos()).unwrap_or(u64::MAX), cost.run_count);
                 // A trace that begins from here on takes its times from this reading.
-                self.send(Event::Clock(self.clock.read_both()));
-                self.send(Event::Tick(Tick { at: now }));
+                outlet.send(Event::Clock(outlet.clock.read_both()));
+                outlet.send(Event::Tick(Tick { at: now }));
                 self.next_tick = KernelNanos(now.0.saturating_add(TICK.as_nanos().try_into().unwrap_or(u64::MAX)));
             }
             if stopping {
@@ -128,49 +137,66 @@ impl Worker {
                 Ok(Woken::Ring) => {}
                 Ok(Woken::Other) => self.swallow_wake_ups(),
                 Err(error) => {
-                    self.to.send(Input::Failed(error.to_string())).unwrap_or_default();
+                    self.outlet.to.send(Input::Failed(error.to_string())).unwrap_or_default();
                     break;
                 }
             }
         }
-        Drained { cost: self.probes.cost(), _probes: self.probes }
-    }
-
-    fn drain(&mut self) -> usize {
-        let mut undecodable = 0;
-        let to = &self.to;
-        let records = self.ring.drain(|event| match event {
-            // The receiver outlives this thread but for a panic there, which ends the process.
-            Ok(event) => to.send(Input::Event(event)).unwrap_or_default(),
-            Err(error) => {
-                tracing::warn!(%error, "a record of the kernel could not be decoded");
-                undecodable += 1;
-            }
-        });
-        if undecodable > 0 {
-            let at = self.clock.now();
-            self.send(Event::Loss(Loss { at, kind: LossKind::Undecodable, count: undecodable }));
-        }
-        records
-    }
-
-    fn report_losses(&mut self, at: KernelNanos) {
-        match self.probes.take_losses() {
-            Ok(losses) => {
-                for (kind, count) in losses {
-                    self.send(Event::Loss(Loss { at, kind, count }));
-                }
-            }
-            Err(error) => tracing::warn!(%error, "the loss counters could not be read"),
-        }
+        Drained { cost: self.outlet.probes.cost(), _probes: self.outlet.probes }
     }
 
     fn swallow_wake_ups(&self) {
         let mut bytes = [0; 64];
         while std::io::Read::read(&mut (&self.woken), &mut bytes).is_ok_and(|read| read > 0) {}
     }
+}
+
+/// The way to the pipeline, with what goes there besides the ring's records.
+struct Outlet {
+    probes: Probes,
+    clock: KernelClock,
+    to: SyncSender<Input>,
+    root: Option<ProcessKey>,
+    /// Records that could not be decoded, and were not reported yet.
+    undecodable: u64,
+}
+
+impl Outlet {
+    fn take(&mut self, record: Result<Event, DecodeError>) {
+        let event = match record {
+            Ok(event) => event,
+            Err(error) => {
+                tracing::warn!(%error, "a record of the kernel could not be decoded");
+                self.undecodable += 1;
+                return;
+            }
+        };
+        match &event {
+            Event::Fork(fork) if fork.root => self.root = Some(fork.process),
+            Event::Snapshot(running) if self.root.is_none() => self.root = Some(running.process),
+            // The root's span is sent at its end, and what was lost until then belongs on it.
+            Event::Exit(exit) if self.root == Some(exit.process) => self.report_losses(),
+            _ => {}
+        }
+        self.send(event);
+    }
+
+    fn report_losses(&mut self) {
+        let at = self.clock.now();
+        let mut losses = self.probes.take_losses().unwrap_or_else(|error| {
+            tracing::warn!(%error, "the loss counters could not be read");
+            Vec::new()
+        });
+        if self.undecodable > 0 {
+            losses.push((LossKind::Undecodable, std::mem::take(&mut self.undecodable)));
+        }
+        for (kind, count) in losses {
+            self.send(Event::Loss(Loss { at, kind, count }));
+        }
+    }
 
     fn send(&self, event: Event) {
+        // The receiver outlives this thread but for a panic there, which ends the process.
         self.to.send(Input::Event(event)).unwrap_or_default();
     }
 }

@@ -5,9 +5,20 @@ use std::time::Duration;
 
 use agentsight_ebpf::{Event, KernelNanos, ProcessKey};
 
+/// What a session lasts as long as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Scope {
+    /// A command, and what outlives it for the linger time.
+    Command,
+    /// A tree that was found running: its last process, or until the user has seen enough.
+    RunningTree,
+}
+
 /// Follows who lives.
 #[derive(Debug)]
 pub(super) struct Lifetime {
+    scope: Scope,
+    ended_by_user: bool,
     linger: Duration,
     root: Option<ProcessKey>,
     root_ended: Option<KernelNanos>,
@@ -15,8 +26,8 @@ pub(super) struct Lifetime {
 }
 
 impl Lifetime {
-    pub(super) fn new(linger: Duration) -> Self {
-        Self { linger, root: None, root_ended: None, alive: HashSet::new() }
+    pub(super) fn new(scope: Scope, linger: Duration) -> Self {
+        Self { scope, ended_by_user: false, linger, root: None, root_ended: None, alive: HashSet::new() }
     }
 
     /// Takes note; returns the root when this is its fork.
@@ -29,7 +40,7 @@ impl Lifetime {
                     return self.root;
                 }
             }
-            Event::Exec(exec) => {
+            Event::Exec(exec) | Event::Snapshot(exec) => {
                 self.alive.insert(exec.process);
             }
             Event::Exit(exit) => {
@@ -43,12 +54,29 @@ impl Lifetime {
         None
     }
 
-    /// The stub says that the command ended: believed where the exit itself was lost.
-    pub(super) fn command_ended(&mut self, at: KernelNanos) {
-        self.root_ended.get_or_insert(at);
+    /// The stub says that it is over. Of a command that is believed only where its exit event was lost: a traced
+    /// process may have got hold of the stub's channel, and must not end its own trace.
+    pub(super) fn end(&mut self, at: KernelNanos, is_traced: impl Fn(ProcessKey) -> bool) {
+        match self.scope {
+            Scope::Command if self.root.is_some_and(is_traced) => {}
+            Scope::Command => {
+                self.root_ended.get_or_insert(at);
+            }
+            Scope::RunningTree => self.ended_by_user = true,
+        }
+    }
+
+    /// Once the root has ended, nobody is waited for whose exit event was lost.
+    pub(super) fn forget_the_dead(&mut self, is_traced: impl Fn(ProcessKey) -> bool) {
+        if self.root_ended.is_some() {
+            self.alive.retain(|process| is_traced(*process));
+        }
     }
 
     pub(super) fn is_over(&self, now: KernelNanos) -> bool {
+        if self.scope == Scope::RunningTree {
+            return self.ended_by_user || self.alive.is_empty();
+        }
         let Some(ended) = self.root_ended else { return false };
         let linger = u64::try_from(self.linger.as_nanos()).unwrap_or(u64::MAX);
         self.alive.is_empty() || now.0 >= ended.0.saturating_add(linger)
@@ -88,7 +116,7 @@ mod tests {
 
     #[test]
     fn a_session_is_over_with_its_last_process() {
-        let mut lifetime = Lifetime::new(Duration::from_secs(1));
+        let mut lifetime = Lifetime::new(Scope::Command, Duration::from_secs(1));
         assert_eq!(lifetime.observe(&fork(2, true)), Some(process(2)));
         assert_eq!(lifetime.observe(&fork(3, false)), None);
         lifetime.observe(&exit(3, 20));
@@ -98,8 +126,40 @@ mod tests {
     }
 
     #[test]
+    fn the_stubs_word_ends_nothing_while_the_kernel_says_that_the_root_lives() {
+        let mut lifetime = Lifetime::new(Scope::Command, Duration::ZERO);
+        lifetime.observe(&fork(2, true));
+        lifetime.end(KernelNanos(20), |_| true);
+        assert!(!lifetime.is_over(KernelNanos(u64::MAX)));
+        lifetime.end(KernelNanos(30), |_| false);
+        assert!(lifetime.is_over(KernelNanos(30)), "its exit event was lost");
+    }
+
+    #[test]
+    fn a_process_whose_exit_was_lost_is_not_waited_for() {
+        let mut lifetime = Lifetime::new(Scope::Command, Duration::from_secs(1));
+        lifetime.observe(&fork(2, true));
+        lifetime.observe(&fork(3, false));
+        lifetime.observe(&exit(2, 30));
+        lifetime.forget_the_dead(|_| false);
+        assert!(lifetime.is_over(KernelNanos(30)));
+        assert_eq!(lifetime.alive(), 0);
+    }
+
+    #[test]
+    fn a_running_tree_lasts_until_its_last_process_or_the_users_word() {
+        let mut lifetime = Lifetime::new(Scope::RunningTree, Duration::ZERO);
+        lifetime.observe(&fork(3, false));
+        lifetime.observe(&fork(4, false));
+        lifetime.observe(&exit(3, 30));
+        assert!(!lifetime.is_over(KernelNanos(u64::MAX)), "one still lives");
+        lifetime.end(KernelNanos(40), |_| true);
+        assert!(lifetime.is_over(KernelNanos(40)));
+    }
+
+    #[test]
     fn descendants_that_outlive_the_root_have_the_linger_time() {
-        let mut lifetime = Lifetime::new(Duration::from_nanos(100));
+        let mut lifetime = Lifetime::new(Scope::Command, Duration::from_nanos(100));
         lifetime.observe(&fork(2, true));
         lifetime.observe(&fork(3, false));
         lifetime.observe(&exit(2, 30));

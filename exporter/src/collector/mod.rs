@@ -14,6 +14,7 @@ mod serve;
 mod shelf;
 mod stub;
 mod summary;
+mod target;
 mod work;
 
 use std::fs::{self, OpenOptions};
@@ -23,6 +24,8 @@ use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 
 use nix::sys::signal::{SigSet, Signal};
+
+use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 
 use crate::channel::{self, CHANNEL_VERSION, ToCollector, ToStub};
 
@@ -51,6 +54,8 @@ enum CollectorError {
     Channel(#[from] channel::ChannelError),
     #[error("the collector's channel could not be set up: {0}")]
     Socket(#[from] io::Error),
+    #[error("the collector's channel is not a socket of the process that it was started for: {0}")]
+    Peer(&'static str),
 }
 
 fn converse(stub: u32) -> Result<(), CollectorError> {
@@ -61,11 +66,28 @@ fn converse(stub: u32) -> Result<(), CollectorError> {
     hangup.add(Signal::SIGHUP);
     hangup.thread_block().map_err(CollectorError::Detach)?;
     nix::unistd::daemon(false, true).map_err(CollectorError::Detach)?;
+    // The caller's mask may be stricter, and others must find our socket.
+    nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o022));
     let (hears, speaks) = take_channel()?;
+    check_peer(&hears, stub)?;
     channel::send(&speaks, &ToStub::Hello { version: CHANNEL_VERSION })?;
     let Some(ToCollector::Request(request)) = channel::receive(&hears)? else { return Ok(()) };
     if let Err(error) = serve::serve(stub, &request, hears, &speaks) {
         channel::send(&speaks, &ToStub::Failed { message: error.to_string() })?;
+    }
+    Ok(())
+}
+
+/// Whoever may start the collector by sudo could otherwise point it at another user's process: the kernel remembers
+/// who made the socket pair, and sudo who called it.
+fn check_peer(channel: &UnixStream, stub: u32) -> Result<(), CollectorError> {
+    let made_by = getsockopt(channel, PeerCredentials).map_err(|_| CollectorError::Peer("it is no socket"))?;
+    if u32::try_from(made_by.pid()) != Ok(stub) {
+        return Err(CollectorError::Peer("another process made it"));
+    }
+    let caller = std::env::var("SUDO_UID").ok().and_then(|uid| uid.parse::<u32>().ok());
+    if caller.is_some_and(|uid| uid != made_by.uid()) && made_by.uid() != 0 {
+        return Err(CollectorError::Peer("another user made it"));
     }
     Ok(())
 }

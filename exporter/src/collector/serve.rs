@@ -1,27 +1,30 @@
 //! One session from its request to its last span.
 
 use std::path::PathBuf;
-use std::sync::mpsc;
+use std::sync::Arc;
+use std::sync::mpsc::{self, SyncSender};
 use std::time::Duration;
 
-use agentsight_ebpf::live::{BtfSource, LiveError, Options, Probes, keep_statistics};
+use agentsight_ebpf::live::{BtfSource, LiveError, Options, Probes, Tree, keep_statistics};
 use agentsight_ebpf::{Tgid, WallNanos};
 
 use super::begin::{self, RandomError};
 use super::deliver::{Delivery, DeliveryError};
 use super::drain::Drain;
-use super::lifetime::Lifetime;
+use super::lifetime::{Lifetime, Scope};
 use super::privileges::{self, PrivilegesError};
 use super::recorder::Recorder;
 use super::shelf::Shelf;
 use super::stub::{self, Stub};
 use super::summary::{self, Seen};
-use super::work::Work;
+use super::target;
+use super::work::{Input, Work};
 use crate::capture::redact::{Redactor, RulesError};
-use crate::channel::{OutputFile, Request, ToStub};
-use crate::ownership::Ownership;
+use crate::channel::{OutputFile, Request, Target, ToStub};
+use crate::ownership::{Owner, Ownership};
 use crate::pipeline::Pipeline;
 use crate::recording::WriteError;
+use crate::session::SessionId;
 use crate::store::{Limits, Store, StoreError};
 use crate::telemetry::{Account, ExporterError};
 
@@ -42,8 +45,6 @@ const DELIVERY_AFTERWARDS: Duration = Duration::from_secs(30);
 const TELEMETRY_LAST_WORDS: Duration = Duration::from_secs(1);
 /// A stub that was stopped does not read what it is told.
 const STUB_IS_DEAF_AFTER: Duration = Duration::from_secs(2);
-/// The session's number in the programs: a collector of `run` has one session.
-const SESSION: u32 = 1;
 
 /// Tracing could not start; the stub shows it.
 #[derive(Debug, thiserror::Error)]
@@ -81,8 +82,8 @@ pub(super) fn serve(
     hears: std::os::unix::net::UnixStream,
     speaks: &std::os::unix::net::UnixStream,
 ) -> Result<(), ServeError> {
-    if request.launcher != stub_id {
-        return Err(ServeError::Stranger { claimed: stub_id, named: request.launcher });
+    if request.stub != stub_id {
+        return Err(ServeError::Stranger { claimed: stub_id, named: request.stub });
     }
     check_pid_namespace()?;
     let dir = std::env::var_os(STORE_VARIABLE).map_or_else(|| PathBuf::from(STORE_DIR), PathBuf::from);
@@ -91,8 +92,9 @@ pub(super) fn serve(
     // The kernel's account of run times is switched on only while somebody holds this.
     let statistics = keep_statistics();
     let mut probes = Probes::attach(&options(request))?;
-    probes.trace_next_child(Tgid(request.launcher), SESSION)?;
     let tree = probes.take_tree()?;
+    let mut ring = probes.take_ring()?;
+    let prelude = target::trace(request, &mut probes, &mut ring, &tree)?;
     privileges::drop_privileges()?;
 
     let mut store = Store::open(&dir)?;
@@ -103,9 +105,10 @@ pub(super) fn serve(
     let delivery = Delivery::start(&mut store, &dir, session.id, &request.destination, &account)?;
     let telemetry = delivery.start_telemetry(request, session.id, &account)?;
     let own_trace = tracing::info_span!("collector").entered();
-    let _ownership = Ownership::answer(session.id, move |process| tree.contains(process))?;
     let (to, inputs) = mpsc::sync_channel(INPUTS_MAX);
-    let drain = Drain::start(probes, to.clone(), account.clone())?;
+    let tree = Arc::new(tree);
+    let _ownership = listen(session.id, ThisSession { tree: Arc::clone(&tree), to: to.clone() });
+    let drain = Drain::start(probes, ring, prelude, to.clone(), account.clone())?;
     stub::hear(hears, to, drain.waker().try_clone()?)?;
     let stub = Stub::speak_over(speaks.try_clone()?)?;
     let recorder = match request.outputs.contains(&OutputFile::Recording) {
@@ -114,6 +117,8 @@ pub(super) fn serve(
     };
     let mut work = Work {
         session: &session,
+        target: request.target,
+        tree,
         clock,
         stub: &stub,
         shelf: Shelf::new(store, session.id, delivery.wakers(), account.clone()),
@@ -122,7 +127,7 @@ pub(super) fn serve(
         recorder,
         writes_spans: request.outputs.contains(&OutputFile::Spans),
         keeps_spans: request.tree.is_some(),
-        lifetime: Lifetime::new(request.linger),
+        lifetime: Lifetime::new(scope(request.target), request.linger),
         pipeline: Pipeline::new(&session),
         shown: Vec::new(),
         hidden: 0,
@@ -138,9 +143,13 @@ pub(super) fn serve(
     let seen = Seen::of(&mut work, drained.as_ref());
     let mut shelf = work.shelf;
     shelf.retry();
-    shelf.store().end_session(session.id, clock.read_both().wall)?;
+    let ended = shelf.store().end_session(session.id, clock.read_both().wall);
+    if let Err(error) = &ended {
+        // On a full disk, say. The next collector ends it, as it would after our death.
+        tracing::warn!(%error, "the session is left open");
+    }
     let delivered = tracing::info_span!("deliver").in_scope(|| delivery.drain(DELIVERY_WHILE_WAITED_FOR));
-    for message in shelf.complaint().into_iter().chain(delivered.complaints()) {
+    for message in seen.complaint().into_iter().chain(shelf.complaint()).chain(delivered.complaints()) {
         stub.say(ToStub::Notice { message });
     }
     if let Some(style) = request.tree {
@@ -171,11 +180,43 @@ fn prune(store: &mut Store, now: WallNanos) {
     }
 }
 
+/// A session that nobody can ask is traced all the same; a nested run would trace it twice.
+fn listen(session: SessionId, owner: ThisSession) -> Option<Ownership> {
+    Ownership::answer(session, owner)
+        .inspect_err(|error| tracing::warn!(%error, "nested runs cannot find out about this session"))
+        .ok()
+}
+
+/// What others may know and want of this session.
+struct ThisSession {
+    tree: Arc<Tree>,
+    to: SyncSender<Input>,
+}
+
+impl Owner for ThisSession {
+    fn owns(&self, process: Tgid) -> bool {
+        self.tree.contains(process)
+    }
+
+    fn end(&self) {
+        // A session that has ended by itself needs no telling.
+        let _ = self.to.send(Input::End);
+    }
+}
+
+fn scope(target: Target) -> Scope {
+    match target {
+        Target::NextChild => Scope::Command,
+        Target::Running(_) => Scope::RunningTree,
+    }
+}
+
 fn options(request: &Request) -> Options {
     let defaults = Options::default();
     Options {
         ring_bytes: request.ring_bytes.unwrap_or(defaults.ring_bytes),
         btf: request.btf.as_ref().map(|file| BtfSource { path: file.path.clone(), bytes: file.bytes.clone() }),
+        adopts: matches!(request.target, Target::Running(_)),
         verifier_log: std::env::var("AGENTSIGHT_LOG").is_ok_and(|level| level.contains("debug")),
     }
 }

@@ -37,6 +37,14 @@ impl Seen {
     }
 }
 
+impl Seen {
+    /// What the user must know even where no tree is drawn.
+    pub(super) fn complaint(&self) -> Option<String> {
+        let lost = self.lost;
+        (lost > 0).then(|| format!("{lost} events were lost: the trace has holes (see agentsight.loss.* on its spans)"))
+    }
+}
+
 /// The whole text, ended by a newline.
 pub(super) fn draw(seen: &Seen, delivered: &Delivered, style: TreeStyle) -> String {
     terminal::tree(&seen.spans, style, &footer(seen, delivered))

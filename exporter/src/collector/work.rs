@@ -1,9 +1,10 @@
 //! The session's main loop: event → redact → record → graph → spans → store → stub and sender.
 
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
-use agentsight_ebpf::live::KernelClock;
+use agentsight_ebpf::live::{KernelClock, Tree};
 use agentsight_ebpf::{Event, ProcessKey};
 
 use super::lifetime::Lifetime;
@@ -11,7 +12,8 @@ use super::recorder::Recorder;
 use super::shelf::Shelf;
 use super::stub::Stub;
 use crate::capture::redact::Redactor;
-use crate::channel::{OutputFile, ToStub};
+use crate::channel::{OutputFile, Target, ToStub};
+use crate::graph::Traceparent;
 use crate::otlp::json;
 use crate::pipeline::Pipeline;
 use crate::session::Session;
@@ -24,8 +26,8 @@ use crate::telemetry::Account;
 pub(super) enum Input {
     /// From the kernel.
     Event(Event),
-    /// The stub reaped the command.
-    CommandEnded,
+    /// The stub reaped the command, or its user has seen enough.
+    End,
     /// The stub is gone; the command may live on.
     StubGone,
     /// The ring cannot be read any more.
@@ -42,6 +44,8 @@ const SHOWN_SPANS_MAX: usize = 20_000;
 /// Everything that one session needs while it runs.
 pub(super) struct Work<'a> {
     pub(super) session: &'a Session,
+    pub(super) target: Target,
+    pub(super) tree: Arc<Tree>,
     pub(super) clock: KernelClock,
     pub(super) stub: &'a Stub,
     pub(super) shelf: Shelf,
@@ -69,7 +73,11 @@ impl Work<'_> {
                         return;
                     }
                 }
-                Err(RecvTimeoutError::Timeout) => {}
+                // The ring is drained far more often than this: whoever is not in the tree, and whose exit has not come by
+                // now, will not be heard of.
+                Err(RecvTimeoutError::Timeout) => {
+                    self.lifetime.forget_the_dead(|process| self.tree.exec_number(process).is_some());
+                }
                 Err(RecvTimeoutError::Disconnected) => return,
             }
             if self.lifetime.is_over(self.clock.now()) {
@@ -101,8 +109,11 @@ impl Work<'_> {
         for input in inputs {
             match input {
                 Input::Event(event) => self.take_event(event, &mut signals),
-                Input::CommandEnded => self.lifetime.command_ended(self.clock.now()),
-                Input::StubGone if !self.started => flow = std::ops::ControlFlow::Break(()),
+                Input::End => self.lifetime.end(self.clock.now(), |root| self.tree.exec_number(root).is_some()),
+                // Without its user an attached session would go on for ever.
+                Input::StubGone if !self.started || self.target != Target::NextChild => {
+                    flow = std::ops::ControlFlow::Break(())
+                }
                 Input::StubGone => {}
                 Input::Failed(reason) => {
                     self.stub.say(ToStub::Notice { message: format!("tracing stopped early: {reason}") });
@@ -128,6 +139,9 @@ impl Work<'_> {
         }
         let root = self.lifetime.observe(&event);
         self.pipeline.apply(&event, signals);
+        if matches!(event, Event::Snapshot(_)) {
+            self.started = true;
+        }
         if let Some(root) = root {
             self.started = true;
             self.stub.say(ToStub::Started { environment: environment(self.session, root) });
@@ -158,14 +172,20 @@ impl Work<'_> {
 }
 
 /// What the command finds in its environment, so that its own SDK's spans join the root image's.
-fn environment(session: &Session, root: ProcessKey) -> Vec<(String, String)> {
+fn environment(session: &Session, root: ProcessKey) -> Vec<(String, Option<String>)> {
     if !session.options.set_traceparent {
         return Vec::new();
     }
     let root = spans::root_span(session, root);
-    let mut environment = vec![("TRACEPARENT".to_owned(), format!("00-{}-{}-01", root.trace_id, root.span_id))];
-    if let Some(state) = session.caller.tracestate.clone().filter(|_| session.options.adopt) {
-        environment.push(("TRACESTATE".to_owned(), state));
-    }
-    environment
+    let is_callers_trace = session
+        .caller
+        .traceparent
+        .as_deref()
+        .and_then(|text| Traceparent::parse(text.as_bytes()).ok())
+        .is_some_and(|caller| caller.span.trace_id == session.trace_id);
+    vec![
+        ("TRACEPARENT".to_owned(), Some(format!("00-{}-{}-01", root.trace_id, root.span_id))),
+        // It belongs to the caller's trace and says nothing of another (W3C Trace Context, 3.3).
+        ("TRACESTATE".to_owned(), session.caller.tracestate.clone().filter(|_| is_callers_trace)),
+    ]
 }

@@ -68,6 +68,9 @@ impl Confidence {
     /// A fork that was not seen: taken from a later statement about the process.
     pub const UNSEEN_FORK: Self = Self(90);
 
+    /// A process found running: its parent may be an ancestor that took it over.
+    pub const SNAPSHOT: Self = Self(90);
+
     /// Between 0 and 1.
     #[must_use]
     pub fn as_fraction(self) -> f64 {

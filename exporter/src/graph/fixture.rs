@@ -5,6 +5,7 @@
 //! 0   clock                          1 s of kernel time is 2026-01-01T00:00:00Z
 //! 0   root 100                       fork by the launcher; `fork 100 101` by a traced process
 //! 1   exec 100 /bin/sh sh -c 'a b'   environment first: `exec 100 TRACEPARENT=x /bin/sh sh`; `UNREAD=` where it could not be read
+//! 2   running 101 under 100 /bin/sh sh    found running when its tree was attached to
 //! 9   exit 100 2                     or `exit 100 signal 15`
 //! 11s tick
 //! 12s lost exec 3                    a report of loss
@@ -89,6 +90,14 @@ impl World {
             ["fork", parent, child] => {
                 let (parent, exec, _) = self.process(parent);
                 Event::Fork(self.fork(at, parent, exec, child, false))
+            }
+            ["running", process, "under", parent, rest @ ..] => {
+                let (parent, ..) = self.process(parent);
+                let key = ProcessKey { tgid: Tgid(number(process)), start: KernelNanos(BASE.0 - 1) };
+                self.processes.insert(number(process), (key, ExecNumber(0), Some(parent)));
+                let exec = self.exec(at, process, rest);
+                self.processes.insert(number(process), (key, ExecNumber(0), Some(parent)));
+                Event::Snapshot(Box::new(Exec { exec: ExecNumber(0), ..exec }))
             }
             ["exec", process, rest @ ..] => Event::Exec(Box::new(self.exec(at, process, rest))),
             ["exit", process, rest @ ..] => {

@@ -45,7 +45,7 @@ pub struct Image {
     pub vpid: Option<u32>,
     /// The exec; the fork, where the forked image was folded into this one.
     pub start: KernelNanos,
-    /// The exec that made this image; for a forked image the one that made the image it is a copy of.
+    /// The exec that made this image, or what a process found running looked like; for a forked image the one that made the image it is a copy of.
     /// `None` where that exec was not seen.
     pub program: Option<Arc<Exec>>,
     /// Executables from the root to this image.
@@ -67,6 +67,8 @@ pub enum Origin {
     Exec,
     /// Its fork was not seen.
     Unseen,
+    /// It ran before it was traced.
+    Running,
 }
 
 /// What the span of an image hangs under.

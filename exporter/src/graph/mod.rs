@@ -3,7 +3,7 @@
 //! Pure: the same events give the same activities. Knows nothing of OpenTelemetry's encoding, of
 //! the store or of the clock; time arrives as [`Event::Tick`] and [`Event::Clock`]. Events are
 //! foreign: no order or content of them may panic, each odd one is counted in [`Oddities`].
-//! One file per causal rule: `fork`, `exec`, `exit`, `adoption`, `promotion`, `segment`, `unseen`.
+//! One file per causal rule: `fork`, `exec`, `exit`, `adoption`, `promotion`, `segment`, `snapshot`, `unseen`.
 
 mod activity;
 mod adoption;
@@ -21,6 +21,7 @@ mod process;
 mod promotion;
 mod segment;
 mod segment_id;
+mod snapshot;
 mod trace;
 mod traceparent;
 mod unseen;
@@ -91,6 +92,7 @@ impl Graph {
         match event {
             Event::Fork(fork) => self.fork(fork, out),
             Event::Exec(exec) => self.exec(exec, out),
+            Event::Snapshot(running) => self.snapshot(running, out),
             Event::Exit(exit) => self.exit(exit, out),
             Event::Loss(loss) => out.push(Activity::Lost(self.lost(*loss))),
             Event::Tick(tick) => {

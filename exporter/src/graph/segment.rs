@@ -37,6 +37,9 @@ impl Graph {
         if let Parent::Image { part: of_parent, .. } = &mut known.image.parent {
             *of_parent = part;
         }
+        if let Some(root) = self.root.as_mut().filter(|root| root.id == image.id) {
+            **root = known.image.clone();
+        }
     }
 
     fn stand_under(

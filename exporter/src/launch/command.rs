@@ -7,7 +7,10 @@ use std::path::{Path, PathBuf};
 
 use nix::unistd::{AccessFlags, eaccess};
 
-use super::caller::Caller;
+use crate::caller::Caller;
+
+/// Where execvp(3) searches when PATH is not set.
+const DEFAULT_PATH: &str = "/bin:/usr/bin";
 
 /// The command cannot be run; `exit_code` is what a shell gives.
 #[derive(Debug, thiserror::Error)]
@@ -69,7 +72,11 @@ impl Command {
             return check(Path::new(name)).map(|path| Self { path, args });
         }
         let mut denied = None;
-        for folder in env::split_paths(&env::var_os("PATH").unwrap_or_default()) {
+        if name.is_empty() {
+            return Err(CommandError::NotFound { name: String::new(), hint: String::new() });
+        }
+        let path = env::var_os("PATH").unwrap_or_else(|| DEFAULT_PATH.into());
+        for folder in env::split_paths(&path) {
             // An empty element of PATH is the current directory.
             let candidate = if folder.as_os_str().is_empty() { Path::new(".").join(name) } else { folder.join(name) };
             match check(&candidate) {

@@ -13,9 +13,9 @@ use nix::errno::Errno;
 use nix::sys::signal::SigSet;
 use nix::unistd::{ForkResult, Pid, execve, fork, pipe2};
 
-use super::caller::Caller;
 use super::command::Command;
 use super::dispositions;
+use crate::caller::Caller;
 
 /// A child that waits before its exec.
 #[derive(Debug)]
@@ -57,10 +57,11 @@ impl HeldChild {
     }
 
     /// Lets the child exec, with `environment` set beside what it inherited.
-    pub(super) fn release(mut self, environment: &[(String, String)]) -> io::Result<Exec> {
+    pub(super) fn release(mut self, environment: &[(String, Option<String>)]) -> io::Result<Exec> {
         let mut block = Vec::new();
         for (name, value) in environment {
-            block.extend_from_slice(format!("{name}={value}\0").as_bytes());
+            let assignment = value.as_ref().map_or_else(|| format!("{name}\0"), |value| format!("{name}={value}\0"));
+            block.extend_from_slice(assignment.as_bytes());
         }
         // One byte more than the variables: an empty list is not the end of the pipe.
         block.push(b'.');
@@ -117,9 +118,11 @@ fn exec(command: &Command, caller: &Caller, block: Vec<u8>) -> Errno {
         set(name, value);
     }
     for assignment in block.split(|byte| *byte == 0).filter(|assignment| !assignment.is_empty()) {
-        let equals = assignment.iter().position(|byte| *byte == b'=').unwrap_or(assignment.len());
-        let (name, value) = assignment.split_at(equals);
-        set(OsString::from_vec(name.to_vec()), Some(OsString::from_vec(value.get(1..).unwrap_or_default().to_vec())));
+        let mut parts = assignment.splitn(2, |byte| *byte == b'=').map(|part| OsString::from_vec(part.to_vec()));
+        if let Some(name) = parts.next() {
+            // A name without a value is to be unset.
+            set(name, parts.next());
+        }
     }
     let environment: Vec<CString> = variables
         .into_iter()

@@ -1,12 +1,12 @@
 //! The files that the user named, opened and written with the user's own rights.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use super::caller::Caller;
+use crate::caller::Caller;
 use crate::channel::OutputFile;
+use crate::private_file;
 
 /// A file could not be opened or written.
 #[derive(Debug, thiserror::Error)]
@@ -45,7 +45,7 @@ struct Output {
 impl Outputs {
     /// Creates (or empties) `path`, readable by its owner only: traces and recordings hold what programs did.
     pub(super) fn open(&mut self, file: OutputFile, path: &Path, caller: &Caller) -> Result<(), OutputError> {
-        let create = || OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path);
+        let create = || private_file::create(path);
         let failed = |reason: String| OutputError::Create { path: path.to_owned(), reason };
         let to = caller
             .with_rights(create)

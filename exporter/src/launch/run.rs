@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::sys::wait::waitpid;
 
-use super::caller::{Caller, UnknownCaller};
 use super::collector_process::{self, START_LIMIT, StartError};
 use super::command::{Command, CommandError};
 use super::ear::Ear;
@@ -17,17 +16,16 @@ use super::held_child::{self, Exec, HeldChild};
 use super::outputs::{OutputError, Outputs};
 use super::signals::Signals;
 use super::wait::{LastWords, Waiter};
-use crate::channel::{self, BtfFile, ChannelError, OutputFile, Request, ToCollector, ToStub};
+use crate::caller::{Caller, UnknownCaller};
+use crate::channel::{self, BtfFile, ChannelError, OutputFile, Request, Target, ToCollector, ToStub};
 use crate::otlp::settings::Settings;
 use crate::ownership;
 use crate::session::{CallerContext, SessionId, SessionOptions};
 use crate::terminal::TreeStyle;
 
-/// What the user asked for.
+/// How the user wants it traced.
 #[derive(Debug)]
-pub struct Launch {
-    /// The command and its arguments; at least one word.
-    pub command: Vec<OsString>,
+pub struct Tracing {
     /// What changes the spans.
     pub options: SessionOptions,
     /// Trace context in our own environment.
@@ -88,6 +86,28 @@ pub enum LaunchError {
         /// The outer session.
         session: SessionId,
     },
+    /// A process belongs to one session.
+    #[error(
+        "process {pid} is traced already, by session {session}; `agentsight attach --detach --pid {pid}` ends that"
+    )]
+    Owned {
+        /// As given.
+        pid: u32,
+        /// Its owner.
+        session: SessionId,
+    },
+    /// Nothing to end.
+    #[error("no session traces process {pid}")]
+    NotTraced {
+        /// As given.
+        pid: u32,
+    },
+    /// Another user's processes are root's to look at.
+    #[error("a process that already runs is attached to as root: sudo agentsight attach --pid {pid}")]
+    NotRoot {
+        /// As given.
+        pid: u32,
+    },
     /// The system refused a process or a pipe.
     #[error("the command's process could not be made: {0}")]
     Process(#[source] io::Error),
@@ -108,26 +128,16 @@ impl LaunchError {
 ///
 /// # Errors
 /// The command was not started.
-pub fn run(launch: &Launch) -> Result<u8, LaunchError> {
+pub fn run(command: &[OsString], tracing: &Tracing) -> Result<u8, LaunchError> {
+    // Nobody of the same user may take our descriptors (pidfd_getfd) and speak to the collector in our name. An exec
+    // ends it: the command is what it always was.
+    let _ = nix::sys::prctl::set_dumpable(false);
     let caller = Caller::find()?;
-    let command = Command::find(&launch.command, &caller)?;
+    let command = Command::find(command, &caller)?;
     if let Some(session) = ownership::find_owner() {
-        return join(launch, &command, &caller, session);
+        return join(tracing, &command, &caller, session);
     }
-    let mut outputs = Outputs::default();
-    for (file, path) in [(OutputFile::Spans, &launch.output), (OutputFile::Recording, &launch.recording)] {
-        if let Some(path) = path {
-            outputs.open(file, path, &caller)?;
-        }
-    }
-    let request = make_request(launch, &caller, outputs.kinds())?;
-
-    let collector = collector_process::start()?;
-    let deadline = Instant::now() + START_LIMIT;
-    channel::send(&collector, &ToCollector::Request(Box::new(request))).map_err(StartError::from)?;
-    let ToStub::Attached = hear(&collector, deadline, &mut outputs)? else {
-        return Err(LaunchError::Lost("answered out of order"));
-    };
+    let Attached { collector, deadline, mut outputs } = attach_collector(tracing, &caller, Target::NextChild)?;
 
     let signals = Signals::take().map_err(process_failed)?;
     let child = HeldChild::fork(&command, &caller, &signals.original).map_err(process_failed)?;
@@ -145,14 +155,13 @@ pub fn run(launch: &Launch) -> Result<u8, LaunchError> {
 
     // The command runs: from here on nothing of ours may keep its exit code from the caller.
     let mut waiter = Waiter {
-        command: pid,
         signals: &signals,
         collector: Ear::new(collector).ok(),
         outputs: &mut outputs,
         words: LastWords::default(),
     };
-    let code = waiter.wait_for_command();
-    waiter.wait_for_collector(launch.linger);
+    let code = waiter.wait_for_command(pid);
+    waiter.wait_for_collector(tracing.linger);
     say(&waiter.words);
     match exec {
         Exec::Succeeded => Ok(code),
@@ -161,16 +170,47 @@ pub fn run(launch: &Launch) -> Result<u8, LaunchError> {
 }
 
 /// Somebody traces us already, and so the command too: it only has to be executed, in our place.
-fn join(launch: &Launch, command: &Command, caller: &Caller, session: SessionId) -> Result<u8, LaunchError> {
-    if launch.output.is_some() || launch.recording.is_some() {
+fn join(tracing: &Tracing, command: &Command, caller: &Caller, session: SessionId) -> Result<u8, LaunchError> {
+    if tracing.output.is_some() || tracing.recording.is_some() {
         return Err(LaunchError::Joined { session });
     }
     let errno = held_child::exec_in_place(command, caller);
     Err(explain_exec(command, errno).into())
 }
 
-fn make_request(launch: &Launch, caller: &Caller, outputs: Vec<OutputFile>) -> Result<Request, LaunchError> {
-    let btf = match &launch.btf {
+/// A collector that traces, and what the stub has open for it.
+pub(super) struct Attached {
+    pub(super) collector: UnixStream,
+    /// Until when the command must have been registered.
+    pub(super) deadline: Instant,
+    pub(super) outputs: Outputs,
+}
+
+/// Opens the user's files, starts the collector, and returns when it has everything in place.
+pub(super) fn attach_collector(tracing: &Tracing, caller: &Caller, target: Target) -> Result<Attached, LaunchError> {
+    let mut outputs = Outputs::default();
+    for (file, path) in [(OutputFile::Spans, &tracing.output), (OutputFile::Recording, &tracing.recording)] {
+        if let Some(path) = path {
+            outputs.open(file, path, caller)?;
+        }
+    }
+    let request = make_request(tracing, caller, target, outputs.kinds())?;
+    let collector = collector_process::start()?;
+    let deadline = Instant::now() + START_LIMIT;
+    channel::send(&collector, &ToCollector::Request(Box::new(request))).map_err(StartError::from)?;
+    match hear(&collector, deadline, &mut outputs)? {
+        ToStub::Attached => Ok(Attached { collector, deadline, outputs }),
+        _ => Err(LaunchError::Lost("answered out of order")),
+    }
+}
+
+fn make_request(
+    tracing: &Tracing,
+    caller: &Caller,
+    target: Target,
+    outputs: Vec<OutputFile>,
+) -> Result<Request, LaunchError> {
+    let btf = match &tracing.btf {
         None => None,
         Some(path) => {
             let failed = |reason: String| LaunchError::Btf { path: path.clone(), reason };
@@ -182,17 +222,18 @@ fn make_request(launch: &Launch, caller: &Caller, outputs: Vec<OutputFile>) -> R
         }
     };
     Ok(Request {
-        launcher: std::process::id(),
+        stub: std::process::id(),
+        target,
         uid: caller.uid().as_raw(),
-        options: launch.options.clone(),
-        context: launch.context.clone(),
-        linger: launch.linger,
-        destination: launch.destination.clone(),
+        options: tracing.options.clone(),
+        context: tracing.context.clone(),
+        linger: tracing.linger,
+        destination: tracing.destination.clone(),
         outputs,
-        tree: launch.tree,
-        ring_bytes: launch.ring_bytes,
+        tree: tracing.tree,
+        ring_bytes: tracing.ring_bytes,
         btf,
-        self_telemetry: launch.self_telemetry,
+        self_telemetry: tracing.self_telemetry,
     })
 }
 
@@ -216,7 +257,7 @@ fn hear(collector: &UnixStream, deadline: Instant, outputs: &mut Outputs) -> Res
     }
 }
 
-fn process_failed(errno: Errno) -> LaunchError {
+pub(super) fn process_failed(errno: Errno) -> LaunchError {
     LaunchError::Process(errno.into())
 }
 
@@ -230,7 +271,7 @@ fn explain_exec(command: &Command, errno: Errno) -> CommandError {
 }
 
 /// On standard error, which the command has left to us; a closed one is nobody's fault.
-fn say(words: &LastWords) {
+pub(super) fn say(words: &LastWords) {
     let mut stderr = io::stderr().lock();
     if !words.summary.is_empty() {
         // The command may have left the cursor in the middle of a line.

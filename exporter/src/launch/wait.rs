@@ -16,6 +16,9 @@ use crate::channel::{ToCollector, ToStub};
 /// How long, past `--linger`, the stub waits for the collector's last word.
 const SUMMARY_LIMIT: Duration = Duration::from_secs(2);
 
+/// A linger of centuries is as good as one of a year, which can be added to any moment.
+const LINGER_MAX: Duration = Duration::from_secs(365 * 86_400);
+
 /// What is said when all is over.
 #[derive(Debug, Default)]
 pub(super) struct LastWords {
@@ -27,7 +30,6 @@ pub(super) struct LastWords {
 
 /// The stub's main loop.
 pub(super) struct Waiter<'a> {
-    pub(super) command: Pid,
     pub(super) signals: &'a Signals,
     pub(super) collector: Option<Ear>,
     pub(super) outputs: &'a mut Outputs,
@@ -36,21 +38,28 @@ pub(super) struct Waiter<'a> {
 
 impl Waiter<'_> {
     /// Until the command has ended; its exit code as a shell would give it.
-    pub(super) fn wait_for_command(&mut self) -> u8 {
+    pub(super) fn wait_for_command(&mut self, command: Pid) -> u8 {
         loop {
-            if let Some(code) = self.reap() {
+            if let Some(code) = reap(command) {
                 return code;
             }
             self.wait_once(None);
-            self.signals.pass_on(self.command);
+            self.signals.pass_on(command);
+        }
+    }
+
+    /// While a running tree is traced: until it has ended, or the user wants no more.
+    pub(super) fn wait_for_user(&mut self) {
+        while self.collector.is_some() && !self.signals.ask_to_end() {
+            self.wait_once(None);
         }
     }
 
     /// After the command: until the collector has finished, or `linger` and a little more are over.
     pub(super) fn wait_for_collector(&mut self, linger: Duration) {
-        let limit = Instant::now() + linger + SUMMARY_LIMIT;
+        let limit = Instant::now() + linger.min(LINGER_MAX) + SUMMARY_LIMIT;
         if let Some(collector) = &self.collector {
-            collector.tell(&ToCollector::CommandEnded);
+            collector.tell(&ToCollector::End);
         }
         while self.collector.is_some() {
             let now = Instant::now();
@@ -113,17 +122,18 @@ impl Waiter<'_> {
             utc_time_of_day(SystemTime::now())
         ));
     }
+}
 
-    fn reap(&self) -> Option<u8> {
-        loop {
-            match waitpid(self.command, Some(WaitPidFlag::WNOHANG | WaitPidFlag::WUNTRACED)) {
-                Ok(WaitStatus::Exited(_, code)) => return Some(code.to_le_bytes()[0]),
-                Ok(WaitStatus::Signaled(_, signal, _)) => return Some(128 + (signal as i32).to_le_bytes()[0]),
-                Ok(WaitStatus::Stopped(_, signal)) => signals::stop_like(signal),
-                Err(Errno::EINTR) => {}
-                Err(_) => return Some(1),
-                Ok(_) => return None,
-            }
+/// The command's exit code, once it has one. A command that was stopped stops us too.
+fn reap(command: Pid) -> Option<u8> {
+    loop {
+        match waitpid(command, Some(WaitPidFlag::WNOHANG | WaitPidFlag::WUNTRACED)) {
+            Ok(WaitStatus::Exited(_, code)) => return Some(code.to_le_bytes()[0]),
+            Ok(WaitStatus::Signaled(_, signal, _)) => return Some(128 + (signal as i32).to_le_bytes()[0]),
+            Ok(WaitStatus::Stopped(_, signal)) => signals::stop_like(signal),
+            Err(Errno::EINTR) => {}
+            Err(_) => return Some(1),
+            Ok(_) => return None,
         }
     }
 }

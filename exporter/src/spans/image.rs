@@ -129,6 +129,7 @@ fn describe_image(spans: &Spans, image: &Image, attributes: &mut Attributes) {
     }
     let created = wall(&image.trace, image.id.process.start);
     attributes.text(semconv::PROCESS_CREATION_TIME, iso_8601(created));
+    attributes.flag(semconv::AGENTSIGHT_PROCESS_ALREADY_RUNNING, image.origin == Origin::Running);
     let is_copy = image.origin == Origin::Forked && image.id.exec == ExecNumber(0);
     attributes.flag(semconv::AGENTSIGHT_PROCESS_FORK, is_copy);
     if let Some(program) = &image.program {

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use agentsight_ebpf::{Loss, LossKind};
 use agentsight_semconv::{
     AGENTSIGHT_LOSS, AGENTSIGHT_LOSS_EXEC, AGENTSIGHT_LOSS_EXIT, AGENTSIGHT_LOSS_FORK, AGENTSIGHT_LOSS_MISSED,
-    AGENTSIGHT_LOSS_PROCESS, AGENTSIGHT_LOSS_UNDECODABLE, AGENTSIGHT_SESSION_ID, Name,
+    AGENTSIGHT_LOSS_PROCESS, AGENTSIGHT_LOSS_SNAPSHOT, AGENTSIGHT_LOSS_UNDECODABLE, AGENTSIGHT_SESSION_ID, Name,
 };
 
 use super::Spans;
@@ -95,6 +95,7 @@ fn name_of(kind: LossKind) -> Name {
         LossKind::Exec => AGENTSIGHT_LOSS_EXEC,
         LossKind::Exit => AGENTSIGHT_LOSS_EXIT,
         LossKind::Process => AGENTSIGHT_LOSS_PROCESS,
+        LossKind::Snapshot => AGENTSIGHT_LOSS_SNAPSHOT,
         LossKind::Missed => AGENTSIGHT_LOSS_MISSED,
         LossKind::Undecodable => AGENTSIGHT_LOSS_UNDECODABLE,
     }
@@ -106,6 +107,7 @@ fn sentence(kind: LossKind, count: u64) -> String {
         LossKind::Exec => "exec events lost, for want of room in the ring buffer",
         LossKind::Exit => "exit events lost, for want of room in the ring buffer",
         LossKind::Process => "processes not traced, nor their descendants, for want of room in the process map",
+        LossKind::Snapshot => "processes found running and not described, for want of room in the ring buffer",
         LossKind::Missed => "runs of an eBPF program skipped by the kernel",
         LossKind::Undecodable => "records of the kernel side that could not be decoded",
     };

@@ -16,7 +16,7 @@ pub struct Account {
 
 #[derive(Debug, Default)]
 struct Numbers {
-    events: [AtomicU64; 3],
+    events: [AtomicU64; 4],
     lost: [AtomicU64; LossKind::ALL.len()],
     spans_stored: AtomicU64,
     spans_dropped: AtomicU64,
@@ -33,6 +33,7 @@ impl Account {
             Event::Fork(_) => 0,
             Event::Exec(_) => 1,
             Event::Exit(_) => 2,
+            Event::Snapshot(_) => 3,
             Event::Loss(loss) => {
                 if let Some(index) = LossKind::ALL.iter().position(|kind| *kind == loss.kind) {
                     self.numbers.lost[index].fetch_add(loss.count, Ordering::Relaxed);
@@ -62,9 +63,9 @@ impl Account {
         self.numbers.senders.lock().unwrap_or_else(PoisonError::into_inner).push(progress);
     }
 
-    /// Forks, execs and exits that arrived.
-    pub(super) fn events(&self) -> [u64; 3] {
-        [0, 1, 2].map(|index| self.numbers.events[index].load(Ordering::Relaxed))
+    /// Forks, execs, exits and snapshots that arrived.
+    pub(super) fn events(&self) -> [u64; 4] {
+        [0, 1, 2, 3].map(|index| self.numbers.events[index].load(Ordering::Relaxed))
     }
 
     pub(super) fn lost(&self) -> impl Iterator<Item = (LossKind, u64)> {

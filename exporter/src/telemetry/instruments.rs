@@ -49,7 +49,12 @@ fn observe_events(meter: &Meter, account: &Account) {
         .u64_observable_counter(semconv::AGENTSIGHT_EVENTS.as_str())
         .with_unit("{event}")
         .with_callback(move |observer| {
-            let kinds = [value::event_kind::FORK, value::event_kind::EXEC, value::event_kind::EXIT];
+            let kinds = [
+                value::event_kind::FORK,
+                value::event_kind::EXEC,
+                value::event_kind::EXIT,
+                value::event_kind::SNAPSHOT,
+            ];
             for (kind, count) in kinds.into_iter().zip(read.events()) {
                 observer.observe(count, &[attribute(semconv::AGENTSIGHT_EVENT_KIND, kind)]);
             }
@@ -120,6 +125,7 @@ fn kind_name(kind: LossKind) -> &'static str {
         LossKind::Exec => value::event_kind::EXEC,
         LossKind::Exit => value::event_kind::EXIT,
         LossKind::Process => value::event_kind::PROCESS,
+        LossKind::Snapshot => value::event_kind::SNAPSHOT,
         LossKind::Missed => value::event_kind::MISSED,
         LossKind::Undecodable => value::event_kind::UNDECODABLE,
     }

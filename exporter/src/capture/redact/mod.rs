@@ -72,7 +72,7 @@ impl Redactor {
 
     /// Replace every secret in the event's own bytes and count them in [`Exec::redactions`].
     pub fn redact(&self, event: &mut Event) {
-        if let Event::Exec(exec) = event {
+        if let Event::Exec(exec) | Event::Snapshot(exec) = event {
             self.redact_exec(exec);
         }
     }

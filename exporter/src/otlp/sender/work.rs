@@ -76,15 +76,17 @@ impl Work {
                 let batch = store.next_batch(id, limit)?;
                 // Only an empty batch can mean that all is over.
                 let is_over = batch.rows.is_empty() && store.destination(id)?.is_none();
-                Ok((batch, is_over))
+                Ok((batch, store.counts(id)?, is_over))
             })
             .await;
-        let batch = match read {
-            Ok((_, true)) => return Next::Finish,
-            Ok((batch, false)) if batch.rows.is_empty() => return Next::Idle,
-            Ok((batch, false)) => batch,
+        let (batch, counts) = match read {
+            Ok((_, _, true)) => return Next::Finish,
+            Ok((batch, _, false)) if batch.rows.is_empty() => return Next::Idle,
+            Ok((batch, counts, false)) => (batch, counts),
             Err(error) => return self.wait(None, error.to_string()),
         };
+        // A backend that takes the request and never answers must not look like one that has it all.
+        self.progress.send_modify(|progress| progress.counts = counts);
         let built = Request::build(kind, &batch);
         if built.damaged > 0 {
             self.say(&format!("{} stored {kind}s are damaged and were dropped", built.damaged));

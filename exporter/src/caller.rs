@@ -17,7 +17,7 @@ pub struct UnknownCaller {
 
 /// The user on whose behalf the command runs.
 #[derive(Clone, Debug)]
-pub(super) enum Caller {
+pub enum Caller {
     /// Whoever started us: nothing is changed.
     Ourselves,
     /// sudo made us root: the command runs as the user who called it.
@@ -25,7 +25,11 @@ pub(super) enum Caller {
 }
 
 impl Caller {
-    pub(super) fn find() -> Result<Self, UnknownCaller> {
+    /// From `SUDO_UID`, where sudo made us root.
+    ///
+    /// # Errors
+    /// It names no user.
+    pub fn find() -> Result<Self, UnknownCaller> {
         let Some(text) = env::var_os("SUDO_UID").filter(|_| Uid::effective().is_root()) else {
             return Ok(Self::Ourselves);
         };
@@ -42,7 +46,7 @@ impl Caller {
     }
 
     /// The user to whom the session belongs.
-    pub(super) fn uid(&self) -> Uid {
+    pub(crate) fn uid(&self) -> Uid {
         match self {
             Self::Ourselves => Uid::current(),
             Self::ThroughSudo(user) => user.uid,
@@ -50,7 +54,7 @@ impl Caller {
     }
 
     /// What of the environment must change for the command: sudo's own marks go, HOME and the names come back.
-    pub(super) fn environment(&self) -> Vec<(OsString, Option<OsString>)> {
+    pub(crate) fn environment(&self) -> Vec<(OsString, Option<OsString>)> {
         let Self::ThroughSudo(user) = self else { return Vec::new() };
         let set = |name: &str, value: OsString| (OsString::from(name), Some(value));
         let mut changes = vec![
@@ -64,7 +68,7 @@ impl Caller {
     }
 
     /// Become that user, for good. Only ever called in the held child.
-    pub(super) fn become_caller(&self) -> nix::Result<()> {
+    pub(crate) fn become_caller(&self) -> nix::Result<()> {
         let Self::ThroughSudo(user) = self else { return Ok(()) };
         let name = std::ffi::CString::new(user.name.as_str()).map_err(|_| nix::errno::Errno::EINVAL)?;
         nix::unistd::initgroups(&name, user.gid)?;
@@ -73,7 +77,10 @@ impl Caller {
     }
 
     /// Run `action` with the file-access rights of that user: a file named on the command line is theirs, not root's.
-    pub(super) fn with_rights<T>(&self, action: impl FnOnce() -> T) -> nix::Result<T> {
+    ///
+    /// # Errors
+    /// The kernel refused to change or restore the ids.
+    pub fn with_rights<T>(&self, action: impl FnOnce() -> T) -> nix::Result<T> {
         let Self::ThroughSudo(user) = self else { return Ok(action()) };
         let groups = nix::unistd::getgroups()?;
         let name = std::ffi::CString::new(user.name.as_str()).map_err(|_| nix::errno::Errno::EINVAL)?;

@@ -1,0 +1,124 @@
+//! What `/proc` says of a process that was running before it was traced.
+//!
+//! It is read some time after the process was adopted, so it may say what a later exec made of it, or nothing any
+//! more: the caller knows by the process's exec number.
+
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+
+use crate::{Captured, Environment, Exec, Gap, Tgid};
+
+/// As much as an exec event holds (`ARGS_BYTES_MAX`, exec.bpf.c).
+const ARGS_BYTES_MAX: u64 = 12_288;
+/// Far more than any real environment; what is behind it is not searched.
+const ENVIRONMENT_BYTES_MAX: u64 = 2 << 20;
+/// As much of one variable as an exec event holds (`VALUE_BYTES_MAX`, environment.h).
+const VALUE_BYTES_MAX: usize = 1_023;
+const DELETED: &[u8] = b" (deleted)";
+
+/// Fills in the program of a snapshot. What cannot be read is marked unreadable.
+pub fn describe_running(snapshot: &mut Exec) {
+    let folder = folder_of(snapshot.process.tgid);
+    let executable = read_link(&folder.join("exe"));
+    snapshot.executable_deleted = executable.bytes.ends_with(DELETED);
+    snapshot.executable = without_deleted(executable);
+    snapshot.requested = snapshot.executable.clone();
+    snapshot.working_directory = without_deleted(read_link(&folder.join("cwd")));
+    snapshot.args = read_file(&folder.join("cmdline"), ARGS_BYTES_MAX);
+    snapshot.environment = search_environment(&read_file(&folder.join("environ"), ENVIRONMENT_BYTES_MAX));
+}
+
+/// Says that nothing is known of a snapshot's program.
+pub fn leave_undescribed(snapshot: &mut Exec) {
+    let unreadable = || Captured { bytes: Vec::new(), gap: Some(Gap::Unreadable) };
+    snapshot.executable = unreadable();
+    snapshot.requested = unreadable();
+    snapshot.working_directory = unreadable();
+    snapshot.args = unreadable();
+    snapshot.environment = Environment { incomplete: true, ..Environment::default() };
+}
+
+fn folder_of(process: Tgid) -> PathBuf {
+    Path::new("/proc").join(process.0.to_string())
+}
+
+fn read_link(path: &Path) -> Captured {
+    match fs::read_link(path) {
+        Ok(target) => Captured::whole(target.into_os_string().into_vec()),
+        Err(_) => Captured { bytes: Vec::new(), gap: Some(Gap::Unreadable) },
+    }
+}
+
+fn without_deleted(mut path: Captured) -> Captured {
+    if path.bytes.ends_with(DELETED) {
+        path.bytes.truncate(path.bytes.len() - DELETED.len());
+    }
+    path
+}
+
+fn read_file(path: &Path, limit: u64) -> Captured {
+    let read = || -> io::Result<Captured> {
+        let mut bytes = Vec::new();
+        File::open(path)?.take(limit + 1).read_to_end(&mut bytes)?;
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let gap = (bytes.len() > limit).then_some(Gap::Truncated { total: 0 });
+        bytes.truncate(limit);
+        Ok(Captured { bytes, gap })
+    };
+    read().unwrap_or(Captured { bytes: Vec::new(), gap: Some(Gap::Unreadable) })
+}
+
+/// The five variables, and nothing else: the rest of the environment does not leave this function.
+fn search_environment(environment: &Captured) -> Environment {
+    let find = |name: &str| {
+        let mut strings = environment.bytes.split(|byte| *byte == 0);
+        let value = strings.find_map(|string| string.strip_prefix(name.as_bytes())?.strip_prefix(b"="))?;
+        let gap = (value.len() > VALUE_BYTES_MAX).then_some(Gap::Truncated { total: 0 });
+        Some(Captured { bytes: OsStr::from_bytes(value).as_bytes()[..value.len().min(VALUE_BYTES_MAX)].to_vec(), gap })
+    };
+    Environment {
+        traceparent: find("TRACEPARENT"),
+        tracestate: find("TRACESTATE"),
+        baggage: find("BAGGAGE"),
+        service_name: find("OTEL_SERVICE_NAME"),
+        resource_attributes: find("OTEL_RESOURCE_ATTRIBUTES"),
+        incomplete: environment.gap.is_some(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_five_variables_are_taken_from_an_environment() {
+        let environment =
+            Captured::whole(*b"HOME=/root\0TRACEPARENT=00-a-b-01\0API_KEY=secret\0XTRACESTATE=no\0BAGGAGE=\0");
+        let found = search_environment(&environment);
+        assert_eq!(found.traceparent, Some(Captured::whole(*b"00-a-b-01")));
+        assert_eq!(found.tracestate, None);
+        assert_eq!(found.baggage, Some(Captured::whole(*b"")));
+        assert!(!found.incomplete);
+    }
+
+    #[test]
+    fn this_process_is_described_as_it_is() {
+        let mut arguments = Vec::new();
+        for argument in std::env::args_os() {
+            arguments.extend_from_slice(argument.as_bytes());
+            arguments.push(0);
+        }
+        let folder = folder_of(Tgid(std::process::id()));
+        assert_eq!(read_file(&folder.join("cmdline"), ARGS_BYTES_MAX).bytes, arguments);
+        let executable = std::env::current_exe().unwrap().into_os_string().into_vec();
+        assert_eq!(read_link(&folder.join("exe")), Captured::whole(executable));
+    }
+
+    #[test]
+    fn a_process_that_is_gone_is_unreadable_and_not_empty() {
+        assert_eq!(read_file(Path::new("/proc/0/cmdline"), 10).gap, Some(Gap::Unreadable));
+    }
+}

@@ -1,0 +1,132 @@
+//! Rule: a process that was running before it was traced is an image that begins when it was first seen.
+//!
+//! The first one is the session's root, the others hang under the process that is their parent now, which need not
+//! be the one that forked them: less than certain.
+
+use std::sync::Arc;
+
+use agentsight_ebpf::{Exec, ExecNumber};
+
+use super::image::{Origin, Parent};
+use super::{Activity, Confidence, Graph, Image, ImageId, Lineage};
+
+impl Graph {
+    pub(super) fn snapshot(&mut self, running: &Exec, out: &mut Vec<Activity>) {
+        let process = running.process;
+        if self.processes.get(process).is_some() || process == running.parent {
+            self.oddities.repeated_forks += 1;
+            return;
+        }
+        self.end_predecessor(process, running.at, out);
+        let id = ImageId { process, exec: ExecNumber(0), noticed: running.at };
+        let program = Arc::new(running.clone());
+        // What it hangs under, and what it may be linked to, has a span.
+        self.begin(running.parent, running.at, out);
+        let parent = self.processes.get(running.parent).map(|it| &it.image).or(self.root.as_deref());
+        let forker = parent.cloned().map(Box::new);
+        let above = forker.as_deref();
+        let mut image = match above {
+            Some(parent) => parent.child(id, Origin::Running, running.at, Confidence::SNAPSHOT),
+            None => Image {
+                id,
+                origin: Origin::Running,
+                trace: self.traces.current(),
+                trace_state: "".into(),
+                parent: Parent::None,
+                parent_process: Some(running.parent),
+                vpid: None,
+                start: running.at,
+                program: None,
+                lineage: Lineage::root(None),
+                causes: Vec::new(),
+                inherited_traceparent: None,
+            },
+        };
+        image.program = Some(Arc::clone(&program));
+        image.vpid = Some(running.vpid);
+        image.lineage = match above {
+            Some(parent) => parent.lineage.child(Some(&program)),
+            None => Lineage::root(Some(&program)),
+        };
+        if self.root.is_none() {
+            // What it was started with is the past: only a change from here on means something.
+            image.inherited_traceparent =
+                running.environment.traceparent.as_ref().map(|value| value.bytes.as_slice().into());
+            self.root = Some(Box::new(image.clone()));
+        } else {
+            self.adopt(&mut image, &program, above);
+        }
+        if let Some(root) = self.root.as_mut().filter(|root| root.id == image.id) {
+            **root = image.clone();
+        }
+        self.processes.set_image(image, forker);
+        self.begin(process, running.at, out);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+
+    use crate::graph::fixture::check;
+
+    #[test]
+    fn running_processes_hang_under_each_other_with_less_confidence() {
+        check(
+            "
+                10 running 100 under 1 /usr/bin/node node claude
+                10 running 101 under 100 /bin/bash bash
+                11 fork 101 102
+                12 exec 102 /bin/ls ls
+                13 exit 102 0
+                14 exec 101 /usr/bin/make make
+                15 exit 101 2
+                16 exit 100 0
+            ",
+            &expect![[r#"
+                began    100#0 Running node under -
+                began    101#0 Running node/bash under 100#0 (0.9)
+                began    102#1 Exec node/bash/ls under 101#0
+                ended    102#1 11..13 exit 0
+                ended    101#0 10..14 into 101#1
+                began    101#1 Exec node/bash/make under 101#0 <-Exec 101#0
+                ended    101#1 14..15 exit 2
+                ended    100#0 10..16 exit 0
+            "#]],
+        );
+    }
+
+    #[test]
+    fn a_child_whose_traceparent_differs_from_its_parents_is_adopted() {
+        check(
+            "
+                10 running 100 under 1 TRACEPARENT=00-11111111111111111111111111111111-6fb6096f42eddb81-01 /usr/bin/node node claude
+                10 running 101 under 100 TRACEPARENT=00-bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb-2222222222222222-01 /bin/bash bash
+                15 exit 101 0
+                16 exit 100 0
+            ",
+            &expect![[r#"
+                began    100#0 Running node under -
+                began    101#0 Running node/bash under adopted 2222222222222222 trace bbbb <-Lineage 100#0
+                ended    101#0 10..15 exit 0
+                ended    100#0 10..16 exit 0
+            "#]],
+        );
+    }
+
+    #[test]
+    fn a_process_that_is_known_already_is_not_taken_twice() {
+        check(
+            "
+                10 running 100 under 1 /usr/bin/node node claude
+                10 running 100 under 1 /usr/bin/node node claude
+                16 exit 100 0
+            ",
+            &expect![[r#"
+                began    100#0 Running node under -
+                ended    100#0 10..16 exit 0
+                odd      repeated_forks: 1
+            "#]],
+        );
+    }
+}
