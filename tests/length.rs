@@ -52,7 +52,17 @@ fn a_session_of_tiny_traces_is_the_same_tree_in_jaeger() {
     let (agentsight, place) = (Agentsight::as_root(), Directory::new());
     let (storm, log) = (programs::storm(&place), place.join("log"));
     let endpoint = jaeger.http_endpoint();
-    let options = ["--endpoint", &endpoint, "--no-self-telemetry", "--linger", "60s", "--segment-spans", "7", "--live-after", "1ms"];
+    let options = [
+        "--endpoint",
+        &endpoint,
+        "--no-self-telemetry",
+        "--linger",
+        "60s",
+        "--segment-spans",
+        "7",
+        "--live-after",
+        "1ms",
+    ];
     let traced = agentsight.record(&options, &[], &[path_text(&storm), path_text(&log), "2", "43"]);
     let _ = traced.finished.expect_code(7);
     let expected = logged(&fs::read_to_string(&log).expect("the storm writes a log"));
@@ -108,7 +118,10 @@ fn all_of(jaeger: &Jaeger, sent: &Trace) -> Trace {
         assert!(expected.spans.len() <= SPANS_IN_A_TRACE);
         let seen = jaeger.trace(id, expected.spans.len()).sorted();
         let differs = seen.spans.iter().zip(&expected.spans).find(|(seen, sent)| seen != sent);
-        assert!(differs.is_none() && seen.spans.len() == expected.spans.len(), "Jaeger has, and was sent: {differs:#?}");
+        assert!(
+            differs.is_none() && seen.spans.len() == expected.spans.len(),
+            "Jaeger has, and was sent: {differs:#?}"
+        );
         all.spans.extend(seen.spans);
     }
     all
@@ -134,7 +147,8 @@ fn seen(session: &Trace) -> BTreeMap<Process, usize> {
     joined.assert_whole();
     let by_id: BTreeMap<&str, &Span> = joined.spans.iter().map(|span| (span.id.as_str(), span)).collect();
     let is_exit = |span: &&Span| span.text("agentsight.action") == "exit";
-    let exits: BTreeMap<&str, &Span> = joined.spans.iter().filter(is_exit).filter_map(|it| Some((it.parent.as_deref()?, it))).collect();
+    let exits: BTreeMap<&str, &Span> =
+        joined.spans.iter().filter(is_exit).filter_map(|it| Some((it.parent.as_deref()?, it))).collect();
     let mut processes = BTreeMap::new();
     for span in joined.spans.iter().filter(|span| !is_exit(span)) {
         let last = exits.get(span.id.as_str()).copied().unwrap_or(span);
@@ -142,7 +156,10 @@ fn seen(session: &Trace) -> BTreeMap<Process, usize> {
         let id = span.int("process.pid").expect("every image has a process id");
         if replaced {
             // It was promoted between its fork and its exec: then the exec'd image is its child.
-            let next = joined.spans.iter().find(|next| next.parent.as_deref() == Some(&span.id) && next.int("process.pid") == Some(id));
+            let next = joined
+                .spans
+                .iter()
+                .find(|next| next.parent.as_deref() == Some(&span.id) && next.int("process.pid") == Some(id));
             assert!(next.is_some(), "nothing tells how it ended: {span:?}");
             continue;
         }
