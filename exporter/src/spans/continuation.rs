@@ -1,6 +1,5 @@
 //! The span that an image has in each later trace where something hangs under it.
 
-use agentsight_ebpf::WallNanos;
 use agentsight_semconv as semconv;
 use agentsight_semconv::value::action;
 
@@ -20,8 +19,7 @@ pub(super) fn continuation(spans: &mut Spans, continued: &Continued) -> Span {
     let parent = parent_id(spans, continued.parent, &place.trace);
     let id = spans.ids.image(image.id, place.part, place.trace.segment);
     let span = span(spans, image, place, id, parent, action::CONTINUE.into(), place.start, attributes);
-    // Jaeger takes a span that ends where it starts for a mistake, and says so on it.
-    Span { links: vec![link], end: WallNanos(span.start.0.saturating_add(1)), ..span }
+    Span { links: vec![link], ..span }
 }
 
 #[cfg(test)]

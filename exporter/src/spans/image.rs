@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use agentsight_ebpf::{Captured, Exec, ExecNumber, Gap, KernelNanos};
+use agentsight_ebpf::{Captured, Exec, ExecNumber, Gap, KernelNanos, WallNanos};
 use agentsight_semconv as semconv;
 use agentsight_semconv::Name;
 use agentsight_semconv::value::{action, object_type};
@@ -83,6 +83,9 @@ pub(super) fn span(
     end: KernelNanos,
     attributes: Attributes,
 ) -> Span {
+    let start = wall(&place.trace, place.start);
+    // Jaeger takes a span that ends where it starts for a mistake, and says so on it.
+    let shortest = WallNanos(start.0.saturating_add(1));
     let mut span = Span {
         id: SpanRef { trace_id: place.trace.id, span_id: id },
         parent,
@@ -90,8 +93,8 @@ pub(super) fn span(
         trace_state: if place.part == Part::Original { image.trace_state.to_string() } else { String::new() },
         name,
         kind: SpanKind::Internal,
-        start: wall(&place.trace, place.start),
-        end: wall(&place.trace, end.max(place.start)),
+        start,
+        end: wall(&place.trace, end).max(shortest),
         attributes: Vec::new(),
         dropped_attributes: 0,
         events: Vec::new(),

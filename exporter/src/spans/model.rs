@@ -26,8 +26,8 @@ pub enum Signal {
 pub struct Draft {
     /// Its first span: what the draft is filed under.
     pub of: SpanRef,
-    /// The span as it would be sent if nothing more were heard of it, in place of any earlier draft; its end is its
-    /// start, as nobody knows better yet. `None` when there is nothing left to come.
+    /// The span as it would be sent if nothing more were heard of it, in place of any earlier draft; it ends as
+    /// soon as it has begun, as nobody knows better yet. `None` when there is nothing left to come.
     pub span: Option<Span>,
 }
 

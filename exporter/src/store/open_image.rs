@@ -52,7 +52,7 @@ pub(super) fn file_drafts(connection: &Connection, session: i64, signals: &[Sign
     Ok(())
 }
 
-/// Stores what is open as spans that end at `end`, or just after their start where that is later; says how many.
+/// Stores what is open as spans that end at `end`, or as they are where that is later; says how many.
 pub(super) fn close_all(connection: &Connection, session: i64, end: WallNanos) -> rusqlite::Result<usize> {
     let mut statement = connection.prepare_cached(
         "SELECT open_image.encoded, resource.encoded FROM open_image JOIN resource ON resource.key = resource
@@ -64,8 +64,7 @@ pub(super) fn close_all(connection: &Connection, session: i64, end: WallNanos) -
     for (span, resource) in &open {
         match (Span::decode(span.as_slice()), Resource::decode(resource.as_slice())) {
             (Ok(mut span), Ok(resource)) => {
-                // Jaeger takes a span that ends where it starts for a mistake, and says so on it.
-                span.end_time_unix_nano = span.start_time_unix_nano.saturating_add(1).max(end.0);
+                span.end_time_unix_nano = span.end_time_unix_nano.max(end.0);
                 rows.push(Row::of_span(&span, &resource));
             }
             (Err(error), _) | (_, Err(error)) => tracing::warn!(%error, "an open image in the store is damaged"),

@@ -245,7 +245,7 @@ fn what_a_dead_collector_had_open_is_sent_when_its_session_is_ended() {
     assert_eq!(found[0].last_stored, WallNanos(900_000), "what began is stored too");
     desk.store.end_session(id, WallNanos(8_000)).unwrap();
     // Never before its start, and never in place of what was sent.
-    let late = [("draft 5".to_owned(), 8_000), ("draft 900000".to_owned(), 900_001)];
+    let late = [("draft 5".to_owned(), 8_000), ("draft 900000".to_owned(), 900_000)];
     assert_eq!(to_send(&desk), [sent.as_slice(), &late].concat());
     desk.store.end_session(id, WallNanos(9_000)).unwrap();
     assert_eq!(to_send(&desk).len(), 4, "once");

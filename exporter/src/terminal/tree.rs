@@ -341,16 +341,16 @@ mod tests {
         check(
             &(text + "90 exit 100 0"),
             &expect![[r#"
-            python3.11 pool.py       100  90 ms  exit 0
-            ├─ python3.11 (4 forks)
-            ├─ python3.11 (fork)     204   0 ns  exit 1
-            ├─ python3.11 (4 forks)
-            ├─ cc1 0.c               300   0 ns  exit 0
-            ├─ cc1 1.c               301   0 ns  exit 0
-            ├─ cc1 2.c               302   0 ns  exit 0
-            ├─ … 37 more cc1
-            └─ cc1 40.c              340   0 ns  exit 1
-        "#]],
+                python3.11 pool.py       100  90 ms  exit 0
+                ├─ python3.11 (4 forks)
+                ├─ python3.11 (fork)     204   1 ns  exit 1
+                ├─ python3.11 (4 forks)
+                ├─ cc1 0.c               300   1 ns  exit 0
+                ├─ cc1 1.c               301   1 ns  exit 0
+                ├─ cc1 2.c               302   1 ns  exit 0
+                ├─ … 37 more cc1
+                └─ cc1 40.c              340   1 ns  exit 1
+            "#]],
         );
     }
 

@@ -1,5 +1,5 @@
 -- Spans that are yet to come, as they will be sent if their collector dies before it sends better ones: `encoded` is
--- an OTLP span whose end is its start. Filed under the first span of what they are about; a row goes with the
+-- an OTLP span that ends as soon as it has begun. Filed under the first span of what they are about; a row goes with the
 -- transaction that stores the real span.
 CREATE TABLE open_image (
     session INTEGER NOT NULL REFERENCES session (key) ON DELETE CASCADE,
