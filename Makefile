@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test build deps test-deps lint fmt snapshots jaeger python-sdk clean
+.PHONY: help demo test test-docker test-kernels build deps test-deps lint fmt snapshots jaeger python-sdk clean
 
 CARGO ?= cargo
 TARGET_DIR := $(abspath $(or $(CARGO_TARGET_DIR),target))
@@ -26,27 +26,55 @@ command -v setpriv|util-linux|tests of what a user without rights sees
 PATH=$$PATH:/usr/sbin command -v bpftool|bpftool|a test that looks into the kernel's maps
 python3 -c "import venv, ensurepip"|python3-venv|a home for the OpenTelemetry SDK that tests send with
 endef
+define KERNEL_TEST_NEEDS
+command -v qemu-system-x86_64|qemu-system-x86|emulates the machine that old kernels run on
+command -v cpio|cpio|packs its file system
+command -v strip|binutils|makes what is packed small
+endef
+define DOCKER_TEST_NEEDS
+command -v dockerd|docker.io|the engine whose container is traced
+command -v docker|docker.io|its client
+command -v unshare|util-linux|keeps the engine's mounts apart
+endef
 define LINT_NEEDS
 command -v clang-format|clang-format|checks the style of the eBPF programs
 endef
-export BUILD_NEEDS TEST_NEEDS LINT_NEEDS
+export BUILD_NEEDS TEST_NEEDS KERNEL_TEST_NEEDS DOCKER_TEST_NEEDS LINT_NEEDS
 
 help: ## Show this menu
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: build ## Trace a small sample agent and show its process tree
-	@$(TARGET_DIR)/release/agentsight run -- python3 examples/sample_agent.py
+	@$(TARGET_DIR)/release/agentsight run --tree -- python3 examples/sample_agent.py
 
 # Cargo starts each test binary through a "runner"; ours is sudo where we are not root, because the kernel shows its events to root only.
+define TEST_AS_ROOT
+export AGENTSIGHT_BIN=$(TARGET_DIR)/debug/agentsight; \
+if [[ $$(id -u) != 0 ]]; then \
+    echo "The tests trace real programs, which takes root: they run by sudo."; sudo -v; \
+    triple=$$(rustc -vV | sed -n 's/^host: //p'); \
+    export "CARGO_TARGET_$$(tr 'a-z-' 'A-Z_' <<<"$$triple")_RUNNER=$(CURDIR)/tests/as-root.sh"; \
+fi; \
+$(CARGO) test
+endef
+
 test: test-deps jaeger python-sdk ## Run all tests; those that trace need root, so this asks for sudo
 	@$(CARGO) build --workspace --bin agentsight
-	@export AGENTSIGHT_BIN=$(TARGET_DIR)/debug/agentsight; \
-	if [[ $$(id -u) != 0 ]]; then \
-	    echo "The tests trace real programs, which takes root: they run by sudo."; sudo -v; \
-	    triple=$$(rustc -vV | sed -n 's/^host: //p'); \
-	    export "CARGO_TARGET_$$(tr 'a-z-' 'A-Z_' <<<"$$triple")_RUNNER=$(CURDIR)/tests/as-root.sh"; \
-	fi; \
-	$(CARGO) test --workspace
+	@$(TEST_AS_ROOT) --workspace
+	@echo "NOT RUN: the test of a real Docker Engine, which \`make test-docker\` runs."
+
+test-docker: test-deps ## Trace a container of a real Docker Engine; installs docker.io where there is none
+	@tests/install-missing.sh <<<"$$DOCKER_TEST_NEEDS"
+	@$(CARGO) build --workspace --bin agentsight
+	@$(TEST_AS_ROOT) --package agentsight-tests --test docker
+
+# cargo says which files the tests are in.
+test-kernels: deps ## Trace on Debian's kernels from 5.10 to the newest, in emulated machines (10 minutes; KERNELS="5.10 newest" chooses)
+	@tests/install-missing.sh <<<"$$KERNEL_TEST_NEEDS"
+	@$(CARGO) build --workspace --bin agentsight
+	@tests=$$($(CARGO) test --workspace --no-run --test loading --test full_ring --test lifecycle \
+	    --message-format json-render-diagnostics | sed -n 's/.*"executable":"\([^"]*\)".*/\1/p'); \
+	tests/kernels/run.sh $(TARGET_DIR)/debug/agentsight $$tests
 
 build: deps ## Build the program: target/release/agentsight
 	@$(CARGO) build --release --package agentsight --bin agentsight

@@ -1,4 +1,4 @@
-//! Compiles the programs with clang and leaves the object for the loader to embed.
+//! Compiles the programs with clang and leaves the objects for the loader to embed.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -12,20 +12,29 @@ fn main() {
         return;
     }
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
-    let object = out.join("programs.bpf.o");
-    compile(&object);
-    // DWARF is nine tenths of the object; BTF, which CO-RE needs, stays.
-    run(Command::new("llvm-strip").arg("-g").arg(&object), "llvm-strip (Debian: apt install llvm)");
+    // The same programs over either way out of the kernel (include/ring.h), and the attempts of `live::features`.
+    let programs = "src/programs.bpf.c";
+    for (source, name, definitions) in [
+        (programs, "ring_buffer.bpf.o", [].as_slice()),
+        (programs, "perf_buffer.bpf.o", &["-DPERF_BUFFER"]),
+        ("src/live/hooks.bpf.c", "hooks.bpf.o", &[]),
+    ] {
+        let object = out.join(name);
+        compile(source, &object, definitions);
+        // DWARF is nine tenths of the object; BTF, which CO-RE needs, stays.
+        run(Command::new("llvm-strip").arg("-g").arg(&object), "llvm-strip (Debian: apt install llvm)");
+    }
 }
 
-fn compile(object: &Path) {
+fn compile(source: &str, object: &Path, definitions: &[&str]) {
     let clang = env::var_os("AGENTSIGHT_CLANG").unwrap_or_else(|| "clang".into());
     let mut command = Command::new(clang);
     command
         .args(["-g", "-O2", "-mcpu=v2", "-target", "bpf", "-Wall", "-Wextra", "-Werror"])
+        .args(definitions)
         .args(["-I", "include", "-I", "src"])
         .arg(format!("-I/usr/include/{}-linux-gnu", env::var("CARGO_CFG_TARGET_ARCH").unwrap_or_default()))
-        .args(["-c", "src/programs.bpf.c", "-o"])
+        .args(["-c", source, "-o"])
         .arg(object);
     run(&mut command, "clang 14 or later and libbpf's headers (Debian: apt install clang libbpf-dev)");
 }

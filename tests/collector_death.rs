@@ -35,9 +35,14 @@ fn a_collector_killed_at_any_moment_leaves_output_and_exit_code_alone() {
     thread::scope(|scope| {
         for _ in 0..3 {
             scope.spawn(|| {
-                while next.fetch_add(1, Ordering::Relaxed) < KILLS {
-                    let moment = Duration::from_millis(random.next() % 900);
-                    told.fetch_add(usize::from(kill_at(moment)), Ordering::Relaxed);
+                loop {
+                    let since = match next.fetch_add(1, Ordering::Relaxed) {
+                        KILLS.. => break,
+                        number if number % 3 == 0 => Since::Start,
+                        _ => Since::CommandsStart,
+                    };
+                    let moment = Duration::from_millis(random.next() % 600);
+                    told.fetch_add(usize::from(kill_at(since, moment)), Ordering::Relaxed);
                 }
             });
         }
@@ -46,12 +51,25 @@ fn a_collector_killed_at_any_moment_leaves_output_and_exit_code_alone() {
     assert!(told >= 3, "only {told} of {KILLS} kills met a running command: the moments are badly chosen");
 }
 
-/// Kills the collector so long after the start; true when the command ran and the user was told.
-fn kill_at(moment: Duration) -> bool {
+/// Where a moment is counted from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Since {
+    /// The start of `agentsight run`.
+    Start,
+    /// The start of the command, which on a loaded machine may come much later.
+    CommandsStart,
+}
+
+/// Kills the collector at this moment; true when the command ran and the user was told.
+fn kill_at(since: Since, moment: Duration) -> bool {
     let agentsight = Agentsight::as_root();
-    let script = "for i in 1 2 3 4 5 6 7; do echo $i; sleep 0.05; done; exit 7";
+    let running = agentsight.directory().join("running");
+    let script = format!(": > {}; for i in 1 2 3 4 5 6 7; do echo $i; sleep 0.05; done; exit 7", path_text(&running));
+    let stub = Started::new(&mut agentsight.command(["run", "--no-tree", "--", "sh", "-c", &script]));
+    if since == Since::CommandsStart {
+        wait_for("the command", LIMIT, || running.exists().then_some(()));
+    }
     let begun = Instant::now();
-    let stub = Started::new(&mut agentsight.command(["run", "--no-tree", "--", "sh", "-c", script]));
     while begun.elapsed() < moment {
         thread::sleep(Duration::from_millis(1));
     }
@@ -59,7 +77,8 @@ fn kill_at(moment: Duration) -> bool {
         collector.signal(Signal::SIGKILL);
     }
     let finished = stub.finish(LIMIT);
-    let context = format!("killed after {moment:?}: code {}\n{}{}", finished.code(), finished.stdout, finished.stderr);
+    let context =
+        format!("killed {moment:?} after {since:?}: code {}\n{}{}", finished.code(), finished.stdout, finished.stderr);
     if finished.code() == 2 {
         assert!(finished.stdout.is_empty(), "started and not run to its end, {context}");
         assert!(finished.stderr.contains("tracing began") || finished.stderr.contains("not started"), "{context}");
@@ -137,7 +156,7 @@ fn a_collector_that_hangs_before_it_attaches_is_given_up_after_ten_seconds() {
         }
         is_early.then_some((collector, finished))
     });
-    assert!(finished.stderr.contains("did not answer within 10 s; the command was not started"), "{}", finished.stderr);
+    assert!(finished.stderr.contains("did not answer within 10s; the command was not started"), "{}", finished.stderr);
     collector.signal(Signal::SIGCONT);
     collector.wait_for_end();
     assert!(!witness.exists());
@@ -223,7 +242,7 @@ fn a_full_disk_is_said_and_the_command_does_not_notice() {
         "i=0; a=$(printf %02000d 0); while [ $i -lt 997 ]; do /bin/true $a; i=$((i+1)); done; echo done; exit 7";
     let finished = with_store_on("size=700k", &agentsight, &["sh", "-c", script]).expect_code(7);
     assert_eq!(finished.stdout, "done\n");
-    for words in ["could not be stored", "full"] {
+    for words in ["could not be stored", "disk is full"] {
         assert!(finished.stderr.contains(words), "`{words}` is not in:\n{}", finished.stderr);
     }
 }

@@ -48,6 +48,11 @@ fn a_run_that_lost_events_replays_to_a_text_that_says_so() {
 }
 
 #[test]
+fn a_tree_that_was_attached_to_replays_to_its_text() {
+    assert_replays("attached");
+}
+
+#[test]
 fn every_recording_replays_twice_to_the_same_spans_with_the_same_ids() {
     for recording in all() {
         assert_eq!(replay(&recording), replay(&recording), "{}", recording.display());
@@ -57,6 +62,7 @@ fn every_recording_replays_twice_to_the_same_spans_with_the_same_ids() {
 #[test]
 fn every_recording_is_one_of_these_tests() {
     let known = [
+        "attached",
         "make",
         "multiprocessing_pool",
         "node_children",

@@ -70,6 +70,15 @@ fn without_a_terminal_for_the_password_the_message_says_what_to_do() {
 }
 
 #[test]
+fn a_sudo_that_records_what_programs_read_and_write_is_named_with_the_rule_that_exempts_us() {
+    let user = Sudoer::new(Rights::Everything, SudoTerminal::Recorded);
+    let finished = run(&mut run_as_user(&user, &[], &["touch", "started"]), LIMIT).expect_code(2);
+    let rule = format!("Defaults!{} !log_input, !log_output", path_text(&user.agentsight()));
+    assert!(finished.stderr.contains(&rule), "{}", finished.stderr);
+    assert!(!user.home("started").exists());
+}
+
+#[test]
 fn the_password_is_asked_for_on_the_terminal_which_is_then_the_commands() {
     for sudo_terminal in [SudoTerminal::Callers, SudoTerminal::Own] {
         let user = Sudoer::new(Rights::EverythingForThePassword, sudo_terminal);

@@ -16,7 +16,7 @@
 
 struct adopting {
 	__u32 session; /* 0: nothing is being adopted */
-	__u32 root; /* tgid that becomes the root, 0 once it has */
+	__u32 root;    /* tgid that becomes the root, 0 once it has */
 };
 
 struct {
@@ -57,9 +57,9 @@ static __always_inline bool has_traced_ancestor(struct task_struct *task)
 }
 
 /* Puts a running process into the tree and says what it is; false if it is there already, or there is no room. */
-static __always_inline bool adopt(struct task_struct *leader, __u32 session)
+static __always_inline bool adopt(void *ctx, struct task_struct *leader, __u32 session)
 {
-	struct traced entry = { .start = task_start_boottime(leader), .session = session };
+	struct traced entry = {.start = task_start_boottime(leader), .session = session};
 	__u32 tgid = BPF_CORE_READ(leader, tgid);
 	struct snapshot_event event = {};
 	struct task_struct *parent;
@@ -87,12 +87,12 @@ static __always_inline bool adopt(struct task_struct *leader, __u32 session)
 	event.gid = BPF_CORE_READ(leader, cred, gid.val);
 	event.euid = BPF_CORE_READ(leader, cred, euid.val);
 	event.egid = BPF_CORE_READ(leader, cred, egid.val);
-	emit(&event, sizeof(event), LOSS_SNAPSHOT);
+	emit(ctx, &event, sizeof(event), LOSS_SNAPSHOT);
 	return true;
 }
 
 /* The children of a thread that is about to end, before they get another parent. */
-static __always_inline void adopt_children(struct task_struct *task, __u32 session)
+static __always_inline void adopt_children(void *ctx, struct task_struct *task, __u32 session)
 {
 	struct list_head *head = (void *)task + bpf_core_field_offset(struct task_struct, children);
 	struct list_head *child = BPF_CORE_READ(head, next);
@@ -100,7 +100,7 @@ static __always_inline void adopt_children(struct task_struct *task, __u32 sessi
 	for (int i = 0; i < CHILDREN_MAX; i++) {
 		if (child == head)
 			return;
-		adopt((void *)child - bpf_core_field_offset(struct task_struct, sibling), session);
+		adopt(ctx, (void *)child - bpf_core_field_offset(struct task_struct, sibling), session);
 		child = BPF_CORE_READ(child, next);
 	}
 	count_made(LOSS_PROCESS);

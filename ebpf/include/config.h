@@ -6,17 +6,23 @@
 #include "kernel.h"
 
 struct config {
-	/* The kernel has bpf_ktime_get_boot_ns() (5.8, 71d19214776e): time is CLOCK_BOOTTIME, else CLOCK_MONOTONIC. */
-	__u32 boot_clock;
 	/* Trees that already run will be adopted; otherwise the verifier drops that code, and loading is faster. */
 	__u32 adopts;
 };
 
 const volatile struct config config = {};
 
+/*
+ * bpf_ktime_get_boot_ns() came with the ring buffer, in 5.8 (71d19214776e). No flag in `config` could choose: before
+ * 5.5 (a23740ec43ba) the verifier walks what a constant rules out, and refuses a helper there that it does not know.
+ */
 static __always_inline __u64 kernel_clock(void)
 {
-	return config.boot_clock ? bpf_ktime_get_boot_ns() : bpf_ktime_get_ns();
+#ifdef PERF_BUFFER
+	return bpf_ktime_get_ns();
+#else
+	return bpf_ktime_get_boot_ns();
+#endif
 }
 
 #endif

@@ -63,6 +63,7 @@ enum exec_part {
 	EXEC_PART_REQUESTED,
 	EXEC_PART_EXECUTABLE,	     /* components, leaf first, each ended by NUL */
 	EXEC_PART_WORKING_DIRECTORY, /* likewise */
+	EXEC_PART_CGROUP,	     /* likewise, below the root of its hierarchy */
 	EXEC_PART_TRACEPARENT,
 	EXEC_PART_TRACESTATE,
 	EXEC_PART_BAGGAGE,

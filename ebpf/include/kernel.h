@@ -4,7 +4,7 @@
  *
  * Every access goes through CO-RE: the loader finds the real offset in the
  * running kernel's BTF, so only names and types matter here, not layout.
- * Checked against 5.10, 6.1, 6.12 and 6.18.
+ * `make test-kernels` checks them against 5.10, 6.1, 6.12 and the newest.
  */
 #ifndef AGENTSIGHT_KERNEL_H
 #define AGENTSIGHT_KERNEL_H
@@ -120,14 +120,32 @@ struct list_head {
 
 struct kernfs_node {
 	__u64 id;
+	struct kernfs_node *__parent;
+	const char *name;
+};
+
+/* Before 6.15 (633488947ef6) the field had another name. */
+struct kernfs_node___before_6_15 {
+	struct kernfs_node *parent;
 };
 
 struct cgroup {
 	struct kernfs_node *kn;
 };
 
+struct cgroup_subsys_state {
+	struct cgroup *cgroup;
+};
+
 struct css_set {
+	struct cgroup_subsys_state *subsys[1];
 	struct cgroup *dfl_cgrp;
+};
+
+/* The numbers are the running kernel's own: it counts only the controllers that it was built with. */
+enum cgroup_subsys_id {
+	memory_cgrp_id,
+	pids_cgrp_id,
 };
 
 struct task_struct {

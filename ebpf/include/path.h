@@ -46,12 +46,19 @@ static __always_inline __u32 walk_path(unsigned char *data, __u32 *used, __u32 l
 		if (dentry == BPF_CORE_READ(vfsmount, mnt_root)) {
 			struct mount *above = BPF_CORE_READ(mount, mnt_parent);
 
-			if (above == mount)
+			if (above != mount) {
+				dentry = BPF_CORE_READ(mount, mnt_mountpoint);
+				mount = above;
+				vfsmount = (void *)mount + bpf_core_field_offset(struct mount, mnt);
+				continue;
+			}
+			/*
+			 * The top. A file that is the root of a mount of its own, which was detached (runc runs
+			 * itself so), has no path, but it has a name.
+			 */
+			if (i > 0 || dentry == parent)
 				return flags;
-			dentry = BPF_CORE_READ(mount, mnt_mountpoint);
-			mount = above;
-			vfsmount = (void *)mount + bpf_core_field_offset(struct mount, mnt);
-			continue;
+			parent = dentry;
 		}
 		length = BPF_CORE_READ(dentry, d_name.len);
 		if (at > limit - PATH_COMPONENT_BYTES_MAX)
@@ -64,9 +71,9 @@ static __always_inline __u32 walk_path(unsigned char *data, __u32 *used, __u32 l
 			return flags | PART_UNREADABLE;
 		data[at + length] = 0;
 		*used = at + length + 1;
-		/* A root without a mount point: memfd, and what else has no place in the tree. */
+		/* A root that nothing is mounted by: a memfd, and what else never had a place in the tree. */
 		if (dentry == parent)
-			return flags;
+			return flags | PART_DELETED;
 		dentry = parent;
 	}
 	return flags | PART_TRUNCATED;

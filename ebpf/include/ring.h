@@ -2,6 +2,11 @@
 /*
  * The only door to user space: one wrapper that counts what was made and
  * what the ring had no room for. No other file touches the ring.
+ *
+ * This object is compiled twice. A ring buffer map cannot even be created
+ * before Linux 5.8 (457f44363a88), and no flag that user space sets takes a
+ * map out of an object, so with PERF_BUFFER the same programs write to perf
+ * buffers, one per CPU.
  */
 #ifndef AGENTSIGHT_RING_H
 #define AGENTSIGHT_RING_H
@@ -10,10 +15,18 @@
 #include "kernel.h"
 
 /* Lifecycle records have a ring of their own, so that nothing else can push out a fork. */
+#ifdef PERF_BUFFER
+struct {
+	__uint(type, BPF_MAP_TYPE_PERF_EVENT_ARRAY);
+	__type(key, __u32);   /* CPU */
+	__type(value, __u32); /* descriptor of its buffer; max_entries is set by the loader */
+} lifecycle SEC(".maps");
+#else
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 1 << 23); /* bytes; set again by the loader */
 } lifecycle SEC(".maps");
+#endif
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -38,14 +51,29 @@ static __always_inline void count_lost(__u32 kind)
 		count->lost++;
 }
 
-static __always_inline void emit(void *event, __u64 size, __u32 kind)
+/* 0, or a negative error number. */
+static __always_inline long output(void *ctx, void *event, __u64 size)
 {
-	count_made(kind);
+#ifdef PERF_BUFFER
+	/*
+	 * Says when its buffer was full since 5.0 (56201969114e), so what the
+	 * reader finds as PERF_RECORD_LOST is counted here already.
+	 */
+	return bpf_perf_event_output(ctx, &lifecycle, BPF_F_CURRENT_CPU, event, size);
+#else
 	/*
 	 * Without flags the kernel wakes the reader only when it had read all
 	 * that came before: a busy ring costs one wake-up per drain.
 	 */
-	if (bpf_ringbuf_output(&lifecycle, event, size, 0))
+	(void)ctx;
+	return bpf_ringbuf_output(&lifecycle, event, size, 0);
+#endif
+}
+
+static __always_inline void emit(void *ctx, void *event, __u64 size, __u32 kind)
+{
+	count_made(kind);
+	if (output(ctx, event, size))
 		count_lost(kind);
 }
 

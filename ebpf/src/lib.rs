@@ -17,7 +17,7 @@ mod wire;
 
 pub use captured::{Captured, Gap};
 pub use event::{Clock, Event, Tick};
-pub use exec::{Credentials, Environment, Exec};
+pub use exec::{Container, Credentials, Environment, Exec, Runtime};
 pub use exit::Exit;
 pub use fork::Fork;
 pub use identity::{ExecNumber, KernelNanos, ProcessKey, Tgid, Tid, WallNanos};

@@ -40,7 +40,7 @@ const PART_TRUNCATED: u32 = 2;
 const PART_UNREADABLE: u32 = 4;
 const PART_DELETED: u32 = 8;
 
-const EXEC_PARTS: usize = 9;
+const EXEC_PARTS: usize = 10;
 
 #[derive(FromBytes, Immutable, KnownLayout)]
 #[repr(C)]
@@ -172,6 +172,8 @@ fn decode_snapshot(snapshot: &WireSnapshot) -> Exec {
         parent: ProcessKey { tgid: Tgid(snapshot.parent_tgid), start: KernelNanos(snapshot.parent_start) },
         credentials: Credentials { uid: snapshot.uid, gid: snapshot.gid, euid: snapshot.euid, egid: snapshot.egid },
         cgroup_id: snapshot.cgroup_id,
+        cgroup: Captured::default(),
+        container: None,
         executable: Captured::default(),
         executable_deleted: false,
         requested: Captured::default(),
@@ -189,6 +191,7 @@ fn decode_exec(exec: &WireExec, data: &[u8]) -> Result<Exec, DecodeError> {
     let executable_deleted = parts.next_is_deleted();
     let executable = parts.next_path();
     let working_directory = parts.next_path();
+    let cgroup = parts.next_path();
     let environment = Environment {
         traceparent: parts.next_variable(),
         tracestate: parts.next_variable(),
@@ -206,6 +209,8 @@ fn decode_exec(exec: &WireExec, data: &[u8]) -> Result<Exec, DecodeError> {
         parent: ProcessKey { tgid: Tgid(exec.parent_tgid), start: KernelNanos(exec.parent_start) },
         credentials: Credentials { uid: exec.uid, gid: exec.gid, euid: exec.euid, egid: exec.egid },
         cgroup_id: exec.cgroup_id,
+        cgroup,
+        container: None,
         executable,
         executable_deleted,
         requested,

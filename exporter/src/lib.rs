@@ -3,7 +3,8 @@
 //! The modules in the order of the data: [`capture`] redacts what the kernel said, [`recording`] keeps
 //! or repeats it, [`graph`] says what it means, [`spans`] says that in OpenTelemetry ([`pipeline`] joins the
 //! two), [`store`] keeps the spans, [`otlp`] sends them, [`terminal`] shows them.
-//! `collector` runs the whole line on a live kernel; `launch` starts the command that is traced.
+//! `collector` runs the whole line on a live kernel; `launch` starts the command that is traced;
+//! `doctor` says what the machine allows.
 //! `graph` and `spans` are pure: no clock, no I/O, no threads.
 
 pub mod caller;
@@ -12,6 +13,8 @@ pub mod capture;
 pub mod channel;
 #[cfg(feature = "live")]
 pub mod collector;
+#[cfg(feature = "live")]
+pub mod doctor;
 pub mod graph;
 #[cfg(feature = "live")]
 pub mod launch;

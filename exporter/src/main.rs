@@ -18,6 +18,8 @@ fn main() -> ExitCode {
         Command::Attach(args) => cli::launch::attach(args),
         Command::Replay(args) => cli::replay::replay(&args),
         #[cfg(feature = "live")]
+        Command::Doctor(args) => cli::doctor::doctor(&args),
+        #[cfg(feature = "live")]
         Command::Collector(args) => agentsight::collector::run(args.stub),
     }
 }

@@ -18,7 +18,7 @@ use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 use crate::session::SessionId;
 
 /// Where collectors can be asked.
-const RUN_DIR: &str = "/run/agentsight";
+pub(crate) const RUN_DIR: &str = "/run/agentsight";
 /// A collector that hangs must not hold up who asks it, nor a client that says nothing the collector.
 const PATIENCE: Duration = Duration::from_millis(500);
 /// The longest line is an id of 32 digits; what is longer is no answer and no question.

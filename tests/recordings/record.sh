@@ -42,6 +42,19 @@ record oddities --live-after 200ms --linger 500ms -- sh ../oddities.sh
 record segments --live-after 200ms --segment-spans 5 -- sh ../segments.sh
 # A ring of one page, and more processes than it holds.
 record overload --ring-bytes 4096 -- sh -c 'for i in $(seq 1 97); do /usr/bin/true & done; wait'
+# A tree that runs already.
+if [[ -z $only || $only == attached ]]; then
+    echo attached
+    env -i PATH=/usr/bin:/bin HOME=/root LC_ALL=C sh -c '(sleep 2; exit 5) & while [ ! -e go ]; do sleep 0.1; done; /usr/bin/true; wait' &
+    tree=$!
+    sleep 1
+    env -i PATH=/usr/bin:/bin HOME=/root LC_ALL=C AGENTSIGHT_STORE="$stage/store" \
+        "$stage/agentsight" attach --no-tree --pid "$tree" --output /dev/null --recording "$stage/attached.agsr" &
+    sleep 0.7
+    touch go
+    wait
+    mv "$stage/attached.agsr" "$here/attached.agsr"
+fi
 
 cd /
 umount /opt/programs /etc/machine-id

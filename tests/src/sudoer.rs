@@ -34,13 +34,15 @@ pub enum Rights {
     Nothing,
 }
 
-/// Whether sudo gives its commands a terminal of their own (`use_pty`, which is Debian's default).
+/// What sudo puts between its caller and its command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SudoTerminal {
-    /// The caller's.
+    /// Nothing: the terminal is the caller's.
     Callers,
-    /// One of their own.
+    /// A terminal of the command's own (`use_pty`, which is Debian's default).
     Own,
+    /// A record of all that is read and written.
+    Recorded,
 }
 
 /// Such a user, with a home and a copy of AgentSight that they may execute.
@@ -159,8 +161,11 @@ impl Sudoer {
             Rights::Nothing => String::new(),
         };
         let terminal = match terminal {
-            SudoTerminal::Callers => "!use_pty",
-            SudoTerminal::Own => "use_pty",
+            SudoTerminal::Callers => "!use_pty".to_owned(),
+            SudoTerminal::Own => "use_pty".to_owned(),
+            SudoTerminal::Recorded => {
+                format!("use_pty, log_input, log_output, iolog_dir={}", path_text(&self.roots("record")))
+            }
         };
         // Root lets the store's place through; tickets and lectures would be kept outside of this directory.
         self.write_etc(

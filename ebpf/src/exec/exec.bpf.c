@@ -7,6 +7,7 @@
  * instruction: nobody can have rewritten the arguments yet, and their pages are still resident, having just
  * been written. The exec is read from the committed mm, never from the pointers that the caller passed.
  */
+#include "cgroup.h"
 #include "config.h"
 #include "environment.h"
 #include "path.h"
@@ -96,6 +97,15 @@ static __always_inline void capture_path(struct exec_scratch *scratch, enum exec
 	part->length = scratch->used - before;
 }
 
+static __always_inline void capture_cgroup(struct exec_scratch *scratch, struct task_struct *task)
+{
+	struct exec_part_head *part = &scratch->record.event.parts[EXEC_PART_CGROUP];
+	__u32 before = scratch->used;
+
+	part->flags = walk_cgroup(scratch->record.data, &scratch->used, DATA_BYTES_MAX, task);
+	part->length = scratch->used - before;
+}
+
 static __always_inline void capture_variable(struct exec_scratch *scratch, enum variable variable)
 {
 	struct exec_part_head *part = &scratch->record.event.parts[EXEC_PART_TRACEPARENT + variable];
@@ -122,7 +132,7 @@ static __always_inline void capture_variable(struct exec_scratch *scratch, enum 
 	scratch->used = at + length;
 }
 
-static __always_inline int emit_exec(struct exec_scratch *scratch)
+static __always_inline int emit_exec(void *ctx, struct exec_scratch *scratch)
 {
 	__u64 size;
 
@@ -138,7 +148,7 @@ static __always_inline int emit_exec(struct exec_scratch *scratch)
 		size = DATA_BYTES_MAX;
 	size += sizeof(struct exec_event);
 	scratch->record.event.header.size = size;
-	emit(&scratch->record, size, LOSS_EXEC);
+	emit(ctx, &scratch->record, size, LOSS_EXEC);
 	return 0;
 }
 
@@ -169,7 +179,7 @@ int agentsight_exec_environment(struct bpf_raw_tracepoint_args *ctx)
 	/* A tail call that returns has failed: then the search ends here, incomplete. */
 	if (search != SEARCH_COMPLETE)
 		scratch->record.event.header.flags |= EXEC_ENVIRONMENT_INCOMPLETE;
-	return emit_exec(scratch);
+	return emit_exec(ctx, scratch);
 }
 
 SEC("raw_tp/sched_process_exec")
@@ -228,9 +238,10 @@ int agentsight_exec(struct bpf_raw_tracepoint_args *ctx)
 	path.dentry = BPF_CORE_READ(task, fs, pwd.dentry);
 	path.mnt = BPF_CORE_READ(task, fs, pwd.mnt);
 	capture_path(scratch, EXEC_PART_WORKING_DIRECTORY, &path, &root);
+	capture_cgroup(scratch, task);
 
 	begin_search(&scratch->environment, BPF_CORE_READ(mm, env_start), BPF_CORE_READ(mm, env_end));
 	bpf_tail_call(ctx, &exec_environment, 0);
 	event->header.flags |= EXEC_ENVIRONMENT_INCOMPLETE;
-	return emit_exec(scratch);
+	return emit_exec(ctx, scratch);
 }

@@ -1,6 +1,10 @@
 //! A process replaced its image: the typed event of `exec.bpf.c`.
 
+mod container;
+
 use serde::{Deserialize, Serialize};
+
+pub use container::{Container, Runtime};
 
 use crate::{Captured, ExecNumber, KernelNanos, ProcessKey, Tid};
 
@@ -23,6 +27,13 @@ pub struct Exec {
     pub credentials: Credentials,
     /// Id of the cgroup v2 directory; where no cgroup v2 is in use, that of its root.
     pub cgroup_id: u64,
+    /// Path of its control group below the root of the hierarchy: the unified one's, or where that says no more than
+    /// its root, a v1 controller's.
+    #[serde(default)]
+    pub cgroup: Captured,
+    /// The container that it runs in; the kernel knows of none, so capture finds it by the control group.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub container: Option<Box<Container>>,
     /// Path of the file that runs (of the interpreter, for a script), as seen from the process's root.
     pub executable: Captured,
     /// The file that runs has no name any more, or never had one (memfd).

@@ -17,19 +17,35 @@ int agentsight_exit(struct bpf_raw_tracepoint_args *ctx)
 	struct traced *process = bpf_map_lookup_elem(&tree, &tgid);
 	struct adopting *adopting = being_adopted();
 	struct signal_struct *signal;
+	struct task_struct *leader;
 	struct exit_event event = {};
 
 	if (adopting && !process && has_traced_ancestor(task)) {
-		adopt(BPF_CORE_READ(task, group_leader), adopting->session);
+		adopt(ctx, BPF_CORE_READ(task, group_leader), adopting->session);
 		process = bpf_map_lookup_elem(&tree, &tgid);
 	}
 	if (!process)
 		return 0;
 	if (adopting)
-		adopt_children(task, adopting->session);
+		adopt_children(ctx, task, adopting->session);
 	signal = BPF_CORE_READ(task, signal);
 	if (BPF_CORE_READ(signal, live.counter) > 0)
 		return 0;
+
+	/* What the parent's wait() will see (wait_task_zombie()). */
+	if (BPF_CORE_READ(signal, flags) & SIGNAL_GROUP_EXIT) {
+		event.status = BPF_CORE_READ(signal, group_exit_code);
+	} else {
+		/*
+		 * Only where the kernel has no signal->quick_threads: with it the last thread's code is the group's.
+		 * A leader that was counted down at the same time may not have set its code yet. It sets it before
+		 * it gives up its mm, and comes here only after that, so it will find live at 0 and speak.
+		 */
+		leader = BPF_CORE_READ(task, group_leader);
+		if (leader != task && BPF_CORE_READ(leader, mm))
+			return 0;
+		event.status = BPF_CORE_READ(leader, exit_code);
+	}
 
 	event.header.size = sizeof(event);
 	event.header.kind = EVENT_EXIT;
@@ -42,11 +58,6 @@ int agentsight_exit(struct bpf_raw_tracepoint_args *ctx)
 	/* Two threads that end at once may both find live at 0: the one that removes the entry speaks. */
 	if (bpf_map_delete_elem(&tree, &tgid))
 		return 0;
-	/* What the parent's wait() will see (wait_task_zombie()). */
-	if (BPF_CORE_READ(signal, flags) & SIGNAL_GROUP_EXIT)
-		event.status = BPF_CORE_READ(signal, group_exit_code);
-	else
-		event.status = BPF_CORE_READ(task, group_leader, exit_code);
-	emit(&event, sizeof(event), LOSS_EXIT);
+	emit(ctx, &event, sizeof(event), LOSS_EXIT);
 	return 0;
 }

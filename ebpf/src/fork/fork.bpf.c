@@ -30,7 +30,7 @@ int agentsight_fork(struct bpf_raw_tracepoint_args *ctx)
 	parent = bpf_map_lookup_elem(&tree, &parent_tgid);
 	adopting = being_adopted();
 	if (!parent && adopting && has_traced_ancestor(forker)) {
-		adopt(forker, adopting->session);
+		adopt(ctx, forker, adopting->session);
 		parent = bpf_map_lookup_elem(&tree, &parent_tgid);
 	}
 	if (parent) {
@@ -61,6 +61,6 @@ int agentsight_fork(struct bpf_raw_tracepoint_args *ctx)
 	event.parent_start = task_start_boottime(forker);
 	event.parent_tgid = parent_tgid;
 	event.vpid = task_vpid(child);
-	emit(&event, sizeof(event), LOSS_FORK);
+	emit(ctx, &event, sizeof(event), LOSS_FORK);
 	return 0;
 }

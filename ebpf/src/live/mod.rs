@@ -3,17 +3,22 @@
 //! Everything here needs privileges and talks to the kernel through aya; nothing interprets what it gets.
 
 mod adoption;
+mod carrier;
 mod clock;
 mod cost;
 mod errors;
+mod features;
+mod perf_buffers;
 mod probes;
 mod ring;
 mod running;
 mod tree;
 
+pub use carrier::Carrier;
 pub use clock::KernelClock;
 pub use cost::{Cost, keep_statistics};
 pub use errors::LiveError;
+pub use features::{Feature, Support, try_features};
 pub use probes::{BtfSource, Options, Probes};
 pub use ring::{Ring, Woken};
 pub use running::{describe_running, leave_undescribed};

@@ -3,15 +3,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use aya::maps::{HashMap, MapData, PerCpuArray, ProgramArray, RingBuf};
-use aya::programs::{ProgramType, RawTracePoint};
-use aya::sys::{BpfHelper, is_helper_supported};
-use aya::{Btf, Ebpf, EbpfLoader, Endianness, VerifierLogLevel, include_bytes_aligned};
+use aya::maps::{HashMap, MapData, PerCpuArray, ProgramArray};
+use aya::programs::RawTracePoint;
+use aya::{Btf, Ebpf, EbpfLoader, Endianness, VerifierLogLevel};
 
-use super::{Cost, KernelClock, LiveError, Ring, Tree, adoption};
+use super::{Carrier, Cost, KernelClock, LiveError, Ring, Tree, adoption};
 use crate::{LossKind, Tgid};
-
-static OBJECT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/programs.bpf.o"));
 
 const KERNEL_BTF: &str = "/sys/kernel/btf/vmlinux";
 const LOCKDOWN: &str = "/sys/kernel/security/lockdown";
@@ -29,7 +26,9 @@ const EXEC_ENVIRONMENT: &str = "agentsight_exec_environment";
 /// How the programs are loaded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
-    /// Size of the lifecycle ring in bytes; the loader rounds it to a power of two of pages.
+    /// How records travel; `None` is the best that the kernel has.
+    pub carrier: Option<Carrier>,
+    /// Size of the lifecycle ring in bytes; the loader rounds it to a power of two of pages. Perf buffers share it.
     pub ring_bytes: u32,
     /// Type information of the running kernel, where the kernel itself has none.
     pub btf: Option<BtfSource>,
@@ -51,7 +50,7 @@ pub struct BtfSource {
 impl Default for Options {
     fn default() -> Self {
         // 8 MiB: 10,000 execs with 600 bytes of arguments and paths each, without one drain in between.
-        Self { ring_bytes: 8 << 20, btf: None, adopts: false, verifier_log: false }
+        Self { carrier: None, ring_bytes: 8 << 20, btf: None, adopts: false, verifier_log: false }
     }
 }
 
@@ -60,6 +59,7 @@ impl Default for Options {
 pub struct Probes {
     ebpf: Ebpf,
     clock: KernelClock,
+    ring: Option<Ring>,
     reported: [u64; LossKind::ALL.len()],
 }
 
@@ -75,10 +75,9 @@ unsafe impl aya::Pod for EventCounts {}
 #[derive(Clone, Copy)]
 #[repr(C)]
 struct Config {
-    boot_clock: u32,
     adopts: u32,
 }
-// SAFETY: two u32, no padding, every bit pattern is valid.
+// SAFETY: one u32, every bit pattern is valid.
 unsafe impl aya::Pod for Config {}
 
 impl Probes {
@@ -91,21 +90,20 @@ impl Probes {
             return Err(LiveError::Lockdown);
         }
         let btf = read_btf(options.btf.as_ref())?;
-        let clock = choose_clock();
-        let config =
-            Config { boot_clock: u32::from(clock == KernelClock::Boottime), adopts: u32::from(options.adopts) };
+        let config = Config { adopts: u32::from(options.adopts) };
         let log = if options.verifier_log {
             VerifierLogLevel::DEBUG | VerifierLogLevel::STATS
         } else {
             VerifierLogLevel::DISABLE
         };
-        let mut ebpf = EbpfLoader::new()
-            .btf(Some(&btf))
-            .override_global("config", &config, true)
-            .map_max_entries("lifecycle", options.ring_bytes)
-            .verifier_log_level(log)
-            .load(OBJECT)
-            .map_err(|error| refused(&error))?;
+        let carrier = options.carrier.unwrap_or_else(Carrier::best);
+        let clock = carrier.clock();
+        let mut loader = EbpfLoader::new();
+        loader.btf(Some(&btf)).override_global("config", &config, true).verifier_log_level(log);
+        if carrier == Carrier::RingBuffer {
+            loader.map_max_entries("lifecycle", options.ring_bytes);
+        }
+        let mut ebpf = loader.load(carrier.object()).map_err(|error| refused(&error))?;
         for name in HOOKS.map(|(program, _)| program).into_iter().chain([EXEC_ENVIRONMENT]) {
             raw_tracepoint(&mut ebpf, name)?.load().map_err(|error| refused(&error))?;
         }
@@ -117,12 +115,17 @@ impl Probes {
         tail_calls.set(0, target, 0).map_err(|error| map_failed("exec_environment", &error))?;
         // The kernel empties a program array when its last descriptor is closed (prog_array_map_clear()).
         std::mem::forget(tail_calls);
+        // Before the first record, and while we still may: opening a perf buffer takes privileges that are dropped later.
+        let ring = match carrier {
+            Carrier::RingBuffer => Ring::over_ring_buffer(take(&mut ebpf, "lifecycle")?),
+            Carrier::PerfBuffers => Ring::over_perf_buffers(take(&mut ebpf, "lifecycle")?, options.ring_bytes, clock)?,
+        };
         for (name, hook) in HOOKS {
             raw_tracepoint(&mut ebpf, name)?
                 .attach(hook)
                 .map_err(|error| LiveError::Attach { hook, reason: chain(&error) })?;
         }
-        Ok(Self { ebpf, clock, reported: [0; LossKind::ALL.len()] })
+        Ok(Self { ebpf, clock, ring: Some(ring), reported: [0; LossKind::ALL.len()] })
     }
 
     /// The clock of the events.
@@ -162,8 +165,7 @@ impl Probes {
     /// # Errors
     /// It was taken already.
     pub fn take_ring(&mut self) -> Result<Ring, LiveError> {
-        let ring: RingBuf<_> = take(&mut self.ebpf, "lifecycle")?;
-        Ok(Ring::new(ring))
+        self.ring.take().ok_or_else(|| LiveError::Map { map: "lifecycle", reason: "it was taken".to_owned() })
     }
 
     /// How many events of each kind the programs made, and what was lost of them, since they were loaded.
@@ -218,14 +220,7 @@ impl Probes {
     }
 }
 
-fn choose_clock() -> KernelClock {
-    match is_helper_supported(ProgramType::RawTracePoint, BpfHelper::BPF_FUNC_ktime_get_boot_ns) {
-        Ok(true) => KernelClock::Boottime,
-        _ => KernelClock::Monotonic,
-    }
-}
-
-fn read_btf(given: Option<&BtfSource>) -> Result<Btf, LiveError> {
+pub(super) fn read_btf(given: Option<&BtfSource>) -> Result<Btf, LiveError> {
     // aya skips relocation silently where there is no BTF, and the programs would read wrong offsets.
     let (path, read) = match given {
         Some(source) => (source.path.as_path(), Btf::parse(&source.bytes, Endianness::default())),
@@ -274,7 +269,7 @@ pub(super) fn refused(error: &(dyn std::error::Error + 'static)) -> LiveError {
 }
 
 /// An error with its causes, in one line; aya's causes are not in its own text.
-fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+pub(super) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

@@ -17,6 +17,8 @@ const ARGS_BYTES_MAX: u64 = 12_288;
 const ENVIRONMENT_BYTES_MAX: u64 = 2 << 20;
 /// As much of one variable as an exec event holds (`VALUE_BYTES_MAX`, environment.h).
 const VALUE_BYTES_MAX: usize = 1_023;
+/// A line for each hierarchy, of which there are about a dozen.
+const CGROUP_BYTES_MAX: u64 = 16_384;
 const DELETED: &[u8] = b" (deleted)";
 
 /// Fills in the program of a snapshot. What cannot be read is marked unreadable.
@@ -28,6 +30,7 @@ pub fn describe_running(snapshot: &mut Exec) {
     snapshot.requested = snapshot.executable.clone();
     snapshot.working_directory = without_deleted(read_link(&folder.join("cwd")));
     snapshot.args = read_file(&folder.join("cmdline"), ARGS_BYTES_MAX);
+    snapshot.cgroup = choose_cgroup(&read_file(&folder.join("cgroup"), CGROUP_BYTES_MAX));
     snapshot.environment = search_environment(&read_file(&folder.join("environ"), ENVIRONMENT_BYTES_MAX));
 }
 
@@ -71,6 +74,23 @@ fn read_file(path: &Path, limit: u64) -> Captured {
     read().unwrap_or(Captured { bytes: Vec::new(), gap: Some(Gap::Unreadable) })
 }
 
+/// As the exec event has it: the unified hierarchy's path (`0::/path`), or where that is its root, a v1 controller's.
+fn choose_cgroup(lines: &Captured) -> Captured {
+    let paths = lines.bytes.split(|byte| *byte == b'\n').filter_map(|line| {
+        let mut fields = line.splitn(3, |byte| *byte == b':');
+        let (_, controllers, path) = (fields.next()?, fields.next()?, fields.next()?);
+        Some((controllers, path))
+    });
+    let below_root = paths.filter(|(_, path)| *path != b"/");
+    let rank = |controllers: &[u8]| match controllers {
+        b"" => 0,
+        b"memory" | b"pids" => 1,
+        _ => 2,
+    };
+    let best = below_root.min_by_key(|(controllers, _)| rank(controllers));
+    Captured { bytes: best.map_or_else(|| b"/".to_vec(), |(_, path)| path.to_vec()), gap: lines.gap }
+}
+
 /// The five variables, and nothing else: the rest of the environment does not leave this function.
 fn search_environment(environment: &Captured) -> Environment {
     let find = |name: &str| {
@@ -102,6 +122,15 @@ mod tests {
         assert_eq!(found.tracestate, None);
         assert_eq!(found.baggage, Some(Captured::whole(*b"")));
         assert!(!found.incomplete);
+    }
+
+    #[test]
+    fn the_unified_control_group_counts_and_a_v1_controllers_where_that_is_the_root() {
+        let choose = |text: &str| String::from_utf8(choose_cgroup(&Captured::whole(text)).bytes).unwrap();
+        assert_eq!(choose("12:cpu:/a\n5:memory:/b\n0::/c\n"), "/c");
+        assert_eq!(choose("12:cpu:/a\n5:memory:/b\n0::/\n"), "/b");
+        assert_eq!(choose("0::/\n"), "/");
+        assert_eq!(choose(""), "/");
     }
 
     #[test]

@@ -22,6 +22,6 @@ int agentsight_snapshot(struct bpf_iter__task *ctx)
 	    BPF_CORE_READ(task, signal, live.counter) <= 0)
 		return 0;
 	if (tgid == now->root || has_traced_ancestor(task))
-		adopt(task, now->session);
+		adopt(ctx, task, now->session);
 	return 0;
 }

@@ -2,6 +2,8 @@
 
 mod destination;
 #[cfg(feature = "live")]
+pub(crate) mod doctor;
+#[cfg(feature = "live")]
 pub(crate) mod launch;
 pub(crate) mod replay;
 mod screen;
@@ -42,6 +44,12 @@ pub(crate) enum Command {
     Attach(AttachArgs),
     /// Run the rest of the pipeline on a recording: no root, same spans, same ids
     Replay(ReplayArgs),
+    /// Say what this kernel and this user allow, and how to mend what they do not
+    ///
+    /// Changes nothing and asks for no password; by sudo it can try more. The exit code is 0 where all that is needed is
+    /// there, 1 where something is limited or could not be seen, and 2 where tracing cannot work.
+    #[cfg(feature = "live")]
+    Doctor(DoctorArgs),
     /// The privileged half of `run`; not for people
     #[cfg(feature = "live")]
     #[command(hide = true)]
@@ -147,6 +155,12 @@ pub(crate) struct TracingArgs {
     /// Age of one trace (for tests)
     #[arg(long, value_name = "DURATION", hide = true, value_parser = humantime::parse_duration)]
     pub segment_age: Option<Duration>,
+    /// Let the kernel hand events over by perf buffers, as kernels before 5.8 do (for tests on later ones)
+    #[arg(long, hide = true)]
+    pub perf_buffer: bool,
+    /// How long the collector may take to have everything in place (for machines that are emulated)
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = humantime::parse_duration, hide = true)]
+    pub start_limit: Duration,
 }
 
 /// Where spans are sent; the OTEL_EXPORTER_OTLP_* variables say the same, and more.
@@ -178,6 +192,23 @@ pub(crate) struct ReplayArgs {
     /// Do not draw the process tree
     #[arg(long)]
     pub no_tree: bool,
+}
+
+/// `agentsight doctor`.
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArgs {
+    /// Where spans would be sent: it is asked whether it takes any.
+    #[command(flatten)]
+    pub destination: DestinationArgs,
+    /// Type information of the running kernel, where it has no /sys/kernel/btf/vmlinux
+    #[arg(long, value_name = "FILE")]
+    pub btf: Option<PathBuf>,
+    /// Write the report as JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Explain what is well too
+    #[arg(short, long)]
+    pub verbose: bool,
 }
 
 /// `agentsight collector`.

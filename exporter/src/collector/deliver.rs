@@ -84,7 +84,9 @@ impl Delivery {
         let _runtime = self.runtime.enter();
         let nowhere = Settings::default();
         let settings = if request.self_telemetry { &request.destination } else { &nowhere };
-        Telemetry::start(settings, session, account)
+        let telemetry = Telemetry::start(settings, session, account)?;
+        telemetry.subscribe();
+        Ok(telemetry)
     }
 
     /// To be woken whenever something was stored.

@@ -1,11 +1,10 @@
 //! One session from its request to its last span.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{self, SyncSender};
 use std::time::Duration;
 
-use agentsight_ebpf::live::{BtfSource, LiveError, Options, Probes, Tree, keep_statistics};
+use agentsight_ebpf::live::{BtfSource, Carrier, LiveError, Options, Probes, Tree, keep_statistics};
 use agentsight_ebpf::{Tgid, WallNanos};
 
 use super::begin::{self, RandomError};
@@ -19,19 +18,15 @@ use super::stub::{self, Stub};
 use super::summary::{self, Seen};
 use super::target;
 use super::work::{Input, Work};
+use crate::capture::container::Containers;
 use crate::capture::redact::{Redactor, RulesError};
 use crate::channel::{OutputFile, Request, Target, ToStub};
 use crate::ownership::{Owner, Ownership};
 use crate::pipeline::Pipeline;
 use crate::recording::WriteError;
 use crate::session::SessionId;
-use crate::store::{Limits, Store, StoreError};
+use crate::store::{self, Limits, Store, StoreError};
 use crate::telemetry::{Account, ExporterError};
-
-/// Where the store is, unless root's environment says otherwise.
-const STORE_DIR: &str = "/var/lib/agentsight";
-/// Root's own variable for it; `run` does not pass the caller's on.
-const STORE_VARIABLE: &str = "AGENTSIGHT_STORE";
 
 /// What the store may hold; the oldest go first.
 const STORE_LIMITS: Limits = Limits { bytes: 1 << 30, age: Duration::from_secs(30 * 86_400) };
@@ -86,7 +81,7 @@ pub(super) fn serve(
         return Err(ServeError::Stranger { claimed: stub_id, named: request.stub });
     }
     check_pid_namespace()?;
-    let dir = std::env::var_os(STORE_VARIABLE).map_or_else(|| PathBuf::from(STORE_DIR), PathBuf::from);
+    let dir = store::chosen_dir();
     let session = begin::begin_session(request)?;
     let redactor = Redactor::new()?;
     // The kernel's account of run times is switched on only while somebody holds this.
@@ -123,6 +118,7 @@ pub(super) fn serve(
         stub: &stub,
         shelf: Shelf::new(store, session.id, delivery.wakers(), account.clone()),
         account,
+        containers: Containers::default(),
         redactor,
         recorder,
         writes_spans: request.outputs.contains(&OutputFile::Spans),
@@ -214,6 +210,7 @@ fn scope(target: Target) -> Scope {
 fn options(request: &Request) -> Options {
     let defaults = Options::default();
     Options {
+        carrier: request.perf_buffer.then_some(Carrier::PerfBuffers),
         ring_bytes: request.ring_bytes.unwrap_or(defaults.ring_bytes),
         btf: request.btf.as_ref().map(|file| BtfSource { path: file.path.clone(), bytes: file.bytes.clone() }),
         adopts: matches!(request.target, Target::Running(_)),

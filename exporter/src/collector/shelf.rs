@@ -38,7 +38,6 @@ impl Shelf {
             }
         }
         self.retry();
-        self.account.set_stored(self.stored, self.dropped, self.store.size_bytes());
     }
 
     /// Tries to store what waits.
@@ -48,7 +47,9 @@ impl Shelf {
         }
         match self.store.append(self.session, self.waiting.make_contiguous()) {
             Ok(appended) => {
-                self.stored += u64::try_from(appended.stored).unwrap_or(u64::MAX);
+                // Log records have no id, so all of them are stored; spans may be repeated.
+                let logs = self.waiting.iter().filter(|signal| matches!(signal, Signal::Log(_))).count();
+                self.stored += u64::try_from(appended.stored.saturating_sub(logs)).unwrap_or(u64::MAX);
                 self.waiting.clear();
                 self.last_error = None;
                 for sender in &self.senders {
@@ -60,8 +61,10 @@ impl Shelf {
                 self.last_error = Some(error.to_string());
             }
         }
+        self.account.set_stored(self.stored, self.dropped, self.store.size_bytes());
     }
 
+    /// Spans that are in the store.
     pub(super) fn stored(&self) -> u64 {
         self.stored
     }

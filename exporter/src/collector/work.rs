@@ -1,4 +1,4 @@
-//! The session's main loop: event → redact → record → graph → spans → store → stub and sender.
+//! The session's main loop: event → container → redact → record → graph → spans → store → stub and sender.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -11,6 +11,7 @@ use super::lifetime::Lifetime;
 use super::recorder::Recorder;
 use super::shelf::Shelf;
 use super::stub::Stub;
+use crate::capture::container::Containers;
 use crate::capture::redact::Redactor;
 use crate::channel::{OutputFile, Target, ToStub};
 use crate::graph::Traceparent;
@@ -50,6 +51,7 @@ pub(super) struct Work<'a> {
     pub(super) stub: &'a Stub,
     pub(super) shelf: Shelf,
     pub(super) account: Account,
+    pub(super) containers: Containers,
     pub(super) redactor: Redactor,
     pub(super) recorder: Option<Recorder<'a>>,
     pub(super) writes_spans: bool,
@@ -126,6 +128,7 @@ impl Work<'_> {
     }
 
     fn take_event(&mut self, mut event: Event, signals: &mut Vec<Signal>) {
+        self.containers.place(&mut event);
         self.redactor.redact(&mut event);
         if let Some(recorder) = &mut self.recorder {
             recorder.write(&event);

@@ -43,7 +43,7 @@ impl Graph {
         let mut image = Image {
             id: ImageId { process: fork.process, exec: ExecNumber(1), noticed },
             origin: Origin::Root,
-            trace: self.traces.current(),
+            trace: self.traces.first(),
             trace_state: "".into(),
             parent: Parent::None,
             parent_process: Some(fork.parent),

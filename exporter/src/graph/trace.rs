@@ -51,6 +51,8 @@ const ADOPTED_REMEMBERED: usize = 1024;
 pub(super) struct Traces {
     ids: SegmentIds,
     limits: SegmentLimits,
+    /// The trace that the session began with, promised to its root.
+    first: Arc<Trace>,
     /// The session's newest own trace: what cannot be where it belongs goes there.
     current: Arc<Trace>,
     /// Images that have a continuation in the current trace.
@@ -88,6 +90,7 @@ impl Traces {
         let mut traces = Self {
             ids,
             limits: session.options.segment,
+            first: Arc::clone(&current),
             current: Arc::clone(&current),
             continued: BTreeSet::new(),
             ledgers: BTreeMap::new(),
@@ -95,6 +98,11 @@ impl Traces {
         };
         traces.open(&current, kind);
         traces
+    }
+
+    /// The trace that the session began with.
+    pub(super) fn first(&self) -> Arc<Trace> {
+        Arc::clone(&self.first)
     }
 
     /// The session's newest own trace.
@@ -267,8 +275,8 @@ mod tests {
             traces.charge(&trace, ONE, KernelNanos(u64::from(number)));
         }
         traces.forget_unused();
-        // The current one, the one in use, and the first, whose ledger went with its last image.
-        assert_eq!(traces.count(), ADOPTED_REMEMBERED + 2);
+        // The current one, the one in use, and the first.
+        assert_eq!(traces.count(), ADOPTED_REMEMBERED + 3);
         assert!(traces.ledgers.contains_key(&used.id.to_bytes()));
         assert!(traces.ledgers.contains_key(&5_000_u128.to_be_bytes()));
         assert!(!traces.ledgers.contains_key(&1_u128.to_be_bytes()));

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::sys::wait::waitpid;
 
-use super::collector_process::{self, START_LIMIT, StartError};
+use super::collector_process::{self, StartError};
 use super::command::{Command, CommandError};
 use super::ear::Ear;
 use super::held_child::{self, Exec, HeldChild};
@@ -42,6 +42,10 @@ pub struct Tracing {
     pub tree: Option<TreeStyle>,
     /// Size of the ring, bytes.
     pub ring_bytes: Option<u32>,
+    /// Perf buffers, even where the kernel has a ring buffer.
+    pub perf_buffer: bool,
+    /// How long the collector may take from its hello to the registration of the command.
+    pub start_limit: Duration,
     /// `--btf`.
     pub btf: Option<PathBuf>,
     /// Send AgentSight's own metrics and traces too.
@@ -77,6 +81,12 @@ pub enum LaunchError {
     /// The collector was too slow, or went away.
     #[error("the collector {0}; the command was not started")]
     Lost(&'static str),
+    /// The collector lives and is not done in time.
+    #[error("the collector did not answer within {}; the command was not started", humantime::format_duration(*limit))]
+    Late {
+        /// What it was given.
+        limit: Duration,
+    },
     /// A nested run has no session of its own.
     #[error(
         "this process is traced already, by session {session}, and a process belongs to one session: \
@@ -178,11 +188,18 @@ fn join(tracing: &Tracing, command: &Command, caller: &Caller, session: SessionI
     Err(explain_exec(command, errno).into())
 }
 
+/// Until when, and how long that was.
+#[derive(Clone, Copy)]
+pub(super) struct Deadline {
+    at: Instant,
+    limit: Duration,
+}
+
 /// A collector that traces, and what the stub has open for it.
 pub(super) struct Attached {
     pub(super) collector: UnixStream,
     /// Until when the command must have been registered.
-    pub(super) deadline: Instant,
+    pub(super) deadline: Deadline,
     pub(super) outputs: Outputs,
 }
 
@@ -195,9 +212,11 @@ pub(super) fn attach_collector(tracing: &Tracing, caller: &Caller, target: Targe
         }
     }
     let request = make_request(tracing, caller, target, outputs.kinds())?;
-    let collector = collector_process::start()?;
-    let deadline = Instant::now() + START_LIMIT;
-    channel::send(&collector, &ToCollector::Request(Box::new(request))).map_err(StartError::from)?;
+    let collector = collector_process::start(tracing.start_limit)?;
+    let limit = tracing.start_limit;
+    let deadline = Deadline { at: Instant::now() + limit, limit };
+    collector.set_write_timeout(Some(limit)).map_err(LaunchError::Process)?;
+    channel::send(&collector, &ToCollector::Request(Box::new(request))).map_err(|error| lost(error, limit))?;
     match hear(&collector, deadline, &mut outputs)? {
         ToStub::Attached => Ok(Attached { collector, deadline, outputs }),
         _ => Err(LaunchError::Lost("answered out of order")),
@@ -232,28 +251,34 @@ fn make_request(
         outputs,
         tree: tracing.tree,
         ring_bytes: tracing.ring_bytes,
+        perf_buffer: tracing.perf_buffer,
         btf,
         self_telemetry: tracing.self_telemetry,
     })
 }
 
 /// The collector's next word about the start; what it has for a file by then is written.
-fn hear(collector: &UnixStream, deadline: Instant, outputs: &mut Outputs) -> Result<ToStub, LaunchError> {
+fn hear(collector: &UnixStream, deadline: Deadline, outputs: &mut Outputs) -> Result<ToStub, LaunchError> {
     loop {
-        let left = deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
+        let left = deadline.at.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
         collector.set_read_timeout(Some(left)).map_err(LaunchError::Process)?;
         match channel::receive(collector) {
             Ok(Some(ToStub::Output { file, bytes })) => outputs.write(file, &bytes)?,
             Ok(Some(ToStub::Failed { message })) => return Err(LaunchError::Refused(message)),
             Ok(Some(message)) => return Ok(message),
             Ok(None) => return Err(LaunchError::Lost("ended before tracing began")),
-            Err(ChannelError::Socket(error))
-                if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) =>
-            {
-                return Err(LaunchError::Lost("did not answer within 10 s"));
-            }
-            Err(error) => return Err(StartError::from(error).into()),
+            Err(error) => return Err(lost(error, deadline.limit)),
         }
+    }
+}
+
+fn lost(error: ChannelError, limit: Duration) -> LaunchError {
+    match error {
+        ChannelError::Socket(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
+            LaunchError::Late { limit }
+        }
+        ChannelError::Socket(_) => LaunchError::Lost("ended before tracing began"),
+        ChannelError::Frame(_) => StartError::from(error).into(),
     }
 }
 

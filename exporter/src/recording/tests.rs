@@ -46,6 +46,8 @@ fn events() -> Vec<Event> {
         parent: process,
         credentials: Credentials::default(),
         cgroup_id: 1,
+        cgroup: Captured::default(),
+        container: None,
         executable: Captured::whole("/bin/\u{e9}"),
         executable_deleted: false,
         requested: Captured { bytes: vec![], gap: Some(Gap::Unreadable) },

@@ -194,6 +194,7 @@ mod tests {
                 2 fork 100 101
                 3 exit 100 0
                 4 lost missed 2
+                4 lost snapshot 3
                 5 lost undecodable 1
                 5 exit 101 0
             ",
@@ -201,9 +202,12 @@ mod tests {
                 #1 bash under - 0..3 unset
                 log agentsight.loss severity 13 on #1: runs of an eBPF program skipped by the kernel: 2
                   agentsight.loss.missed=2
+                log agentsight.loss severity 13 on #1: processes found running and not described, for want of room in the ring buffer: 3
+                  agentsight.loss.snapshot=3
                 log agentsight.loss severity 13 on #1: records of the kernel side that could not be decoded: 1
                   agentsight.loss.undecodable=1
                 #2 bash under #1 2..5 unset
+                  agentsight.loss.snapshot=3
                   agentsight.loss.missed=2
                   agentsight.loss.undecodable=1
             "#]],

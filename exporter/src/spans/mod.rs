@@ -8,6 +8,7 @@
 
 mod agents;
 mod attributes;
+mod container;
 mod continuation;
 #[cfg(test)]
 pub(crate) mod fixture;
@@ -112,7 +113,8 @@ impl Spans {
 
     /// The session's service goes by what its root process runs.
     fn learn_root(&mut self, image: &Image) {
-        if image.origin == Origin::Root && self.root.is_none() {
+        // A tree that was found running has its root said first.
+        if matches!(image.origin, Origin::Root | Origin::Running) && self.root.is_none() {
             self.root = Some(image.id.process);
             self.losses.note_root(image.id);
         }

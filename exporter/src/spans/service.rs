@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use agentsight_ebpf::{Captured, Exec};
+use agentsight_ebpf::{Captured, Container, Exec};
 use agentsight_semconv::SERVICE_NAME;
 
 use super::model::Resource;
-use super::{agents, resource_attributes};
+use super::{agents, container, resource_attributes};
 use crate::graph::executable_name;
 use crate::session::Session;
 
@@ -26,8 +26,11 @@ pub(super) struct Services {
     asked_for: Option<String>,
     agent: Option<&'static str>,
     root_executable: Option<String>,
-    made: HashMap<Asked, Arc<Resource>>,
+    made: HashMap<Place, Arc<Resource>>,
 }
+
+/// All that a process's resource hangs on.
+type Place = (Asked, Option<Box<Container>>);
 
 /// What a process's environment says about its resource.
 #[derive(Clone, Default, PartialEq, Eq, Hash)]
@@ -51,19 +54,20 @@ impl Services {
 
     /// The resource of a process that runs `program`; of the session, where there is none.
     pub(super) fn resource(&mut self, program: Option<&Exec>) -> Arc<Resource> {
-        let asked = program.map(Asked::by).unwrap_or_default();
-        if let Some(resource) = self.made.get(&asked) {
+        let container = program.and_then(|program| program.container.clone());
+        let place = (program.map(Asked::by).unwrap_or_default(), container);
+        if let Some(resource) = self.made.get(&place) {
             return Arc::clone(resource);
         }
-        let resource = Arc::new(self.make(&asked));
+        let resource = Arc::new(self.make(&place));
         if self.made.len() >= CACHE_LIMIT {
             self.made.clear();
         }
-        self.made.insert(asked, Arc::clone(&resource));
+        self.made.insert(place, Arc::clone(&resource));
         resource
     }
 
-    fn make(&self, asked: &Asked) -> Resource {
+    fn make(&self, (asked, container): &Place) -> Resource {
         let named = asked.attributes.as_deref().and_then(resource_attributes::parse).unwrap_or_default();
         let may_set = |key: &str| !key.starts_with(RESERVED) && !self.host.contains_key(key);
         let named = named.into_iter().filter(|(key, _)| may_set(key));
@@ -75,6 +79,8 @@ impl Services {
         }
         attributes.entry(SERVICE_NAME.as_str().to_owned()).or_insert_with(|| bounded(self.session_service()));
         attributes.extend(self.host.clone());
+        // Last, because what the kernel says of the container is not the process's to deny.
+        attributes.extend(container.iter().flat_map(|container| container::attributes(container)));
         Resource { attributes }
     }
 

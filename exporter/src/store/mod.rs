@@ -16,7 +16,7 @@ mod schema;
 mod session;
 
 #[cfg(test)]
-mod scratch;
+pub(crate) mod scratch;
 #[cfg(test)]
 mod tests;
 
@@ -39,6 +39,16 @@ pub use session::UnendedSession;
 
 /// Where the store is unless `AGENTSIGHT_STORE` in root's own environment says otherwise.
 pub const DEFAULT_DIR: &str = "/var/lib/agentsight";
+
+/// Root's own variable for it; `run` does not pass the caller's on.
+const DIR_VARIABLE: &str = "AGENTSIGHT_STORE";
+
+/// Where the store of this machine is: root alone may say otherwise.
+#[must_use]
+pub fn chosen_dir() -> PathBuf {
+    let chosen = std::env::var_os(DIR_VARIABLE).filter(|_| nix::unistd::Uid::effective().is_root());
+    chosen.map_or_else(|| PathBuf::from(DEFAULT_DIR), PathBuf::from)
+}
 
 const DATABASE: &str = "agentsight.db";
 /// How long a writer waits for another one; each holds the write lock for milliseconds.

@@ -2,6 +2,7 @@
 //! one place.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use opentelemetry_otlp::{
     Compression as SdkCompression, ExporterBuildError, MetricExporter, Protocol as SdkProtocol, SpanExporter,
@@ -32,12 +33,13 @@ pub enum ExporterError {
 macro_rules! build {
     ($exporter:ty, $endpoint:expr) => {{
         let endpoint: &Endpoint = $endpoint;
-        let failed = |source| ExporterError::Build { url: endpoint.url.clone(), source };
+        let failed = |source| ExporterError::Build { url: endpoint.shown_url().to_owned(), source };
         match endpoint.protocol {
             Protocol::Grpc => {
                 let mut builder = <$exporter>::builder()
                     .with_tonic()
                     .with_channel(grpc::channel(endpoint)?)
+                    .with_timeout(Duration::from_millis(endpoint.timeout_millis))
                     .with_metadata(grpc::metadata(endpoint)?);
                 if let Some(compression) = compression(endpoint.compression) {
                     builder = builder.with_compression(compression);
@@ -51,6 +53,7 @@ macro_rules! build {
                     .with_http_client(http::pool(endpoint)?)
                     .with_protocol(SdkProtocol::HttpBinary)
                     .with_endpoint(endpoint.url.clone())
+                    .with_timeout(Duration::from_millis(endpoint.timeout_millis))
                     .with_headers(headers(endpoint));
                 if let Some(compression) = compression(endpoint.compression) {
                     builder = builder.with_compression(compression);

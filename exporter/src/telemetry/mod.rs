@@ -8,6 +8,8 @@ mod exporters;
 mod instruments;
 mod patient;
 
+use std::sync::mpsc;
+use std::thread;
 use std::time::Duration;
 
 use agentsight_semconv as semconv;
@@ -20,7 +22,9 @@ use opentelemetry_sdk::resource::TelemetryResourceDetector;
 use opentelemetry_sdk::runtime;
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use opentelemetry_sdk::trace::span_processor_with_async_runtime::BatchSpanProcessor;
+use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer};
 
@@ -46,8 +50,8 @@ pub struct Telemetry {
 }
 
 impl Telemetry {
-    /// Starts the log on standard error, and, where the settings name an endpoint, metrics and traces. Within a tokio
-    /// runtime, which sends them.
+    /// Where the settings name an endpoint, makes metrics and traces that go there; nothing is traced until
+    /// [`Telemetry::subscribe`]. Within a tokio runtime, which sends them.
     ///
     /// # Errors
     /// The endpoint makes no exporter.
@@ -56,7 +60,7 @@ impl Telemetry {
         let meters = match &settings.metrics {
             None => None,
             Some(endpoint) => {
-                let exporter = Patient::new(exporters::metrics(endpoint)?, endpoint.url.clone());
+                let exporter = Patient::new(exporters::metrics(endpoint)?, endpoint.shown_url().to_owned());
                 let reader = PeriodicReader::builder(exporter, runtime::Tokio).with_interval(METRICS_INTERVAL).build();
                 let provider = SdkMeterProvider::builder().with_resource(resource.clone()).with_reader(reader).build();
                 instruments::observe(&provider, account);
@@ -70,19 +74,68 @@ impl Telemetry {
                 Some(SdkTracerProvider::builder().with_resource(resource).with_span_processor(processor).build())
             }
         };
-        subscribe(tracers.as_ref());
         Ok(Self { meters, tracers })
+    }
+
+    /// From now on the process's log goes to standard error, and its spans to the endpoint.
+    pub fn subscribe(&self) {
+        let filter = EnvFilter::try_from_env(LOG_VARIABLE).unwrap_or_else(|_| EnvFilter::new("warn"));
+        let log = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_filter(filter);
+        // A second collector in one process keeps the first one's.
+        let _ = tracing_subscriber::registry().with(self.traces()).with(log).try_init();
+    }
+
+    /// What sends spans, for a subscriber; nothing where there is no endpoint.
+    pub fn traces<S>(&self) -> Option<impl Layer<S> + use<S>>
+    where
+        S: tracing::Subscriber + for<'span> LookupSpan<'span>,
+    {
+        let tracers = self.tracers.as_ref()?;
+        // The attributes that the layer would add by itself are not in the registry. It cannot be told to leave them
+        // off what is logged within a span, so that goes to the log alone.
+        let spans = tracing_opentelemetry::layer()
+            .with_tracer(tracers.tracer(SCOPE))
+            .with_location(false)
+            .with_threads(false)
+            .with_tracked_inactivity(false)
+            .with_target(false)
+            .with_filter(filter_fn(|metadata| metadata.is_span() && metadata.target().starts_with(SCOPE)));
+        Some(spans)
+    }
+
+    /// Sends what there is now and waits for the answer. Not from a thread of the runtime.
+    pub fn flush(&self) {
+        // Whoever hears of a backend that is gone hears it from the session's own delivery.
+        if let Some(tracers) = &self.tracers {
+            let _ = tracers.force_flush();
+        }
+        if let Some(meters) = &self.meters {
+            let _ = meters.force_flush();
+        }
     }
 
     /// Sends what is left, for so long at most. Not from a thread of the runtime.
     pub fn end(self, limit: Duration) {
+        let (ended, wait) = mpsc::channel::<()>();
+        let Self { meters, tracers } = self;
+        // The SDK's processors with a runtime heed no limit: they wait as long as the exporter does. So they wait
+        // elsewhere, both at once, and drop their end of the channel when they are done.
+        let in_thread = |shutdown: Box<dyn FnOnce() + Send>| {
+            let ended = ended.clone();
+            let _ = thread::Builder::new().name("last words".to_owned()).spawn(move || {
+                shutdown();
+                drop(ended);
+            });
+        };
         // Both report a backend that is gone, which the session's own delivery has said already.
-        if let Some(tracers) = self.tracers {
-            let _ = tracers.shutdown_with_timeout(limit / 2);
+        if let Some(tracers) = tracers {
+            in_thread(Box::new(move || drop(tracers.shutdown())));
         }
-        if let Some(meters) = self.meters {
-            let _ = meters.shutdown_with_timeout(limit / 2);
+        if let Some(meters) = meters {
+            in_thread(Box::new(move || drop(meters.shutdown())));
         }
+        drop(ended);
+        let _ = wait.recv_timeout(limit);
     }
 }
 
@@ -97,21 +150,4 @@ fn resource(session: SessionId) -> Resource {
             attribute(semconv::AGENTSIGHT_SESSION_ID, session.to_string()),
         ])
         .build()
-}
-
-fn subscribe(tracers: Option<&SdkTracerProvider>) {
-    let filter = EnvFilter::try_from_env(LOG_VARIABLE).unwrap_or_else(|_| EnvFilter::new("warn"));
-    let log = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_filter(filter);
-    // The attributes that the layer would add by itself are not in the registry.
-    let traces = tracers.map(|tracers| {
-        tracing_opentelemetry::layer()
-            .with_tracer(tracers.tracer(SCOPE))
-            .with_location(false)
-            .with_threads(false)
-            .with_tracked_inactivity(false)
-            .with_target(false)
-            .with_filter(EnvFilter::new("agentsight=info"))
-    });
-    // A second collector in one process, as in tests, keeps the first one's.
-    let _ = tracing_subscriber::registry().with(log).with(traces).try_init();
 }

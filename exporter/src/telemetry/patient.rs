@@ -16,17 +16,18 @@ const PAUSE: Duration = Duration::from_secs(600);
 pub(super) struct Patient<E> {
     exporter: E,
     url: String,
+    pause: Duration,
     refused: Mutex<Option<Instant>>,
 }
 
 impl<E> Patient<E> {
     pub(super) fn new(exporter: E, url: String) -> Self {
-        Self { exporter, url, refused: Mutex::new(None) }
+        Self { exporter, url, pause: PAUSE, refused: Mutex::new(None) }
     }
 
     fn is_pausing(&self) -> bool {
         let refused = *self.refused.lock().unwrap_or_else(PoisonError::into_inner);
-        refused.is_some_and(|at| at.elapsed() < PAUSE)
+        refused.is_some_and(|at| at.elapsed() < self.pause)
     }
 
     fn note_refusal(&self) {
@@ -68,4 +69,49 @@ impl<E: PushMetricExporter> PushMetricExporter for Patient<E> {
 fn is_refusal(error: &OTelSdkError) -> bool {
     let text = error.to_string();
     text.contains("gRPC code: Unimplemented") || text.contains("status code: 404")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+
+    #[derive(Debug, Default)]
+    struct Refusing {
+        asked: AtomicU32,
+    }
+
+    impl PushMetricExporter for Refusing {
+        async fn export(&self, _: &ResourceMetrics) -> OTelSdkResult {
+            self.asked.fetch_add(1, Ordering::Relaxed);
+            Err(OTelSdkError::InternalFailure("export failed with gRPC code: Unimplemented".to_owned()))
+        }
+
+        fn force_flush(&self) -> OTelSdkResult {
+            Ok(())
+        }
+
+        fn shutdown_with_timeout(&self, _: Duration) -> OTelSdkResult {
+            Ok(())
+        }
+
+        fn temporality(&self) -> Temporality {
+            Temporality::Cumulative
+        }
+    }
+
+    async fn asked_in_three_exports(pause: Duration) -> u32 {
+        let patient = Patient { pause, ..Patient::new(Refusing::default(), String::new()) };
+        for _ in 0..3 {
+            patient.export(&ResourceMetrics::default()).await.unwrap();
+        }
+        patient.exporter.asked.into_inner()
+    }
+
+    #[tokio::test]
+    async fn a_refusal_is_believed_for_the_pause_and_no_longer() {
+        assert_eq!(asked_in_three_exports(PAUSE).await, 1);
+        assert_eq!(asked_in_three_exports(Duration::ZERO).await, 3);
+    }
 }

@@ -6,6 +6,10 @@ use std::time::Instant;
 
 use opentelemetry_proto::tonic::collector::logs::v1::logs_service_server::{LogsService, LogsServiceServer};
 use opentelemetry_proto::tonic::collector::logs::v1::{ExportLogsServiceRequest, ExportLogsServiceResponse};
+use opentelemetry_proto::tonic::collector::metrics::v1::metrics_service_server::{
+    MetricsService, MetricsServiceServer,
+};
+use opentelemetry_proto::tonic::collector::metrics::v1::{ExportMetricsServiceRequest, ExportMetricsServiceResponse};
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{TraceService, TraceServiceServer};
 use opentelemetry_proto::tonic::collector::trace::v1::{
     ExportTracePartialSuccess, ExportTraceServiceRequest, ExportTraceServiceResponse,
@@ -32,6 +36,7 @@ pub(crate) struct GrpcReceiver {
     pub(crate) address: SocketAddr,
     seen: Arc<Mutex<Vec<Seen>>>,
     logs: Arc<Mutex<Vec<ExportLogsServiceRequest>>>,
+    metrics: Metrics,
     task: AbortHandle,
 }
 
@@ -58,6 +63,7 @@ impl GrpcReceiver {
         let incoming = TcpListenerStream::new(tokio::net::TcpListener::from_std(listener).unwrap());
         let seen = Arc::default();
         let logs = Arc::default();
+        let metrics = Metrics::default();
         let traces = Traces { seen: Arc::clone(&seen), policy: Mutex::new(Box::new(policy)) };
         let mut server = Server::builder();
         if let Some(tls) = tls {
@@ -69,9 +75,14 @@ impl GrpcReceiver {
                     .accept_compressed(CompressionEncoding::Gzip)
                     .accept_compressed(CompressionEncoding::Zstd),
             )
-            .add_service(LogsServiceServer::new(Logs(Arc::clone(&logs))));
+            .add_service(LogsServiceServer::new(Logs(Arc::clone(&logs))))
+            .add_service(
+                MetricsServiceServer::new(metrics.clone())
+                    .accept_compressed(CompressionEncoding::Gzip)
+                    .accept_compressed(CompressionEncoding::Zstd),
+            );
         let task = tokio::spawn(server.serve_with_incoming(incoming)).abort_handle();
-        Self { address, seen, logs, task }
+        Self { address, seen, logs, metrics, task }
     }
 
     pub(crate) fn url(&self) -> String {
@@ -84,6 +95,16 @@ impl GrpcReceiver {
 
     pub(crate) fn logs(&self) -> Vec<ExportLogsServiceRequest> {
         self.logs.lock().unwrap().clone()
+    }
+
+    /// All calls for metrics, refused ones too.
+    pub(crate) fn metrics(&self) -> Vec<ExportMetricsServiceRequest> {
+        self.metrics.seen.lock().unwrap().clone()
+    }
+
+    /// From now on metrics are answered with this.
+    pub(crate) fn refuse_metrics(&self, status: Status) {
+        *self.metrics.refusal.lock().unwrap() = Some(status);
     }
 
     /// The numbers of the spans that were taken, in order.
@@ -141,5 +162,23 @@ impl LogsService for Logs {
     ) -> Result<Response<ExportLogsServiceResponse>, Status> {
         self.0.lock().unwrap().push(request.into_inner());
         Ok(Response::new(ExportLogsServiceResponse::default()))
+    }
+}
+
+#[derive(Clone, Default)]
+struct Metrics {
+    seen: Arc<Mutex<Vec<ExportMetricsServiceRequest>>>,
+    refusal: Arc<Mutex<Option<Status>>>,
+}
+
+#[tonic::async_trait]
+impl MetricsService for Metrics {
+    async fn export(
+        &self,
+        request: Request<ExportMetricsServiceRequest>,
+    ) -> Result<Response<ExportMetricsServiceResponse>, Status> {
+        self.seen.lock().unwrap().push(request.into_inner());
+        let refusal = self.refusal.lock().unwrap().clone();
+        refusal.map_or_else(|| Ok(Response::new(ExportMetricsServiceResponse::default())), Err)
     }
 }

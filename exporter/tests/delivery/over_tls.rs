@@ -21,12 +21,12 @@ use crate::http_receiver::{HttpReceiver, answer};
 
 /// Whether the server wants to know its clients.
 #[derive(Clone, Copy, PartialEq)]
-enum Clients {
+pub(crate) enum Clients {
     Any,
     Known,
 }
 
-async fn grpc(authority: &Authority, clients: Clients) -> GrpcReceiver {
+pub(crate) async fn grpc(authority: &Authority, clients: Clients) -> GrpcReceiver {
     let identity = authority.issue();
     let mut tls = ServerTlsConfig::new().identity(ServerIdentity::from_pem(identity.certificate, identity.key));
     if clients == Clients::Known {
@@ -36,7 +36,7 @@ async fn grpc(authority: &Authority, clients: Clients) -> GrpcReceiver {
     GrpcReceiver::listening(listener, Some(tls), |_, _| Ok(ExportTraceServiceResponse::default())).await
 }
 
-async fn http(authority: &Authority, clients: Clients) -> HttpReceiver {
+pub(crate) async fn http(authority: &Authority, clients: Clients) -> HttpReceiver {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let identity = authority.issue();
     let mut roots = RootCertStore::empty();
@@ -55,7 +55,7 @@ async fn http(authority: &Authority, clients: Clients) -> HttpReceiver {
     HttpReceiver::listening(Some(acceptor), |_| answer("200 OK", &[], "")).await
 }
 
-fn trusting(url: &str, protocol: &str, authority: &Authority) -> Endpoint {
+pub(crate) fn trusting(url: &str, protocol: &str, authority: &Authority) -> Endpoint {
     let variables = [("PROTOCOL", protocol), ("CERTIFICATE", "ca.pem")];
     endpoint_with_files(url, &variables, &[("ca.pem", &authority.pem())])
 }

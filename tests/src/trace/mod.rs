@@ -3,6 +3,7 @@
 mod check;
 mod names;
 mod otlp_json;
+mod outline;
 mod segments;
 mod snapshot;
 
@@ -103,6 +104,8 @@ pub struct Point {
     pub metric: String,
     /// The point's attributes, and those of its resource.
     pub attributes: Attributes,
+    /// A sum's or gauge's value; a histogram's number of values.
+    pub value: f64,
 }
 
 /// An attribute's value.

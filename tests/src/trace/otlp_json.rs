@@ -67,12 +67,22 @@ impl Trace {
                 for point in ["sum", "gauge", "histogram"].iter().flat_map(|kind| members(&metric[kind], "dataPoints"))
                 {
                     let attributes = attributes(point)?.into_iter().chain(resource.clone()).collect();
-                    self.metrics.push(Point { metric: name.clone(), attributes });
+                    self.metrics.push(Point { metric: name.clone(), attributes, value: point_value(point)? });
                 }
             }
         }
         Ok(())
     }
+}
+
+/// A double is a JSON number, an integer of 64 bits a decimal string.
+fn point_value(json: &Json) -> Result<f64, ParseError> {
+    let integer = ["asInt", "count"].iter().find_map(|member| json[*member].as_str()?.parse().ok());
+    json["asDouble"].as_f64().or(integer).ok_or_else(|| ParseError::Member {
+        member: "asDouble or asInt".to_owned(),
+        expected: "a number",
+        found: json.to_string(),
+    })
 }
 
 fn span_of(json: &Json, resource: &Attributes) -> Result<Span, ParseError> {

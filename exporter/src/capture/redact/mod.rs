@@ -208,6 +208,8 @@ mod tests {
             parent: process,
             credentials: Credentials::default(),
             cgroup_id: 1,
+            cgroup: Captured::default(),
+            container: None,
             executable: Captured::default(),
             executable_deleted: false,
             requested: Captured::default(),

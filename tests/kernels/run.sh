@@ -1,0 +1,62 @@
+#!/bin/bash
+# Runs test binaries on old and new kernels of Debian, each in a virtual machine: run.sh AGENTSIGHT TEST...
+# KERNELS, such as "5.10 newest", chooses among them. Nothing here needs root, or a processor that can virtualize.
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+
+# Series and the suite that has it.
+suites="5.10 bullseye-security
+6.1 bookworm
+6.12 trixie
+newest trixie-backports"
+# The slowest kernel takes a quarter of this on two loaded cores.
+limit_seconds=1200
+
+if [[ $(uname -m) != x86_64 ]]; then
+    echo "KERNEL TESTS DID NOT RUN: Debian's amd64 kernels are emulated, and the tests here are built for $(uname -m)" >&2
+    exit 1
+fi
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+"$here/initrd.sh" "$work/initrd" "$@"
+
+# One virtual machine from its start to its end; what it says is in $work/log.
+boot() {
+    # max, because programs of today want more than the processor that QEMU emulates by itself; without cmpxchg16b,
+    # whose emulation (QEMU 7.2) sometimes leaves garbage in the flags, and a kernel that allocates by it double-faults.
+    timeout --foreground "$limit_seconds" qemu-system-x86_64 -accel tcg,thread=multi -cpu max,-cx16 -smp 2 -m 1024 \
+        -kernel "$1" -initrd "$work/initrd" -append "console=ttyS0 panic=-1 quiet" \
+        -nographic -no-reboot -nic none </dev/null |
+        sed -uE 's/\r//g; s/\x1b(c|\[[0-9;?]*[a-zA-Z])//g' | tee "$work/log" |
+        grep --line-buffered -avE '^(running|SeaBIOS|Booting|$)' || true
+}
+
+passed_in_all=0 failed_in_all=0 unfinished=()
+for series in ${KERNELS:-$(cut -d' ' -f1 <<<"$suites")}; do
+    suite=$(sed -n "s/^$series //p" <<<"$suites")
+    if [[ -z $suite ]] || ! kernel=$("$here/fetch.sh" "$suite" "$series"); then
+        unfinished+=("$series: KERNEL TESTS DID NOT RUN: there is no such kernel here")
+        continue
+    fi
+    echo "=== $series: $(<"$kernel/version")"
+    # The emulator is seldom caught between the bytes of an instruction that a booting kernel patches in its own code
+    # ("Oops: int3"). That is before anything of ours runs; what happens from init on counts.
+    for attempt in 1 2 3; do
+        boot "$kernel/vmlinuz"
+        ! grep -q '^kernel ' "$work/log" || break
+        echo "=== $series: the kernel did not come to its init, attempt $attempt of 3"
+    done
+    passed=$(sed -nE 's/^test result: .* ([0-9]+) passed.*/\1/p' "$work/log" | awk '{ sum += $1 } END { print sum + 0 }')
+    failed=$(sed -nE 's/^test result: .* ([0-9]+) failed.*/\1/p' "$work/log" | awk '{ sum += $1 } END { print sum + 0 }')
+    echo "=== $series: $passed passed, $failed failed"
+    passed_in_all=$((passed_in_all + passed)) failed_in_all=$((failed_in_all + failed))
+    # A kernel that panics or hangs has said no result of what it did not run.
+    if ! grep -q '^=== the tests have ended' "$work/log" || ((passed + failed == 0)); then
+        unfinished+=("$series: the virtual machine ended, or was stopped after $limit_seconds s, before its tests had")
+    fi
+done
+echo
+((${#unfinished[@]} == 0)) || printf '%s\n' "${unfinished[@]}" >&2
+echo "$passed_in_all passed, $failed_in_all failed, ${#unfinished[@]} kernels unfinished"
+((failed_in_all == 0 && ${#unfinished[@]} == 0))
