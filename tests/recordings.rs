@@ -38,6 +38,11 @@ fn oddities_replay_to_their_text() {
 }
 
 #[test]
+fn a_run_that_fills_several_traces_replays_to_its_text() {
+    assert_replays("segments");
+}
+
+#[test]
 fn a_run_that_lost_events_replays_to_a_text_that_says_so() {
     assert_replays("overload");
 }
@@ -64,6 +69,7 @@ fn every_recording_is_one_of_these_tests() {
         "oddities",
         "overload",
         "pipeline",
+        "segments",
         "traceparent",
     ];
     assert_eq!(all().into_iter().collect::<BTreeSet<_>>(), known.map(path).into_iter().collect());

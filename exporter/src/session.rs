@@ -50,11 +50,40 @@ pub struct SessionOptions {
     pub set_traceparent: bool,
     /// An image that lives longer than this is promoted: its span is sent while it runs. Nanoseconds.
     pub live_after_nanos: u64,
+    /// How much goes into one trace before the session goes on in the next. Recordings that do not say have the default.
+    #[serde(default)]
+    pub segment: SegmentLimits,
+}
+
+/// How much of a session one trace holds: what backends take, and people can look at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SegmentLimits {
+    /// Spans.
+    pub spans: u64,
+    /// Bytes of encoded spans, by an estimate that is never too low.
+    pub bytes: u64,
+    /// Nanoseconds from a trace's first span on; holds for traces of our own only.
+    pub age_nanos: u64,
+}
+
+impl Default for SegmentLimits {
+    /// Jaeger's page draws 10,000 spans with trouble, Tempo refuses traces of 5 MB, and whoever looks for the last
+    /// minutes should not get the day.
+    fn default() -> Self {
+        Self { spans: 8_000, bytes: 3_000_000, age_nanos: 15 * 60 * 1_000_000_000 }
+    }
 }
 
 impl Default for SessionOptions {
     fn default() -> Self {
-        Self { service: None, target_names: true, adopt: true, set_traceparent: true, live_after_nanos: 10_000_000_000 }
+        Self {
+            service: None,
+            target_names: true,
+            adopt: true,
+            set_traceparent: true,
+            live_after_nanos: 10_000_000_000,
+            segment: SegmentLimits::default(),
+        }
     }
 }
 

@@ -39,6 +39,7 @@ record node_children -- node ../children.js
 record make -- make --silent -j4 -C ../c_project
 record traceparent --service sample -- sh ../traceparent.sh
 record oddities --live-after 200ms --linger 500ms -- sh ../oddities.sh
+record segments --live-after 200ms --segment-spans 5 -- sh ../segments.sh
 # A ring of one page, and more processes than it holds.
 record overload --ring-bytes 4096 -- sh -c 'for i in $(seq 1 97); do /usr/bin/true & done; wait'
 # A tree that runs already.

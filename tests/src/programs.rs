@@ -30,6 +30,22 @@ pub fn c_project() -> Directory {
     copy
 }
 
+/// `tests/programs/storm.c`, built into this directory.
+///
+/// # Panics
+/// When it cannot be built.
+#[must_use]
+pub fn storm(into: &Directory) -> PathBuf {
+    let program = into.join("storm");
+    let status = Command::new(need_program("gcc", "gcc"))
+        .args(["-O1", "-Wall", "-Werror", "-o"])
+        .args([&program, &path("storm.c")])
+        .status()
+        .expect("gcc was found");
+    assert!(status.success(), "storm.c does not build");
+    program
+}
+
 /// A real Python, not the shim of a version manager, which would add a dozen processes of its own.
 ///
 /// # Panics

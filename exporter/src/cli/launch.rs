@@ -5,10 +5,11 @@ use std::ffi::OsString;
 use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use agentsight::launch::{LaunchError, Tracing};
 use agentsight::otlp::settings::{Settings, SettingsError};
-use agentsight::session::{CallerContext, SessionOptions};
+use agentsight::session::{CallerContext, SegmentLimits, SessionOptions};
 
 use super::{AttachArgs, Names, RecordArgs, RunArgs, TracingArgs, destination, screen};
 
@@ -91,8 +92,22 @@ fn options(args: &TracingArgs) -> SessionOptions {
         target_names: args.names == Names::Target,
         adopt: !args.no_adopt,
         set_traceparent: !args.no_traceparent,
-        live_after_nanos: u64::try_from(args.live_after.as_nanos()).unwrap_or(u64::MAX),
+        live_after_nanos: nanos(args.live_after),
+        segment: segment_limits(args),
     }
+}
+
+fn segment_limits(args: &TracingArgs) -> SegmentLimits {
+    let defaults = SegmentLimits::default();
+    SegmentLimits {
+        spans: args.segment_spans.unwrap_or(defaults.spans),
+        bytes: args.segment_bytes.unwrap_or(defaults.bytes),
+        age_nanos: args.segment_age.map_or(defaults.age_nanos, nanos),
+    }
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 fn context() -> CallerContext {

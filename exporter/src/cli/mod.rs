@@ -146,6 +146,15 @@ pub(crate) struct TracingArgs {
     /// Size of the kernel's ring in bytes (for tests of what happens when it is full)
     #[arg(long, value_name = "BYTES", hide = true)]
     pub ring_bytes: Option<u32>,
+    /// Spans in one trace before the session goes on in the next (for tests)
+    #[arg(long, value_name = "COUNT", hide = true)]
+    pub segment_spans: Option<u64>,
+    /// Bytes of spans in one trace (for tests)
+    #[arg(long, value_name = "BYTES", hide = true)]
+    pub segment_bytes: Option<u64>,
+    /// Age of one trace (for tests)
+    #[arg(long, value_name = "DURATION", hide = true, value_parser = humantime::parse_duration)]
+    pub segment_age: Option<Duration>,
     /// Let the kernel hand events over by perf buffers, as kernels before 5.8 do (for tests on later ones)
     #[arg(long, hide = true)]
     pub perf_buffer: bool,

@@ -121,6 +121,8 @@ impl Worker {
                 outlet.report_losses();
                 let cost = outlet.probes.cost();
                 self.account.set_bpf_cost(u64::try_from(cost.run_time.as_nanos()).unwrap_or(u64::MAX), cost.run_count);
+                // A trace that begins from here on takes its times from this reading.
+                outlet.send(Event::Clock(outlet.clock.read_both()));
                 outlet.send(Event::Tick(Tick { at: now }));
                 self.next_tick = KernelNanos(now.0.saturating_add(TICK.as_nanos().try_into().unwrap_or(u64::MAX)));
             }

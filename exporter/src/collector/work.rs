@@ -157,7 +157,9 @@ impl Work<'_> {
         }
         if self.writes_spans {
             let bytes = json::lines(&signals).into_bytes();
-            self.stub.say(ToStub::Output { file: OutputFile::Spans, bytes });
+            if !bytes.is_empty() {
+                self.stub.say(ToStub::Output { file: OutputFile::Spans, bytes });
+            }
         }
         self.shelf.put(&signals);
         if self.keeps_spans {
@@ -165,7 +167,7 @@ impl Work<'_> {
                 match signal {
                     Signal::Span(span) if self.shown.len() < SHOWN_SPANS_MAX => self.shown.push(*span),
                     Signal::Span(_) => self.hidden += 1,
-                    Signal::Log(_) => {}
+                    Signal::Log(_) | Signal::Draft(_) => {}
                 }
             }
         }

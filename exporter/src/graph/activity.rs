@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use agentsight_ebpf::{Exit, KernelNanos, Loss};
 
-use super::{Image, ImageId, Trace};
+use super::{Image, ImageId, Parent, Part, Trace};
 
 /// One thing that happened, with its meaning.
 ///
-/// Every image begins once, then either ends, or is promoted and later exits.
+/// Every image begins once, then either ends, or is promoted and later exits. From its beginning on it may be
+/// continued, even past its end, once in each later segment.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Activity {
     /// An image will have a span: from here on others may name it as their parent.
@@ -17,8 +18,10 @@ pub enum Activity {
     ImageEnded(Box<Ended>),
     /// An image outlived `live_after`: it is sent while it runs.
     ImagePromoted(Box<Promoted>),
+    /// An image will have a second span, in a later trace, for what hangs under it there.
+    ImageContinued(Box<Continued>),
     /// A promoted image ended.
-    ImageExited(Box<Ended>),
+    ImageExited(Box<Exited>),
     /// Events were lost.
     Lost(Lost),
 }
@@ -32,6 +35,43 @@ pub struct Ended {
     pub at: KernelNanos,
     /// How.
     pub ending: Ending,
+}
+
+/// A promoted image at its end.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Exited {
+    /// The image.
+    pub image: Image,
+    /// When it ended, never before its start.
+    pub at: KernelNanos,
+    /// How.
+    pub ending: Ending,
+    /// The span of it that its `exit` hangs under, its newest.
+    pub under: Place,
+}
+
+/// One of the spans that an image has.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Place {
+    /// The trace that it is in.
+    pub trace: Arc<Trace>,
+    /// Which of the image's it is.
+    pub part: Part,
+    /// Where it starts.
+    pub start: KernelNanos,
+}
+
+/// An image that goes on in another trace.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Continued {
+    /// The image, as in the trace that it belongs to.
+    pub image: Image,
+    /// Where it goes on.
+    pub place: Place,
+    /// What it hangs under there: a live ancestor, or nothing.
+    pub parent: Parent,
+    /// The image is promoted and lives, and its `exit` will hang here.
+    pub exits_here: bool,
 }
 
 /// How an image ended.
@@ -55,6 +95,8 @@ pub struct Promoted {
     pub image: Image,
     /// Now, never before its start.
     pub at: KernelNanos,
+    /// The span of it that its `exit` would hang under.
+    pub newest: Place,
 }
 
 /// Events were lost, and whom it concerns.
@@ -64,6 +106,6 @@ pub struct Lost {
     pub loss: Loss,
     /// The session's root image, once there is one.
     pub root: Option<ImageId>,
-    /// The session's own trace.
+    /// The root's trace; the session's current one, where there is no root.
     pub trace: Arc<Trace>,
 }

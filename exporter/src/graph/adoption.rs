@@ -8,6 +8,7 @@ use std::sync::Arc;
 use agentsight_ebpf::{Captured, Exec};
 
 use super::image::Parent;
+use super::load::Load;
 use super::{Cause, CauseKind, Confidence, Graph, Image, Target, Traceparent};
 
 /// Bytes of `TRACESTATE` that the W3C recommendation asks everyone to pass on.
@@ -27,8 +28,8 @@ impl Graph {
         }
     }
 
-    /// An image that is not announced yet was exec'd as `program`; `parent_name` is what its parent runs.
-    pub(super) fn adopt(&mut self, image: &mut Image, program: &Exec, parent_name: Option<String>) {
+    /// An image that is not announced yet was exec'd as `program`; `parent` is what it follows from.
+    pub(super) fn adopt(&mut self, image: &mut Image, program: &Exec, parent: Option<&Image>) {
         let value = match &program.environment.traceparent {
             Some(Captured { bytes, gap: None }) => Some(bytes.as_slice()),
             None if !program.environment.incomplete => None,
@@ -46,13 +47,23 @@ impl Graph {
             image.causes.push(explicit(parsed));
             return;
         }
-        if let Parent::Image { id, confidence } = image.parent {
-            let target = Target::Image { id, trace: image.trace.id, name: parent_name };
-            image.causes.push(Cause { kind: CauseKind::Lineage, confidence, target });
+        let Some(trace) = self.traces.joinable(parsed.span.trace_id) else {
+            image.causes.push(explicit(parsed));
+            return;
+        };
+        let mut adopted = image.clone();
+        if let (Parent::Image { confidence, .. }, Some(parent)) = (image.parent, parent) {
+            adopted.causes.push(Cause { kind: CauseKind::Lineage, confidence, target: Target::image(parent) });
         }
-        image.parent = Parent::Adopted(parsed.span.span_id);
-        image.trace = self.traces.get(parsed.span.trace_id);
-        image.trace_state = trace_state(whole(program.environment.tracestate.as_ref()));
+        adopted.parent = Parent::Adopted(parsed.span.span_id);
+        adopted.trace = trace;
+        adopted.trace_state = trace_state(whole(program.environment.tracestate.as_ref()));
+        if self.traces.admits(&adopted.trace, Load::of_image(&adopted), program.at) {
+            *image = adopted;
+        } else {
+            // The trace is full: what it names is of an earlier trace from now on.
+            image.causes.push(explicit(parsed));
+        }
     }
 
     fn parse(&mut self, value: &[u8]) -> Option<Traceparent> {

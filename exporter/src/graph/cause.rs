@@ -1,8 +1,8 @@
 //! The edges that are not a parent: links from an effect back to its cause.
 
-use opentelemetry::trace::TraceId;
+use std::sync::Arc;
 
-use super::{Image, ImageId};
+use super::{Image, ImageId, Trace};
 use crate::session::SpanRef;
 
 /// One cause of an image.
@@ -35,7 +35,7 @@ pub enum Target {
         /// Which.
         id: ImageId,
         /// The trace that its span is in.
-        trace: TraceId,
+        trace: Arc<Trace>,
         /// The name of its executable, for people.
         name: Option<String>,
     },
@@ -46,7 +46,15 @@ pub enum Target {
 impl Target {
     /// This image.
     pub(super) fn image(image: &Image) -> Self {
-        Self::Image { id: image.id, trace: image.trace.id, name: image.executable_name() }
+        Self::Image { id: image.id, trace: Arc::clone(&image.trace), name: image.executable_name() }
+    }
+
+    /// What people call it, where that is known.
+    pub(super) fn name(&self) -> Option<&str> {
+        match self {
+            Self::Image { name, .. } => name.as_deref(),
+            Self::Foreign(_) => None,
+        }
     }
 }
 

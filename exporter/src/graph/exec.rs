@@ -47,15 +47,19 @@ impl Graph {
         out: &mut Vec<Activity>,
     ) {
         let Some(known) = self.processes.get(process) else { return };
-        let before = known.image.clone();
-        let folds = known.stage == Stage::Unannounced && before.id.exec == ExecNumber(0);
+        let folds = known.stage == Stage::Unannounced && known.image.id.exec == ExecNumber(0);
+        if !folds {
+            self.begin(process, at, out);
+        }
+        let Some(known) = self.processes.get(process) else { return };
+        let (before, forker) = (known.image.clone(), known.forker.clone());
         let id = ImageId { exec: number, ..before.id };
-        let mut image = if folds {
+        let (mut image, forker) = if folds {
             let mut image = before.clone();
             image.id = id;
             image.origin = Origin::Exec;
             image.lineage = image.lineage.with_program(program.as_deref());
-            image
+            (image, forker)
         } else {
             self.end_image(process, at, Ending::Replaced { into: id }, out);
             let mut image = before.child(id, Origin::Exec, at.max(before.start), Confidence::CERTAIN);
@@ -65,27 +69,26 @@ impl Graph {
             let cause =
                 Cause { kind: CauseKind::Exec, confidence: Confidence::CERTAIN, target: Target::image(&before) };
             image.causes.push(cause);
-            image
+            (image, Some(Box::new(before.clone())))
         };
         image.program = program.clone();
         if let Some(program) = program {
             image.vpid = Some(program.vpid);
-            self.adopt(&mut image, &program, before.executable_name());
+            self.adopt(&mut image, &program, forker.as_deref());
         }
-        self.processes.set_image(image);
-        self.begin(process, out);
+        self.processes.set_image(image, forker);
+        self.begin(process, at, out);
     }
 
     /// The exec event of an image that is there already: the root's, or one that another event mentioned first.
     fn name_image(&mut self, program: Arc<Exec>, out: &mut Vec<Activity>) {
         let Some(known) = self.processes.get(program.process) else { return };
-        let (mut image, stage) = (known.image.clone(), known.stage);
+        let (mut image, stage, forker) = (known.image.clone(), known.stage, known.forker.clone());
         image.vpid = Some(program.vpid);
         image.lineage = image.lineage.with_program(Some(&program));
         image.program = Some(Arc::clone(&program));
         if stage == Stage::Unannounced {
-            let parent = self.parent_name(&image);
-            self.adopt(&mut image, &program, parent);
+            self.adopt(&mut image, &program, forker.as_deref());
         }
         if let Some(root) = self.root.as_mut().filter(|root| root.id == image.id) {
             **root = image.clone();
@@ -93,7 +96,7 @@ impl Graph {
         if let Some(known) = self.processes.get_mut(program.process) {
             known.image = image;
         }
-        self.begin(program.process, out);
+        self.begin(program.process, program.at, out);
     }
 }
 

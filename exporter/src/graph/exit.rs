@@ -3,7 +3,7 @@
 use agentsight_ebpf::{Exit, KernelNanos, ProcessKey};
 
 use super::process::Stage;
-use super::{Activity, Ended, Ending, Graph};
+use super::{Activity, Ended, Ending, Exited, Graph};
 
 impl Graph {
     pub(super) fn exit(&mut self, exit: &Exit, out: &mut Vec<Activity>) {
@@ -21,14 +21,19 @@ impl Graph {
 
     /// The current image of a live process ends; unless another replaces it, the process does too.
     pub(super) fn end_image(&mut self, process: ProcessKey, at: KernelNanos, ending: Ending, out: &mut Vec<Activity>) {
-        self.begin(process, out);
+        self.begin(process, at, out);
         let Some(known) = self.processes.get(process) else { return };
         let at = at.max(known.image.start);
-        let ended = Box::new(Ended { image: known.image.clone(), at, ending });
-        out.push(match known.stage {
-            Stage::Promoted => Activity::ImageExited(ended),
-            Stage::Unannounced | Stage::Begun => Activity::ImageEnded(ended),
+        let image = known.image.clone();
+        let place = match known.stage {
+            Stage::Promoted => self.place_exit(process, at, out),
+            Stage::Unannounced | Stage::Begun => None,
+        };
+        out.push(match place {
+            Some(under) => Activity::ImageExited(Box::new(Exited { image, at, ending, under })),
+            None => Activity::ImageEnded(Box::new(Ended { image, at, ending })),
         });
+        self.processes.hand_over_juniors(process);
         if !matches!(ending, Ending::Replaced { .. }) {
             self.processes.bury(process, at);
         }

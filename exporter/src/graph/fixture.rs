@@ -21,7 +21,7 @@ use agentsight_ebpf::{
 };
 use opentelemetry::trace::TraceId;
 
-use super::{Activity, Cause, Ending, Graph, Image, Parent, Target};
+use super::{Activity, Cause, Ending, Graph, Image, Parent, Part, Segment, Target, Trace};
 use crate::session::{CallerContext, Session, SessionId, SessionOptions};
 
 pub(crate) const BASE: KernelNanos = KernelNanos(1_000_000_000);
@@ -229,31 +229,50 @@ fn line(activity: &Activity) -> String {
     match activity {
         Activity::ImageBegan(image) => format!("began    {}", describe(image)),
         Activity::ImagePromoted(it) => format!("promoted {} {}", it.image.id, span(it.image.start, it.at)),
+        Activity::ImageContinued(it) => {
+            let parent = parent(it.parent);
+            format!("goes on  {} at {} under {parent}{}", it.image.id, millis(it.place.start), trace(&it.place.trace))
+        }
         Activity::ImageEnded(it) => {
             format!("ended    {} {} {}", it.image.id, span(it.image.start, it.at), how(it.ending))
         }
         Activity::ImageExited(it) => {
-            format!("exited   {} {} {}", it.image.id, span(it.image.start, it.at), how(it.ending))
+            let under = match it.under.part {
+                Part::Original => String::new(),
+                Part::Continuation => format!(" under {}~{}", it.image.id, trace(&it.under.trace)),
+            };
+            format!("exited   {} {} {}{under}", it.image.id, span(it.image.start, it.at), how(it.ending))
         }
         Activity::Lost(it) => format!("lost     {:?} {}", it.loss.kind, it.loss.count),
     }
 }
 
 fn describe(image: &Image) -> String {
-    let parent = match image.parent {
-        Parent::None => "-".to_owned(),
-        Parent::Image { id, confidence } if confidence.as_fraction() < 1.0 => {
-            format!("{id} ({})", confidence.as_fraction())
-        }
-        Parent::Image { id, .. } => id.to_string(),
-        Parent::Adopted(span) => format!("adopted {span}"),
-    };
-    let trace = match image.trace.id.to_bytes() {
-        [0x11, ..] => String::new(),
-        _ => format!(" trace {:.4}", image.trace.id.to_string()),
-    };
+    let (parent, trace) = (parent(image.parent), trace(&image.trace));
     let causes: String = image.causes.iter().map(cause).collect();
     format!("{} {:?} {} under {parent}{trace}{causes}", image.id, image.origin, image.lineage.as_str())
+}
+
+/// `100#1`, `100#1~` for a continuation of it, `-` for none.
+fn parent(parent: Parent) -> String {
+    match parent {
+        Parent::None => "-".to_owned(),
+        Parent::Image { id, part, confidence } => {
+            let part = if part == Part::Continuation { "~" } else { "" };
+            let confidence = confidence.as_fraction();
+            if confidence < 1.0 { format!("{id}{part} ({confidence})") } else { format!("{id}{part}") }
+        }
+        Parent::Adopted(span) => format!("adopted {span}"),
+    }
+}
+
+/// Nothing for the session's first, ` segment 1` for a later one, ` trace bbbb` for an adopted one.
+fn trace(trace: &Trace) -> String {
+    match (trace.segment, trace.id.to_bytes()) {
+        (_, [0x11, ..]) => String::new(),
+        (Segment::FIRST, _) => format!(" trace {:.4}", trace.id.to_string()),
+        (Segment(number), _) => format!(" segment {number}"),
+    }
 }
 
 fn cause(cause: &Cause) -> String {
@@ -265,8 +284,11 @@ fn cause(cause: &Cause) -> String {
 }
 
 fn span(start: KernelNanos, end: KernelNanos) -> String {
-    let millis = |at: KernelNanos| at.0.saturating_sub(BASE.0) / 1_000_000;
     format!("{}..{}", millis(start), millis(end))
+}
+
+fn millis(at: KernelNanos) -> u64 {
+    at.0.saturating_sub(BASE.0) / 1_000_000
 }
 
 fn how(ending: Ending) -> String {

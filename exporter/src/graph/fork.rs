@@ -2,7 +2,7 @@
 //!
 //! The child is not announced yet: one that execs at once is folded into the image that follows.
 
-use agentsight_ebpf::{ExecNumber, Fork, KernelNanos};
+use agentsight_ebpf::{ExecNumber, Fork, KernelNanos, ProcessKey};
 
 use super::image::{Origin, Parent};
 use super::process::Stage;
@@ -19,8 +19,8 @@ impl Graph {
             return;
         }
         self.end_predecessor(fork.process, fork.at, out);
-        let mut image = if fork.root {
-            self.root_image(fork)
+        let (mut image, forker) = if fork.root {
+            (self.root_image(fork), None)
         } else {
             let parent = self.image_numbered(fork.parent, fork.parent_exec, fork.at, None, out);
             // A process is made just before it is announced. One that is older may have been here before.
@@ -28,13 +28,13 @@ impl Graph {
             let in_time = start <= fork.at && !self.processes.may_have_forgotten(start);
             let noticed = if in_time { KernelNanos(0) } else { KernelNanos(fork.at.0.max(1)) };
             let id = ImageId { process: fork.process, exec: ExecNumber(0), noticed };
-            parent.child(id, Origin::Forked, fork.at, Confidence::CERTAIN)
+            (parent.child(id, Origin::Forked, fork.at, Confidence::CERTAIN), Some(Box::new(parent)))
         };
         image.vpid = Some(fork.vpid);
         if fork.root && self.root.is_none() {
             self.root = Some(Box::new(image.clone()));
         }
-        self.processes.set_image(image);
+        self.processes.set_image(image, forker);
     }
 
     /// The root is always exec'd next, and the id of that image was promised before: so it has its number from the fork on.
@@ -43,7 +43,7 @@ impl Graph {
         let mut image = Image {
             id: ImageId { process: fork.process, exec: ExecNumber(1), noticed },
             origin: Origin::Root,
-            trace: self.traces.own(),
+            trace: self.traces.first(),
             trace_state: "".into(),
             parent: Parent::None,
             parent_process: Some(fork.parent),
@@ -59,12 +59,14 @@ impl Graph {
     }
 
     /// Announce the current image of a process: from here on it will have a span.
-    pub(super) fn begin(&mut self, process: agentsight_ebpf::ProcessKey, out: &mut Vec<Activity>) {
-        if let Some(process) = self.processes.get_mut(process)
-            && process.stage == Stage::Unannounced
-        {
-            process.stage = Stage::Begun;
-            out.push(Activity::ImageBegan(Box::new(process.image.clone())));
+    pub(super) fn begin(&mut self, process: ProcessKey, at: KernelNanos, out: &mut Vec<Activity>) {
+        if self.processes.get(process).is_none_or(|it| it.stage != Stage::Unannounced) {
+            return;
+        }
+        self.settle(process, at, out);
+        if let Some(known) = self.processes.get_mut(process) {
+            known.stage = Stage::Begun;
+            out.push(Activity::ImageBegan(Box::new(known.image.clone())));
         }
     }
 }

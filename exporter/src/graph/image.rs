@@ -80,11 +80,22 @@ pub enum Parent {
     Image {
         /// Which.
         id: ImageId,
+        /// Which of its spans: the one in this image's trace.
+        part: Part,
         /// How sure that is.
         confidence: Confidence,
     },
     /// A span of another program, in the image's trace.
     Adopted(SpanId),
+}
+
+/// Which of an image's spans.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Part {
+    /// The one that tells of it, in the trace that it belongs to.
+    Original,
+    /// One that stands for it in a later trace.
+    Continuation,
 }
 
 impl Image {
@@ -96,7 +107,7 @@ impl Image {
             origin,
             trace: Arc::clone(&self.trace),
             trace_state: Arc::clone(&self.trace_state),
-            parent: Parent::Image { id: self.id, confidence },
+            parent: Parent::Image { id: self.id, part: Part::Original, confidence },
             parent_process: Some(self.id.process),
             vpid: None,
             start,
@@ -105,6 +116,11 @@ impl Image {
             causes: Vec::new(),
             inherited_traceparent: self.inherited_traceparent.clone(),
         }
+    }
+
+    /// Whether it is the session's root as it was promised: in the first trace, whatever else is there.
+    pub(super) fn is_root(&self) -> bool {
+        self.origin == Origin::Root && self.id.noticed == KernelNanos(0)
     }
 
     /// Name of the executable, lossy UTF-8; `None` where the exec was not seen.

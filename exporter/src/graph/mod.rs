@@ -3,7 +3,7 @@
 //! Pure: the same events give the same activities. Knows nothing of OpenTelemetry's encoding, of
 //! the store or of the clock; time arrives as [`Event::Tick`] and [`Event::Clock`]. Events are
 //! foreign: no order or content of them may panic, each odd one is counted in [`Oddities`].
-//! One file per causal rule: `fork`, `exec`, `exit`, `adoption`, `promotion`, `snapshot`, `unseen`.
+//! One file per causal rule: `fork`, `exec`, `exit`, `adoption`, `promotion`, `segment`, `snapshot`, `unseen`.
 
 mod activity;
 mod adoption;
@@ -15,23 +15,30 @@ pub(crate) mod fixture;
 mod fork;
 mod image;
 mod lineage;
+mod load;
 mod oddities;
 mod process;
 mod promotion;
+mod segment;
+mod segment_id;
 mod snapshot;
 mod trace;
 mod traceparent;
 mod unseen;
 
+use std::sync::Arc;
+
 use agentsight_ebpf::{Event, KernelNanos};
 
-pub use activity::{Activity, Ended, Ending, Lost, Promoted};
+pub use activity::{Activity, Continued, Ended, Ending, Exited, Lost, Place, Promoted};
 pub use cause::{Cause, CauseKind, Confidence, Target};
-pub use image::{Image, ImageId, Origin, Parent};
+pub use image::{Image, ImageId, Origin, Parent, Part};
 pub(crate) use image::{base_name, executable_name};
 pub use lineage::Lineage;
+#[cfg(test)]
+pub(crate) use load::Load;
 pub use oddities::Oddities;
-pub use trace::Trace;
+pub use trace::{Segment, Trace};
 pub use traceparent::{MalformedTraceparent, Traceparent};
 
 use crate::session::Session;
@@ -74,7 +81,7 @@ impl Graph {
                 caller_tracestate: caller.tracestate.clone(),
             },
             processes: Processes::default(),
-            traces: Traces::new(session.trace_id),
+            traces: Traces::new(session),
             root: None,
             oddities: Oddities::default(),
         }
@@ -114,6 +121,12 @@ impl Graph {
         self.oddities
     }
 
+    /// How many traces have state here: those of live images, the current one, and a bounded number of adopted ones.
+    #[cfg(test)]
+    pub(crate) fn trace_count(&self) -> usize {
+        self.traces.count()
+    }
+
     /// How many processes have state here: the live ones, and the dead of the last seconds.
     #[must_use]
     pub fn process_count(&self) -> usize {
@@ -121,6 +134,8 @@ impl Graph {
     }
 
     fn lost(&self, loss: agentsight_ebpf::Loss) -> Lost {
-        Lost { loss, root: self.root.as_ref().map(|root| root.id), trace: self.traces.own() }
+        let root = self.root.as_deref();
+        let trace = root.map_or_else(|| self.traces.current(), |root| Arc::clone(&root.trace));
+        Lost { loss, root: root.map(|root| root.id), trace }
     }
 }

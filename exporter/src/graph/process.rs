@@ -1,9 +1,12 @@
 //! The processes that have state, and when that state is due or can go.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use agentsight_ebpf::{KernelNanos, ProcessKey};
 
+use super::activity::Place;
+use super::image::Part;
 use super::{GRACE, Image};
 
 /// A process and its current image; after its exit, its last.
@@ -12,6 +15,20 @@ pub(super) struct Process {
     pub(super) image: Image,
     pub(super) stage: Stage,
     pub(super) ended: Option<KernelNanos>,
+    /// What the image follows from, kept until it is announced: by then that may be forgotten.
+    pub(super) forker: Option<Box<Image>>,
+    /// The image's newest span, once it is continued.
+    pub(super) newest: Option<Place>,
+    /// Of the image's ancestors the nearest that lives; of a dead one's, that lived when it died.
+    elder: Option<ProcessKey>,
+}
+
+impl Process {
+    /// The span that the image's `exit` would hang under.
+    pub(super) fn newest(&self) -> Place {
+        let own = || Place { trace: Arc::clone(&self.image.trace), part: Part::Original, start: self.image.start };
+        self.newest.clone().unwrap_or_else(own)
+    }
 }
 
 /// What the world knows of a process's current image.
@@ -31,6 +48,8 @@ pub(super) struct Processes {
     by_key: BTreeMap<ProcessKey, Process>,
     /// Images that may be promoted, by start.
     unpromoted: BTreeSet<(KernelNanos, ProcessKey)>,
+    /// Processes by their elder.
+    juniors: BTreeMap<ProcessKey, BTreeSet<ProcessKey>>,
     /// Dead processes, by end.
     dead: BTreeSet<(KernelNanos, ProcessKey)>,
     /// Who died before this is forgotten.
@@ -50,11 +69,18 @@ impl Processes {
         self.by_key.len()
     }
 
-    /// Set the current image of its process, which is alive.
-    pub(super) fn set_image(&mut self, image: Image) {
+    /// Set the current image of its process, which is alive, and what it follows from.
+    pub(super) fn set_image(&mut self, image: Image, forker: Option<Box<Image>>) {
         let key = image.id.process;
         self.unpromoted.insert((image.start, key));
-        let process = Process { image, stage: Stage::Unannounced, ended: None };
+        let elder = match self.by_key.get(&key) {
+            Some(before) => before.elder,
+            None => forker.as_deref().and_then(|forker| self.nearest_alive(forker)),
+        };
+        if let Some(elder) = elder {
+            self.juniors.entry(elder).or_default().insert(key);
+        }
+        let process = Process { image, stage: Stage::Unannounced, ended: None, forker, newest: None, elder };
         if let Some(before) = self.by_key.insert(key, process)
             && before.image.start != self.by_key[&key].image.start
         {
@@ -69,8 +95,47 @@ impl Processes {
         Some(key)
     }
 
+    /// The nearest live ancestor of a process's current image.
+    pub(super) fn elder(&self, key: ProcessKey) -> Option<ProcessKey> {
+        self.by_key.get(&key)?.elder
+    }
+
+    /// This image if it lives, else its nearest live ancestor as far as that is known.
+    fn nearest_alive(&self, image: &Image) -> Option<ProcessKey> {
+        let known = self.by_key.get(&image.id.process)?;
+        if known.image.id == image.id && known.ended.is_none() {
+            return Some(image.id.process);
+        }
+        known.elder.filter(|elder| self.by_key.get(elder).is_some_and(|it| it.ended.is_none()))
+    }
+
+    /// The process's current image ended: whatever stood nearest to it stands nearest to its elder now.
+    pub(super) fn hand_over_juniors(&mut self, key: ProcessKey) {
+        let Some(juniors) = self.juniors.remove(&key) else { return };
+        let elder = self.elder(key);
+        for junior in &juniors {
+            if let Some(junior) = self.by_key.get_mut(junior) {
+                junior.elder = elder;
+            }
+        }
+        if let Some(elder) = elder {
+            self.juniors.entry(elder).or_default().extend(juniors);
+        }
+    }
+
+    fn leave_elder(&mut self, key: ProcessKey) {
+        let Some(elder) = self.elder(key) else { return };
+        if let Some(juniors) = self.juniors.get_mut(&elder) {
+            juniors.remove(&key);
+            if juniors.is_empty() {
+                self.juniors.remove(&elder);
+            }
+        }
+    }
+
     /// The process ended; its state stays for a while.
     pub(super) fn bury(&mut self, key: ProcessKey, at: KernelNanos) {
+        self.leave_elder(key);
         if let Some(process) = self.by_key.get_mut(&key) {
             // Not before it was noticed, else the event that it was noticed by could come again and notice it again.
             let at = at.max(process.image.id.noticed);
@@ -137,7 +202,46 @@ mod tests {
         assert_eq!(activity_count, 100_000 * 2 + 2, "each began and ended; the root began and was promoted");
         assert!(most_processes < 6_100, "{most_processes}: more than those of the grace and of one tick");
         assert_eq!(graph.process_count(), 1);
-        assert_eq!(graph.traces.adopted_count(), 0);
+        assert!(graph.trace_count() < 1_100, "{}", graph.trace_count());
+        assert_eq!(graph.processes.juniors.len(), 0);
+    }
+
+    #[test]
+    fn an_hour_of_churn_over_many_traces_leaves_nothing_behind() {
+        let mut text = "0 root 1\n1 exec 1 /bin/agent agent\n".to_owned();
+        for second in 1..3_600_u32 {
+            // A worker that lives for a minute, whose child outlives it, and a burst of short commands.
+            let (worker, orphan) = (100 + second % 200, 300 + second % 200);
+            text += &format!("{second}s fork 1 {worker}\n{second}s exec {worker} /bin/worker worker\n");
+            text += &format!("{second}s fork {worker} {orphan}\n");
+            for command in 500..505 {
+                let shell = format!("{second}s fork {worker} {command}\n{second}s exec {command} /bin/sh sh\n");
+                text += &(shell + &format!("{second}s exec {command} /bin/ls ls\n{second}s exit {command} 0\n"));
+            }
+            for (age, process) in [(60, 100), (90, 300)] {
+                if let Some(born) = second.checked_sub(age).filter(|born| *born > 0) {
+                    text += &format!("{second}s exit {} 0\n", process + born % 200);
+                }
+            }
+            text += &format!("{second}s tick\n");
+        }
+        let mut session = session();
+        session.options.segment.spans = 1_000;
+        let mut graph = Graph::new(&session);
+        let mut out = Vec::new();
+        let (mut most_processes, mut most_traces, mut most_elders) = (0, 0, 0);
+        for event in events(&text) {
+            graph.apply(&event, &mut out);
+            out.clear();
+            most_processes = most_processes.max(graph.process_count());
+            most_traces = most_traces.max(graph.trace_count());
+            most_elders = most_elders.max(graph.processes.juniors.len());
+        }
+        // 150 live, and the dead of the grace; the segments that have live images, of about 50 in all.
+        assert!(most_processes < 250, "{most_processes}");
+        assert!(most_traces < 6, "{most_traces}");
+        assert!(most_elders < 70, "{most_elders}");
+        assert!(graph.traces.current().segment.0 > 40, "{:?}", graph.traces.current());
     }
 
     #[test]

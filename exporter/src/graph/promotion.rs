@@ -9,10 +9,14 @@ impl Graph {
     pub(super) fn promote(&mut self, now: KernelNanos, out: &mut Vec<Activity>) {
         let before = KernelNanos(now.0.saturating_sub(self.rules.live_after.0));
         while let Some(process) = self.processes.take_unpromoted_before(before) {
-            self.begin(process, out);
+            self.begin(process, now, out);
             if let Some(known) = self.processes.get_mut(process) {
                 known.stage = Stage::Promoted;
-                out.push(Activity::ImagePromoted(Box::new(Promoted { image: known.image.clone(), at: now })));
+                out.push(Activity::ImagePromoted(Box::new(Promoted {
+                    image: known.image.clone(),
+                    at: now,
+                    newest: known.newest(),
+                })));
             }
         }
     }

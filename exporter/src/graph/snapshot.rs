@@ -20,13 +20,17 @@ impl Graph {
         self.end_predecessor(process, running.at, out);
         let id = ImageId { process, exec: ExecNumber(0), noticed: running.at };
         let program = Arc::new(running.clone());
-        let above = self.processes.get(running.parent).map(|it| &it.image).or(self.root.as_deref());
+        // What it hangs under, and what it may be linked to, has a span.
+        self.begin(running.parent, running.at, out);
+        let parent = self.processes.get(running.parent).map(|it| &it.image).or(self.root.as_deref());
+        let forker = parent.cloned().map(Box::new);
+        let above = forker.as_deref();
         let mut image = match above {
             Some(parent) => parent.child(id, Origin::Running, running.at, Confidence::SNAPSHOT),
             None => Image {
                 id,
                 origin: Origin::Running,
-                trace: self.traces.own(),
+                trace: self.traces.current(),
                 trace_state: "".into(),
                 parent: Parent::None,
                 parent_process: Some(running.parent),
@@ -38,6 +42,7 @@ impl Graph {
                 inherited_traceparent: None,
             },
         };
+        image.program = Some(Arc::clone(&program));
         image.vpid = Some(running.vpid);
         image.lineage = match above {
             Some(parent) => parent.lineage.child(Some(&program)),
@@ -49,15 +54,13 @@ impl Graph {
                 running.environment.traceparent.as_ref().map(|value| value.bytes.as_slice().into());
             self.root = Some(Box::new(image.clone()));
         } else {
-            let parent = self.parent_name(&image);
-            self.adopt(&mut image, &program, parent);
+            self.adopt(&mut image, &program, above);
         }
-        image.program = Some(program);
         if let Some(root) = self.root.as_mut().filter(|root| root.id == image.id) {
             **root = image.clone();
         }
-        self.processes.set_image(image);
-        self.begin(process, out);
+        self.processes.set_image(image, forker);
+        self.begin(process, running.at, out);
     }
 }
 

@@ -26,7 +26,7 @@ impl Graph {
             }
             Some(_) => {}
         }
-        self.begin(process, out);
+        self.begin(process, at, out);
         let known = self.processes.get(process).expect("it was there, or was noticed above");
         known.image.clone()
     }
@@ -47,18 +47,19 @@ impl Graph {
         let start = if number > ExecNumber(1) { at } else { process.start.min(at) };
         let parent = parent.filter(|parent| self.processes.get(*parent).is_some());
         if let Some(parent) = parent {
-            self.begin(parent, out);
+            self.begin(parent, at, out);
         }
         if let Some(root) = self.root.as_ref().map(|root| root.id.process) {
-            self.begin(root, out);
+            self.begin(root, at, out);
         }
         let parent = parent.and_then(|parent| self.processes.get(parent)).map(|it| &it.image).or(self.root.as_deref());
-        let image = match parent {
+        let forker = parent.cloned().map(Box::new);
+        let image = match &forker {
             Some(parent) => parent.child(id, Origin::Unseen, start, Confidence::UNSEEN_FORK),
             None => Image {
                 id,
                 origin: Origin::Unseen,
-                trace: self.traces.own(),
+                trace: self.traces.current(),
                 trace_state: "".into(),
                 parent: Parent::None,
                 parent_process: None,
@@ -70,7 +71,7 @@ impl Graph {
                 inherited_traceparent: None,
             },
         };
-        self.processes.set_image(image);
+        self.processes.set_image(image, forker);
     }
 
     /// The process is unknown, and may be one that was released: what comes now would make it twice.
@@ -84,12 +85,6 @@ impl Graph {
             self.oddities.unseen_exits += 1;
             self.end_image(process, at, Ending::Incomplete, out);
         }
-    }
-
-    /// The name of the image that this one hangs under, where its process still has it.
-    pub(super) fn parent_name(&self, image: &Image) -> Option<String> {
-        let Parent::Image { id, .. } = image.parent else { return None };
-        self.processes.get(id.process).filter(|it| it.image.id == id)?.image.executable_name()
     }
 }
 

@@ -57,6 +57,7 @@ pub(crate) fn render(signals: &[Signal]) -> String {
                     text += &attributes(&link.attributes, "    ");
                 }
             }
+            Signal::Draft(_) => {}
             Signal::Log(log) => {
                 let span = log.span.map_or_else(|| "-".to_owned(), |span| place(span.span_id));
                 text += &format!("log {} severity {} on {span}: {}\n", log.event_name.as_str(), log.severity, log.body);

@@ -8,7 +8,7 @@ use agentsight_semconv::value::action;
 use opentelemetry::trace::SpanId;
 use siphasher::sip::SipHasher24;
 
-use crate::graph::ImageId;
+use crate::graph::{ImageId, Part, Segment};
 use crate::session::{Session, SpanRef};
 
 /// The ids of one session's spans.
@@ -32,7 +32,7 @@ struct Subject<'a> {
 #[must_use]
 pub fn root_span(session: &Session, root: ProcessKey) -> SpanRef {
     let image = ImageId { process: root, exec: ExecNumber(1), noticed: KernelNanos(0) };
-    SpanRef { trace_id: session.trace_id, span_id: SpanIds::new(session).image(image) }
+    SpanRef { trace_id: session.trace_id, span_id: SpanIds::new(session).image(image, Part::Original, Segment::FIRST) }
 }
 
 impl SpanIds {
@@ -43,14 +43,18 @@ impl SpanIds {
         Self { session: hasher }
     }
 
-    /// The span of an image.
-    pub(super) fn image(&self, image: ImageId) -> SpanId {
-        self.id(image, Subject { action: action::EXEC, ..Subject::default() })
+    /// The span of an image that stands in `segment`: its own, or the one that continues it there.
+    pub(super) fn image(&self, image: ImageId, part: Part, segment: Segment) -> SpanId {
+        let action = match part {
+            Part::Original => action::EXEC,
+            Part::Continuation => action::CONTINUE,
+        };
+        self.id(image, Subject { action, segment: segment.0, ..Subject::default() })
     }
 
-    /// The span that says how a promoted image ended.
-    pub(super) fn exit(&self, image: ImageId) -> SpanId {
-        self.id(image, Subject { action: action::EXIT, ..Subject::default() })
+    /// The span in `segment` that says how a promoted image ended.
+    pub(super) fn exit(&self, image: ImageId, segment: Segment) -> SpanId {
+        self.id(image, Subject { action: action::EXIT, segment: segment.0, ..Subject::default() })
     }
 
     fn id(&self, image: ImageId, subject: Subject) -> SpanId {
@@ -105,7 +109,13 @@ mod tests {
             ImageId { process: ProcessKey { tgid: Tgid(101), ..ROOT }, ..IMAGE },
             ImageId { process: ProcessKey { start: KernelNanos(1), ..ROOT }, ..IMAGE },
         ];
-        assert!(images.iter().all(|image| ids.insert(ours.image(*image)) && ids.insert(ours.exit(*image))));
-        assert!(sessions.iter().all(|session| ids.insert(SpanIds::new(session).image(IMAGE))));
+        for segment in [Segment::FIRST, Segment(1)] {
+            for part in [Part::Original, Part::Continuation] {
+                assert!(images.iter().all(|image| ids.insert(ours.image(*image, part, segment))));
+            }
+            assert!(images.iter().all(|image| ids.insert(ours.exit(*image, segment))));
+        }
+        let of_session = |session: &_| SpanIds::new(session).image(IMAGE, Part::Original, Segment::FIRST);
+        assert!(sessions.iter().all(|session| ids.insert(of_session(session))));
     }
 }

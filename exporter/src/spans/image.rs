@@ -1,6 +1,8 @@
 //! The spans of an image: one for its whole life; or one while it runs, and one that says how it ended.
 
-use agentsight_ebpf::{Captured, Exec, ExecNumber, Gap, KernelNanos};
+use std::sync::Arc;
+
+use agentsight_ebpf::{Captured, Exec, ExecNumber, Gap, KernelNanos, WallNanos};
 use agentsight_semconv as semconv;
 use agentsight_semconv::Name;
 use agentsight_semconv::value::{action, object_type};
@@ -10,15 +12,15 @@ use super::attributes::{Attributes, append};
 use super::model::Span;
 use super::time::{iso_8601, wall};
 use super::{Spans, link, name, status};
-use crate::graph::{Ended, Ending, Image, Origin, Parent, Promoted};
+use crate::graph::{Ending, Image, Origin, Parent, Part, Place, Promoted, Trace};
 use crate::session::SpanRef;
 
 /// The span of an image that ended before anything of it was sent.
-pub(super) fn whole(spans: &mut Spans, ended: &Ended) -> Span {
+pub(super) fn whole(spans: &mut Spans, image: &Image, at: KernelNanos, ending: Ending) -> Span {
     let mut attributes = Attributes::default();
-    describe_image(spans, &ended.image, &mut attributes);
-    let status = describe_ending(ended.ending, &mut attributes);
-    Span { status, ..image_span(spans, &ended.image, ended.at, attributes) }
+    describe_image(spans, image, &mut attributes);
+    let status = describe_ending(ending, &mut attributes);
+    Span { status, ..image_span(spans, image, at, attributes) }
 }
 
 /// The span of an image that still runs.
@@ -29,16 +31,32 @@ pub(super) fn promoted(spans: &mut Spans, promoted: &Promoted) -> Span {
     image_span(spans, &promoted.image, promoted.at, attributes)
 }
 
-/// The span, under that of a promoted image, that says how the image ended. It covers the whole life, so that
-/// the duration is found on it.
-pub(super) fn exit(spans: &mut Spans, ended: &Ended) -> Span {
-    let image = &ended.image;
+/// The span, under the newest of a promoted image, that says how the image ended. It covers all that its parent saw of
+/// the life: for the original that is the whole, so that the duration is found on it, else it is said.
+pub(super) fn exit(spans: &mut Spans, image: &Image, under: &Place, at: KernelNanos, ending: Ending) -> Span {
     let mut attributes = Attributes::default();
     identify(spans, image, action::EXIT, &mut attributes);
-    let status = describe_ending(ended.ending, &mut attributes);
-    let parent = Some(spans.ids.image(image.id));
-    let id = spans.ids.exit(image.id);
-    Span { status, ..span(spans, image, id, parent, action::EXIT.into(), ended.at, attributes) }
+    if under.part == Part::Continuation {
+        attributes.text(semconv::AGENTSIGHT_IMAGE_START, iso_8601(wall(&image.trace, image.start)));
+        attributes.double(semconv::AGENTSIGHT_IMAGE_DURATION, seconds(image.start, at));
+    }
+    let status = describe_ending(ending, &mut attributes);
+    let segment = under.trace.segment;
+    let parent = Some(spans.ids.image(image.id, under.part, segment));
+    let id = spans.ids.exit(image.id, segment);
+    Span { status, ..span(spans, image, under, id, parent, action::EXIT.into(), at, attributes) }
+}
+
+fn seconds(from: KernelNanos, to: KernelNanos) -> f64 {
+    std::time::Duration::from_nanos(to.0.saturating_sub(from.0)).as_secs_f64()
+}
+
+pub(super) fn parent_id(spans: &Spans, parent: Parent, trace: &Trace) -> Option<SpanId> {
+    match parent {
+        Parent::None => None,
+        Parent::Image { id, part, .. } => Some(spans.ids.image(id, part, trace.segment)),
+        Parent::Adopted(span) => Some(span),
+    }
 }
 
 fn image_span(spans: &mut Spans, image: &Image, end: KernelNanos, mut attributes: Attributes) -> Span {
@@ -46,34 +64,37 @@ fn image_span(spans: &mut Spans, image: &Image, end: KernelNanos, mut attributes
     if !links.texts.is_empty() {
         attributes.texts(semconv::AGENTSIGHT_CAUSES, links.texts);
     }
-    let parent = match image.parent {
-        Parent::None => None,
-        Parent::Image { id, .. } => Some(spans.ids.image(id)),
-        Parent::Adopted(span) => Some(span),
-    };
+    let parent = parent_id(spans, image.parent, &image.trace);
     let name = name::span_name(image.program.as_deref(), spans.target_names);
-    let id = spans.ids.image(image.id);
-    let span = span(spans, image, id, parent, name, end, attributes);
+    let id = spans.ids.image(image.id, Part::Original, image.trace.segment);
+    let place = Place { trace: Arc::clone(&image.trace), part: Part::Original, start: image.start };
+    let span = span(spans, image, &place, id, parent, name, end, attributes);
     Span { links: links.links, dropped_links: links.dropped, ..span }
 }
 
-fn span(
+#[expect(clippy::too_many_arguments, reason = "a span has as many parts")]
+pub(super) fn span(
     spans: &mut Spans,
     image: &Image,
+    place: &Place,
     id: SpanId,
     parent: Option<SpanId>,
     name: std::borrow::Cow<'static, str>,
     end: KernelNanos,
     attributes: Attributes,
 ) -> Span {
+    let start = wall(&place.trace, place.start);
+    // Jaeger takes a span that ends where it starts for a mistake, and says so on it.
+    let shortest = WallNanos(start.0.saturating_add(1));
     let mut span = Span {
-        id: SpanRef { trace_id: image.trace.id, span_id: id },
+        id: SpanRef { trace_id: place.trace.id, span_id: id },
         parent,
-        trace_state: image.trace_state.to_string(),
+        // It came with the trace that the image belongs to.
+        trace_state: if place.part == Part::Original { image.trace_state.to_string() } else { String::new() },
         name,
         kind: SpanKind::Internal,
-        start: wall(&image.trace, image.start),
-        end: wall(&image.trace, end),
+        start,
+        end: wall(&place.trace, end).max(shortest),
         attributes: Vec::new(),
         dropped_attributes: 0,
         events: Vec::new(),
@@ -88,7 +109,7 @@ fn span(
 }
 
 /// What every span of an image says, so that one found alone can be placed.
-fn identify(spans: &Spans, image: &Image, action: &'static str, attributes: &mut Attributes) {
+pub(super) fn identify(spans: &Spans, image: &Image, action: &'static str, attributes: &mut Attributes) {
     attributes.text(semconv::AGENTSIGHT_SESSION_ID, spans.session_id.clone());
     attributes.text(semconv::AGENTSIGHT_OBJECT_TYPE, object_type::PROCESS);
     attributes.text(semconv::AGENTSIGHT_ACTION, action);

@@ -6,7 +6,7 @@ use agentsight_semconv::{AGENTSIGHT_ASSERTED, AGENTSIGHT_LINK_CONFIDENCE, AGENTS
 use super::attributes::Attributes;
 use super::id::SpanIds;
 use super::model::Link;
-use crate::graph::{Cause, CauseKind, Target};
+use crate::graph::{Cause, CauseKind, Confidence, Image, Part, Target};
 use crate::session::SpanRef;
 
 /// Links that a span may have; backends show few, and Jaeger's storages pay for each.
@@ -35,14 +35,33 @@ pub(super) fn links(causes: &[Cause], ids: &SpanIds) -> Links {
 }
 
 fn link(cause: &Cause, ids: &SpanIds) -> Link {
-    let to = match cause.target {
-        Target::Image { id, trace, .. } => SpanRef { trace_id: trace, span_id: ids.image(id) },
-        Target::Foreign(span) => span,
+    let to = match &cause.target {
+        Target::Image { id, trace, .. } => {
+            SpanRef { trace_id: trace.id, span_id: ids.image(*id, Part::Original, trace.segment) }
+        }
+        Target::Foreign(span) => *span,
     };
+    let mut link = typed(to, type_of(cause.kind), cause.confidence);
+    if cause.kind == CauseKind::Explicit {
+        let mut attributes = Attributes::default();
+        attributes.flag(AGENTSIGHT_ASSERTED, true);
+        link.attributes.extend(attributes.finish());
+    }
+    link
+}
+
+/// From a continuation back to the span that it continues, with what it says in words.
+pub(super) fn segment(image: &Image, ids: &SpanIds) -> (Link, String) {
+    let span_id = ids.image(image.id, Part::Original, image.trace.segment);
+    let to = SpanRef { trace_id: image.trace.id, span_id };
+    let words = in_words(link_type::SEGMENT, image.executable_name());
+    (typed(to, link_type::SEGMENT, Confidence::CERTAIN), words)
+}
+
+fn typed(to: SpanRef, link_type: &'static str, confidence: Confidence) -> Link {
     let mut attributes = Attributes::default();
-    attributes.text(AGENTSIGHT_LINK_TYPE, type_of(cause.kind));
-    attributes.double(AGENTSIGHT_LINK_CONFIDENCE, cause.confidence.as_fraction());
-    attributes.flag(AGENTSIGHT_ASSERTED, cause.kind == CauseKind::Explicit);
+    attributes.text(AGENTSIGHT_LINK_TYPE, link_type);
+    attributes.double(AGENTSIGHT_LINK_CONFIDENCE, confidence.as_fraction());
     Link { to, attributes: attributes.finish() }
 }
 
@@ -57,10 +76,14 @@ fn type_of(kind: CauseKind) -> &'static str {
 /// `exec: sh`, `explicit: span b7ad6b7169203331`.
 fn text(cause: &Cause) -> String {
     let what = match &cause.target {
-        Target::Image { name, .. } => name.clone().unwrap_or_else(|| "unknown".to_owned()),
-        Target::Foreign(span) => format!("span {}", span.span_id),
+        Target::Image { name, .. } => name.clone(),
+        Target::Foreign(span) => Some(format!("span {}", span.span_id)),
     };
-    format!("{}: {what}", type_of(cause.kind))
+    in_words(type_of(cause.kind), what)
+}
+
+fn in_words(link_type: &'static str, what: Option<String>) -> String {
+    format!("{link_type}: {}", what.as_deref().unwrap_or("unknown"))
 }
 
 #[cfg(test)]
@@ -70,7 +93,6 @@ mod tests {
     use opentelemetry::trace::{SpanId, TraceId};
 
     use super::*;
-    use crate::graph::Confidence;
     use crate::graph::fixture::session;
     use crate::spans::fixture::check;
     use crate::spans::model::Value;

@@ -14,7 +14,7 @@ use super::Spans;
 use super::attributes::Attributes;
 use super::model::{Attribute, LogRecord, Signal};
 use super::time::wall;
-use crate::graph::{ImageId, Lost};
+use crate::graph::{ImageId, Lost, Part};
 use crate::session::SpanRef;
 
 /// WARN of the OpenTelemetry log data model.
@@ -80,7 +80,10 @@ impl Spans {
             event_name: AGENTSIGHT_LOSS,
             body: sentence(kind, count),
             attributes: attributes.finish(),
-            span: lost.root.map(|root| SpanRef { trace_id: lost.trace.id, span_id: self.ids.image(root) }),
+            span: lost.root.map(|root| SpanRef {
+                trace_id: lost.trace.id,
+                span_id: self.ids.image(root, Part::Original, lost.trace.segment),
+            }),
             resource: self.services.resource(None),
         }))
     }

@@ -9,6 +9,7 @@
 mod agents;
 mod attributes;
 mod container;
+mod continuation;
 #[cfg(test)]
 pub(crate) mod fixture;
 mod id;
@@ -30,11 +31,11 @@ use agentsight_ebpf::ProcessKey;
 use id::SpanIds;
 pub use id::root_span;
 use loss::Losses;
-use model::{Signal, Span};
+use model::{Draft, Signal, Span};
 use service::Services;
 
-use crate::graph::{Activity, Image, ImageId, Origin};
-use crate::session::Session;
+use crate::graph::{Activity, Ended, Ending, Exited, Image, ImageId, Origin, Part, Place};
+use crate::session::{Session, SpanRef};
 
 /// Says in OpenTelemetry what the graph found, one activity after the other.
 pub struct Spans {
@@ -62,23 +63,52 @@ impl Spans {
 
     /// Append what OpenTelemetry should hear of one activity to `out`.
     pub fn translate(&mut self, activity: &Activity, out: &mut Vec<Signal>) {
-        let signal = match activity {
-            Activity::ImageBegan(image) => return self.learn_root(image),
+        match activity {
+            Activity::ImageBegan(image) => {
+                self.learn_root(image);
+                let span = image::whole(self, image, image.start, Ending::Incomplete);
+                out.push(self.draft(image, Some(span)));
+            }
             Activity::ImageEnded(ended) => {
-                let span = image::whole(self, ended);
-                self.last_of(span, ended.image.id)
+                let Ended { image, at, ending } = &**ended;
+                let span = image::whole(self, image, *at, *ending);
+                out.extend([self.last_of(span, image.id), self.draft(image, None)]);
             }
             Activity::ImagePromoted(promoted) => {
                 let span = image::promoted(self, promoted);
-                self.sent(span, promoted.image.id)
+                let image = &promoted.image;
+                let exit = self.unknown_exit(image, &promoted.newest);
+                out.extend([self.sent(span, image.id), self.draft(image, Some(exit))]);
             }
-            Activity::ImageExited(ended) => {
-                let span = image::exit(self, ended);
-                self.last_of(span, ended.image.id)
+            Activity::ImageContinued(continued) => {
+                let span = continuation::continuation(self, continued);
+                let image = &continued.image;
+                out.push(self.sent(span, image.id));
+                if continued.exits_here {
+                    let exit = self.unknown_exit(image, &continued.place);
+                    out.push(self.draft(image, Some(exit)));
+                }
             }
-            Activity::Lost(lost) => self.lost(lost),
-        };
-        out.push(signal);
+            Activity::ImageExited(exited) => {
+                let Exited { image, at, ending, under } = &**exited;
+                let span = image::exit(self, image, under, *at, *ending);
+                out.extend([self.last_of(span, image.id), self.draft(image, None)]);
+            }
+            Activity::Lost(lost) => {
+                let log = self.lost(lost);
+                out.push(log);
+            }
+        }
+    }
+
+    /// The `exit` of an image that nothing more is heard of.
+    fn unknown_exit(&mut self, image: &Image, under: &Place) -> Span {
+        image::exit(self, image, under, under.start, Ending::Incomplete)
+    }
+
+    fn draft(&self, image: &Image, span: Option<Span>) -> Signal {
+        let span_id = self.ids.image(image.id, Part::Original, image.trace.segment);
+        Signal::Draft(Box::new(Draft { of: SpanRef { trace_id: image.trace.id, span_id }, span }))
     }
 
     /// The session's service goes by what its root process runs.

@@ -17,6 +17,18 @@ pub enum Signal {
     Span(Box<Span>),
     /// A log record.
     Log(Box<LogRecord>),
+    /// What a later collector has to send, should this one die before it does; nothing that is sent now.
+    Draft(Box<Draft>),
+}
+
+/// The span that is yet to come of something that is open.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Draft {
+    /// Its first span: what the draft is filed under.
+    pub of: SpanRef,
+    /// The span as it would be sent if nothing more were heard of it, in place of any earlier draft; it ends as
+    /// soon as it has begun, as nobody knows better yet. `None` when there is nothing left to come.
+    pub span: Option<Span>,
 }
 
 /// One span, complete: nothing is added after it was made.

@@ -8,11 +8,14 @@ use agentsight_ebpf::{
     Tid, WallNanos,
 };
 use opentelemetry::trace::SpanId;
+use prost::Message;
 
 use super::Spans;
 use super::model::{Signal, Span, Value};
 use crate::graph::fixture::{BASE, WALL, exec_of, session};
-use crate::graph::{Activity, Graph, ImageId};
+use crate::graph::{Activity, Graph, ImageId, Load, Parent};
+use crate::otlp::encode;
+use crate::session::{SegmentLimits, SpanRef};
 
 /// SplitMix64: enough to try things out, and the same on every machine.
 struct Random(u64);
@@ -110,6 +113,19 @@ fn exec_event(random: &mut Random, at: KernelNanos, process: ProcessKey, exec: E
     };
     event.environment.resource_attributes = (unusual == 5).then(|| Captured::whole(b"a=%ff,\xff".as_slice()));
     event.args = Captured::whole(random.next().to_le_bytes());
+    if random.one_in(50) {
+        event.args = Captured {
+            bytes: random.of(&[b"\0", b"\xff", b"a"]).repeat(random.of(&[1, 3_000, 9_000])),
+            gap: random.of(&[None, Some(Gap::Truncated { total: 1 << 40 }), Some(Gap::Unreadable)]),
+        };
+        event.executable.gap = random.of(&[None, Some(Gap::Unreadable)]);
+        event.requested.gap = event.executable.gap;
+        event.working_directory = Captured { bytes: b"\xff".repeat(5_000), gap: Some(Gap::Truncated { total: 9 }) };
+        event.executable_deleted = true;
+        event.environment.incomplete = true;
+        event.redactions = u32::MAX;
+        event.vpid = 1 << 30;
+    }
     Exec { at, process, exec, caller_tid: Tid(process.tgid.0), ..event }
 }
 
@@ -120,8 +136,9 @@ fn nonsense(random: &mut Random, now: KernelNanos) -> Event {
     let exec = ExecNumber(random.of(&[0, 1, 2, u32::MAX]));
     let at = KernelNanos(random.of(&[0, now.0, now.0, u64::MAX]));
     let parent = random.of(&[process, ProcessKey { tgid: Tgid(100), start: BASE }]);
-    match random.below(5) {
+    match random.below(6) {
         0 => Event::Fork(fork(at, parent, exec, process, random.one_in(2))),
+        4 => Event::Snapshot(Box::new(Exec { parent, ..exec_event(random, at, process, ExecNumber(0)) })),
         1 => Event::Exec(Box::new(exec_event(random, at, process, exec))),
         2 => Event::Exit(Exit { at, process, exec, status: u32::MAX }),
         3 => Event::Loss(Loss { at, kind: LossKind::Missed, count: u64::MAX }),
@@ -130,29 +147,52 @@ fn nonsense(random: &mut Random, now: KernelNanos) -> Event {
 }
 
 struct Run {
+    limits: SegmentLimits,
     activities: Vec<Activity>,
     signals: Vec<Signal>,
+    /// How many signals there were after each event: where a death can cut the stream.
+    cuts: Vec<usize>,
 }
 
-fn run(events: &[Event]) -> Run {
-    let session = session();
+/// One trace for all, or as good as one for each span.
+fn limits(random: &mut Random) -> SegmentLimits {
+    let default = SegmentLimits::default();
+    SegmentLimits {
+        spans: random.of(&[default.spans, default.spans, 1, 2, 3, 10]),
+        bytes: random.of(&[default.bytes, default.bytes, 1, 2_000, 9_000]),
+        age_nanos: random.of(&[default.age_nanos, 0, 2_000_000_000]),
+    }
+}
+
+fn run(events: &[Event], limits: SegmentLimits) -> Run {
+    let mut session = session();
+    session.options.segment = limits;
     let (mut graph, mut spans) = (Graph::new(&session), Spans::new(&session));
-    let (mut activities, mut signals) = (Vec::new(), Vec::new());
+    let (mut activities, mut signals, mut cuts) = (Vec::new(), Vec::new(), Vec::new());
+    let mut translated = 0;
+    let mut translate = |activities: &[Activity]| {
+        for activity in &activities[translated..] {
+            spans.translate(activity, &mut signals);
+        }
+        translated = activities.len();
+        cuts.push(signals.len());
+    };
     for event in events {
         graph.apply(event, &mut activities);
+        translate(&activities);
     }
     graph.finish(KernelNanos(BASE.0 + 3_000_000_000_000), &mut activities);
     assert_eq!(graph.process_count(), 0);
-    for activity in &activities {
-        spans.translate(activity, &mut signals);
-    }
-    Run { activities, signals }
+    translate(&activities);
+    Run { limits, activities, signals, cuts }
 }
 
 fn for_many_streams(claim: impl Fn(&[Event], &Run)) {
     for seed in 0..300 {
-        let events = stream(&mut Random(seed));
-        let claims = std::panic::AssertUnwindSafe(|| claim(&events, &run(&events)));
+        let mut random = Random(seed);
+        let events = stream(&mut random);
+        let limits = limits(&mut random);
+        let claims = std::panic::AssertUnwindSafe(|| claim(&events, &run(&events, limits)));
         if let Err(panic) = std::panic::catch_unwind(claims) {
             eprintln!("seed {seed}");
             std::panic::resume_unwind(panic);
@@ -210,6 +250,11 @@ fn every_image_begins_once_and_then_ends_once() {
         let mut stages: HashMap<ImageId, &str> = HashMap::new();
         for activity in &run.activities {
             let (image, before, after) = match activity {
+                Activity::ImageContinued(it) => {
+                    assert!(stages.contains_key(&it.image.id), "{} goes on before it begins", it.image.id);
+                    assert!(!it.exits_here || stages[&it.image.id] == "promoted");
+                    continue;
+                }
                 Activity::ImageBegan(image) => (image.id, None, "begun"),
                 Activity::ImagePromoted(it) => (it.image.id, Some("begun"), "promoted"),
                 Activity::ImageEnded(it) => (it.image.id, Some("begun"), "ended"),
@@ -240,5 +285,106 @@ fn every_loss_is_logged_and_none_is_said_twice_on_spans() {
 
 #[test]
 fn the_same_events_give_the_same_signals() {
-    for_many_streams(|events, first| assert!(first.signals == run(events).signals));
+    for_many_streams(|events, first| assert!(first.signals == run(events, first.limits).signals));
+}
+
+#[test]
+fn no_trace_has_more_spans_than_it_may() {
+    for_many_streams(|_, run| {
+        let mut counts: HashMap<_, u64> = HashMap::new();
+        spans_of(run).for_each(|span| *counts.entry(span.id.trace_id).or_default() += 1);
+        for (trace, count) in counts {
+            // A span and what it hangs under have to go somewhere, and the root to the trace that it was promised in.
+            let promised = u64::from(trace == session().trace_id);
+            assert!(count <= run.limits.spans.max(2) + promised, "{count} in {trace}, {:?}", run.limits);
+        }
+    });
+}
+
+#[test]
+fn every_image_is_reached_over_parents_and_segments_from_a_root() {
+    for_many_streams(|_, run| {
+        let sent: HashMap<SpanRef, &Span> = spans_of(run).map(|span| (span.id, span)).collect();
+        let adopted = named_by_programs();
+        let roots: HashSet<SpanId> = run
+            .activities
+            .iter()
+            .filter_map(|it| if let Activity::ImageBegan(image) = it { Some(image) } else { None })
+            .filter(|image| image.parent == Parent::None)
+            .map(|image| super::SpanIds::new(&session()).image(image.id, super::Part::Original, image.trace.segment))
+            .collect();
+        for span in spans_of(run) {
+            let mut at = span;
+            for _ in 0..=sent.len() {
+                at = match at.parent {
+                    Some(parent) if adopted.contains(&parent) => break,
+                    Some(parent) => sent[&SpanRef { trace_id: at.id.trace_id, span_id: parent }],
+                    None if at.name == "continue" => sent[&at.links[0].to],
+                    None => break,
+                };
+            }
+            assert!(at.parent.is_some_and(|it| adopted.contains(&it)) || roots.contains(&at.id.span_id), "{}", at.name);
+        }
+    });
+}
+
+#[test]
+fn whenever_the_collector_dies_what_is_sent_later_makes_the_traces_whole() {
+    for_many_streams(|_, run| {
+        let mut random = Random(run.signals.len() as u64);
+        for _ in 0..20 {
+            let before = &run.signals[..random.of(&run.cuts)];
+            let mut drafts: HashMap<SpanRef, &Span> = HashMap::new();
+            let mut sent: HashSet<SpanRef> = HashSet::new();
+            let mut all: Vec<&Span> = Vec::new();
+            for signal in before {
+                match signal {
+                    Signal::Span(span) => all.push(span),
+                    Signal::Draft(draft) => match &draft.span {
+                        Some(span) => drop(drafts.insert(draft.of, span)),
+                        None => assert!(drafts.remove(&draft.of).is_some(), "what ended was not open"),
+                    },
+                    Signal::Log(_) => {}
+                }
+            }
+            all.extend(drafts.values());
+            assert!(all.iter().all(|span| sent.insert(span.id)), "an id is there twice");
+            let adopted = named_by_programs();
+            for span in &all {
+                let parent = span.parent.filter(|parent| !adopted.contains(parent));
+                let parent = parent.map(|span_id| SpanRef { trace_id: span.id.trace_id, span_id });
+                assert!(parent.is_none_or(|parent| sent.contains(&parent)), "{} is an orphan", span.name);
+                let links = span.links.iter().filter(|link| !adopted.contains(&link.to.span_id));
+                assert!(links.map(|link| link.to).all(|to| sent.contains(&to)), "{} links to nothing", span.name);
+            }
+        }
+        let left = run.signals.iter().filter_map(|it| if let Signal::Draft(draft) = it { Some(draft) } else { None });
+        let last: HashMap<SpanRef, bool> = left.map(|draft| (draft.of, draft.span.is_none())).collect();
+        assert!(last.values().all(|closed| *closed), "something is open after the end");
+    });
+}
+
+#[test]
+fn a_span_is_never_larger_than_was_reckoned_with() {
+    for_many_streams(|_, run| {
+        let mut loads = Vec::new();
+        for activity in &run.activities {
+            match activity {
+                Activity::ImageEnded(it) => loads.push(Load::of_image(&it.image)),
+                Activity::ImagePromoted(it) => loads.push(Load::of_image(&it.image)),
+                Activity::ImageContinued(it) => loads.push(Load::of_continuation(&it.image)),
+                Activity::ImageExited(it) => loads.push(Load::of_exit(&it.image)),
+                Activity::ImageBegan(_) | Activity::Lost(_) => {}
+            }
+        }
+        for (load, span) in loads.iter().zip(spans_of(run)) {
+            let mut span = span.clone();
+            span.attributes.retain(|it| !it.name.as_str().starts_with("agentsight.loss."));
+            let bytes = encode::span(&span).encoded_len() as u64;
+            assert!(bytes <= load.bytes, "{bytes} bytes, {} were reckoned with: {span:?}", load.bytes);
+            if std::env::var_os("SLACK").is_some() {
+                println!("SLACK {} {} {}", span.name, bytes, load.bytes - bytes);
+            }
+        }
+    });
 }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use rusqlite::{Connection, TransactionBehavior, named_params};
 
 use super::session::session_key;
-use super::{Row, Store, StoreError, sqlite_nanos};
+use super::{Row, Store, StoreError, open_image, sqlite_nanos};
 use crate::session::SessionId;
 use crate::spans::model::Signal;
 
@@ -19,12 +19,12 @@ pub struct Appended {
 }
 
 impl Store {
-    /// Appends what the pipeline emitted, all of it or nothing.
+    /// Appends what the pipeline emitted, drafts included, all of it or nothing.
     ///
     /// # Errors
     /// When the store cannot be written (disk full, …) or knows no such session; nothing is stored then.
     pub fn append(&mut self, session: SessionId, signals: &[Signal]) -> Result<Appended, StoreError> {
-        self.append_rows(session, &signals.iter().map(Row::of).collect::<Vec<_>>())
+        self.append_all(session, &signals.iter().filter_map(Row::of).collect::<Vec<_>>(), signals)
     }
 
     /// Appends rows, all of them or nothing.
@@ -32,16 +32,21 @@ impl Store {
     /// # Errors
     /// As [`append`](Self::append).
     pub fn append_rows(&mut self, session: SessionId, rows: &[Row]) -> Result<Appended, StoreError> {
+        self.append_all(session, rows, &[])
+    }
+
+    fn append_all(&mut self, session: SessionId, rows: &[Row], drafts: &[Signal]) -> Result<Appended, StoreError> {
         let failed = StoreError::sqlite("append spans");
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(&failed)?;
         let session = session_key(&transaction, session)?;
         let stored = insert(&transaction, session, rows).map_err(&failed)?;
+        open_image::file_drafts(&transaction, session, drafts).map_err(&failed)?;
         transaction.commit().map_err(&failed)?;
         Ok(Appended { stored, repeated: rows.len() - stored })
     }
 }
 
-fn insert(connection: &Connection, session: i64, rows: &[Row]) -> rusqlite::Result<usize> {
+pub(super) fn insert(connection: &Connection, session: i64, rows: &[Row]) -> rusqlite::Result<usize> {
     let mut statement = connection.prepare_cached(
         "INSERT INTO signal (session, kind, trace_id, span_id, parent_id, start_nanos, end_nanos, name, resource, encoded)
          VALUES (:session, :kind, :trace_id, :span_id, :parent_id, :start, :end, :name, :resource, :encoded)
@@ -75,7 +80,7 @@ fn insert(connection: &Connection, session: i64, rows: &[Row]) -> rusqlite::Resu
     Ok(stored)
 }
 
-fn resource_key(connection: &Connection, encoded: &[u8]) -> rusqlite::Result<i64> {
+pub(super) fn resource_key(connection: &Connection, encoded: &[u8]) -> rusqlite::Result<i64> {
     connection
         .prepare_cached("INSERT INTO resource (encoded) VALUES (?1) ON CONFLICT DO NOTHING")?
         .execute([encoded])?;

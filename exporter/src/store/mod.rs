@@ -8,6 +8,7 @@ mod batch;
 mod destination;
 mod error;
 mod lock;
+mod open_image;
 mod place;
 mod retention;
 mod row;

@@ -74,7 +74,11 @@ impl Store {
             )
             .map_err(&failed)?;
         self.connection
-            .execute("DELETE FROM resource WHERE NOT EXISTS (SELECT 1 FROM signal WHERE resource = resource.key)", [])
+            .execute(
+                "DELETE FROM resource WHERE NOT EXISTS (SELECT 1 FROM signal WHERE resource = resource.key)
+                 AND NOT EXISTS (SELECT 1 FROM open_image WHERE resource = resource.key)",
+                [],
+            )
             .map_err(&failed)?;
         give_back_pages(&self.connection).map_err(&failed)?;
         Ok(pruned)

@@ -65,12 +65,13 @@ pub struct Row {
 }
 
 impl Row {
-    /// A signal of the pipeline.
+    /// A signal of the pipeline; `None` for what is not sent.
     #[must_use]
-    pub fn of(signal: &Signal) -> Self {
+    pub fn of(signal: &Signal) -> Option<Self> {
         match signal {
-            Signal::Span(span) => Self::of_span(&encode::span(span), &encode::resource(&span.resource)),
-            Signal::Log(log) => Self::of_log(&encode::log_record(log), &encode::resource(&log.resource)),
+            Signal::Span(span) => Some(Self::of_span(&encode::span(span), &encode::resource(&span.resource))),
+            Signal::Log(log) => Some(Self::of_log(&encode::log_record(log), &encode::resource(&log.resource))),
+            Signal::Draft(_) => None,
         }
     }
 

@@ -6,7 +6,8 @@
 use rusqlite::{Connection, TransactionBehavior};
 
 /// In the order in which they run. To change the shape, add a file here.
-const MIGRATIONS: [&str; 1] = [include_str!("schema/0001_sessions_signals_destinations.sql")];
+const MIGRATIONS: [&str; 2] =
+    [include_str!("schema/0001_sessions_signals_destinations.sql"), include_str!("schema/0002_open_images.sql")];
 
 /// "AgSt": tells our file from any other SQLite database.
 const APPLICATION_ID: i32 = 0x4167_5374;

@@ -4,7 +4,7 @@ use agentsight_ebpf::WallNanos;
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, named_params};
 
 use super::lock::{self, Lock};
-use super::{Store, StoreError, destination, sqlite_nanos, wall_nanos};
+use super::{Store, StoreError, destination, open_image, sqlite_nanos, wall_nanos};
 use crate::session::{Session, SessionId};
 
 const LOCK_FILE: &str = "session.lock";
@@ -42,7 +42,8 @@ impl Store {
         Ok(lock)
     }
 
-    /// Says that nothing more will be appended to a session; what is delivered already loses its settings.
+    /// Says that nothing more will be appended to a session; what is delivered already loses its settings. What is
+    /// still open is stored as it is, its end being `ended`: of a dead collector's session the last moment stored.
     ///
     /// # Errors
     /// When the store cannot be written, or knows no such session.
@@ -50,6 +51,7 @@ impl Store {
         let failed = StoreError::sqlite("end a session");
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(&failed)?;
         let key = session_key(&transaction, id)?;
+        open_image::close_all(&transaction, key, ended).map_err(&failed)?;
         transaction
             .execute(
                 "UPDATE session SET ended_nanos = :ended WHERE key = :key AND ended_nanos IS NULL",
@@ -72,7 +74,9 @@ impl Store {
         let mut statement = self
             .connection
             .prepare(
-                "SELECT key, header, started_nanos, (SELECT max(end_nanos) FROM signal WHERE session = session.key)
+                "SELECT key, header, started_nanos, (SELECT max(nanos) FROM (
+                     SELECT max(end_nanos) AS nanos FROM signal WHERE session = session.key
+                     UNION ALL SELECT max(start_nanos) FROM open_image WHERE session = session.key))
                  FROM session WHERE ended_nanos IS NULL ORDER BY key",
             )
             .map_err(&failed)?;

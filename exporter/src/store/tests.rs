@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use agentsight_ebpf::WallNanos;
 use opentelemetry::trace::{SpanId, SpanKind, Status, TraceId};
+use opentelemetry_proto::tonic::trace::v1 as otlp;
+use prost::Message;
 
 use super::scratch::Scratch;
 use super::{
@@ -12,7 +14,7 @@ use super::{
     StoreError,
 };
 use crate::session::{CallerContext, Session, SessionId, SessionOptions, SpanRef};
-use crate::spans::model::{Resource, Signal, Span};
+use crate::spans::model::{Draft, Resource, Signal, Span};
 
 const WIDE: BatchLimit = BatchLimit { bytes: 1 << 20, rows: 1_000 };
 const SECRET: &str = "s3cret-s3cret-s3cret";
@@ -59,7 +61,8 @@ struct Desk {
     scratch: Scratch,
     store: Store,
     id: DestinationId,
-    _lock: super::Lock,
+    /// The session's collector lives.
+    lock: Option<super::Lock>,
 }
 
 fn desk() -> Desk {
@@ -67,7 +70,7 @@ fn desk() -> Desk {
     let mut store = Store::open(&scratch.path().join("store")).unwrap();
     let lock = store.begin_session(&session(1), WallNanos(1)).unwrap();
     let id = store.add_destination(session(1).id, Kind::Span, &SettingsJson(SECRET.to_owned())).unwrap();
-    Desk { scratch, store, id, _lock: lock }
+    Desk { scratch, store, id, lock: Some(lock) }
 }
 
 impl Desk {
@@ -207,6 +210,67 @@ fn a_dead_collectors_session_is_found_by_the_next_and_a_living_ones_is_not() {
     store.end_session(session(1).id, found[0].last_stored).unwrap();
     drop(found);
     assert!(store.unended_sessions().unwrap().is_empty());
+}
+
+/// The span `number` is yet to come; what is filed there is called `draft NUMBER`.
+fn open(number: u64) -> Signal {
+    let Signal::Span(mut draft) = span(number, "test") else { panic!("it is a span") };
+    draft.name = format!("draft {number}").into();
+    draft.end = draft.start;
+    Signal::Draft(Box::new(Draft { of: draft.id, span: Some(*draft) }))
+}
+
+fn close(number: u64) -> Signal {
+    let Signal::Span(span) = span(number, "test") else { panic!("it is a span") };
+    Signal::Draft(Box::new(Draft { of: span.id, span: None }))
+}
+
+/// Name and end of every span that is to be sent, in the order in which they were stored.
+fn to_send(desk: &Desk) -> Vec<(String, u64)> {
+    let rows = desk.store.next_batch(desk.id, WIDE).unwrap().rows;
+    let spans = rows.iter().map(|row| otlp::Span::decode(row.encoded.as_slice()).unwrap());
+    spans.map(|span| (span.name, span.end_time_unix_nano)).collect()
+}
+
+#[test]
+fn what_a_dead_collector_had_open_is_sent_when_its_session_is_ended() {
+    let mut desk = desk();
+    let id = session(1).id;
+    desk.store.append(id, &[open(5), open(6), span(6, "test"), close(6), open(7)]).unwrap();
+    desk.store.append(id, &[span(7, "test"), close(7), open(900_000)]).unwrap();
+    let sent = [("span 6".to_owned(), 6_000), ("span 7".to_owned(), 7_000)];
+    assert_eq!(to_send(&desk), sent, "a draft is not sent");
+    desk.lock = None;
+    let found = desk.store.unended_sessions().unwrap();
+    assert_eq!(found[0].last_stored, WallNanos(900_000), "what began is stored too");
+    desk.store.end_session(id, WallNanos(8_000)).unwrap();
+    // Never before its start, and never in place of what was sent.
+    let late = [("draft 5".to_owned(), 8_000), ("draft 900000".to_owned(), 900_000)];
+    assert_eq!(to_send(&desk), [sent.as_slice(), &late].concat());
+    desk.store.end_session(id, WallNanos(9_000)).unwrap();
+    assert_eq!(to_send(&desk).len(), 4, "once");
+}
+
+#[test]
+fn a_later_draft_takes_the_place_of_an_earlier_one() {
+    let mut desk = desk();
+    let id = session(1).id;
+    let Signal::Draft(mut exit) = open(2) else { panic!("it is a draft") };
+    exit.of = SpanRef { span_id: SpanId::from_bytes(1_u64.to_be_bytes()), ..exit.of };
+    desk.store.append(id, &[open(1)]).unwrap();
+    desk.store.append(id, &[span(1, "test"), Signal::Draft(exit)]).unwrap();
+    desk.store.end_session(id, WallNanos(8_000)).unwrap();
+    assert_eq!(to_send(&desk), [("span 1".to_owned(), 1_000), ("draft 2".to_owned(), 8_000)]);
+}
+
+#[test]
+fn pruning_leaves_what_is_open_and_its_resource() {
+    let mut desk = desk();
+    desk.store.append(session(1).id, &[open(1)]).unwrap();
+    let everything = Limits { bytes: u64::MAX, age: Duration::ZERO };
+    desk.store.prune(everything, WallNanos(1_000_000)).unwrap();
+    desk.store.end_session(session(1).id, WallNanos(8)).unwrap();
+    assert_eq!(to_send(&desk), [("draft 1".to_owned(), 8)]);
 }
 
 #[test]

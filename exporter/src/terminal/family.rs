@@ -1,6 +1,7 @@
 //! Who started whom, as far as finished spans tell.
 //!
-//! The spans may come from anywhere: an orphan is a root, a circle is cut, a repeated id is taken once.
+//! The spans may come from anywhere: an orphan is a root, a circle is cut, a repeated id is taken once. What continues
+//! an image in a later trace is the image itself.
 
 use std::collections::HashMap;
 
@@ -34,7 +35,18 @@ impl<'a> Family<'a> {
     pub(super) fn of(spans: &'a [Span]) -> Self {
         let is_process =
             |span: &&Span| text(&span.attributes, semconv::AGENTSIGHT_OBJECT_TYPE) == Some(object_type::PROCESS);
-        let (exits, images): (Vec<_>, Vec<_>) = spans.iter().filter(is_process).partition(|span| is_exit(span));
+        let of_processes = || spans.iter().filter(is_process);
+        let exits: Vec<_> = of_processes().filter(|span| does(span, action::EXIT)).collect();
+        let images: Vec<_> =
+            of_processes().filter(|span| !does(span, action::EXIT) && !does(span, action::CONTINUE)).collect();
+        let continued: HashMap<SpanRef, SpanRef> = of_processes()
+            .filter(|span| does(span, action::CONTINUE))
+            .filter_map(|span| Some((span.id, linked(span, link_type::SEGMENT)?)))
+            .collect();
+        let parent_ref = |span: &Span| {
+            let parent = parent_ref(span)?;
+            Some(continued.get(&parent).copied().unwrap_or(parent))
+        };
         let mut members: Vec<Member<'a>> = Vec::with_capacity(images.len());
         let mut places: HashMap<SpanRef, usize> = HashMap::new();
         for span in images {
@@ -51,7 +63,7 @@ impl<'a> Family<'a> {
         }
         for member in &mut members {
             let parent = parent_ref(member.span).and_then(|parent| places.get(&parent));
-            member.parent = parent.or_else(|| places.get(&lineage_of(member.span)?)).copied();
+            member.parent = parent.or_else(|| places.get(&linked(member.span, link_type::LINEAGE)?)).copied();
         }
         let mut family = Self { members, roots: Vec::new() };
         family.cut_circles();
@@ -110,8 +122,8 @@ impl<'a> Member<'a> {
     }
 }
 
-fn is_exit(span: &Span) -> bool {
-    text(&span.attributes, semconv::AGENTSIGHT_ACTION) == Some(action::EXIT)
+fn does(span: &Span, action: &str) -> bool {
+    text(&span.attributes, semconv::AGENTSIGHT_ACTION) == Some(action)
 }
 
 fn parent_ref(span: &Span) -> Option<SpanRef> {
@@ -119,11 +131,10 @@ fn parent_ref(span: &Span) -> Option<SpanRef> {
     Some(SpanRef { trace_id: span.id.trace_id, span_id: parent })
 }
 
-/// The image that started this one, where the parent is a span of another program.
-fn lineage_of(span: &Span) -> Option<SpanRef> {
-    let is_lineage =
-        |attributes: &[Attribute]| text(attributes, semconv::AGENTSIGHT_LINK_TYPE) == Some(link_type::LINEAGE);
-    span.links.iter().find(|link| is_lineage(&link.attributes)).map(|link| link.to)
+/// The target of a link of this type: by lineage, the image that started this one, where the parent is a span of another program.
+fn linked(span: &Span, link_type: &str) -> Option<SpanRef> {
+    let is_such = |attributes: &[Attribute]| text(attributes, semconv::AGENTSIGHT_LINK_TYPE) == Some(link_type);
+    span.links.iter().find(|link| is_such(&link.attributes)).map(|link| link.to)
 }
 
 fn value(attributes: &[Attribute], name: Name) -> Option<&Value> {

@@ -116,7 +116,8 @@ fn row(family: &Family<'_>, place: usize, branch: String) -> Row {
     let member = &family.members[place];
     let last = member.last();
     let arrow = if family.replaces_parent(place) { "⇒ " } else { "" };
-    let time = last.end.0.saturating_sub(last.start.0);
+    // An end in a later trace starts where that one does.
+    let time = last.end.0.saturating_sub(last.start.0.min(member.span.start.0));
     Row {
         branch,
         label: format!("{arrow}{}", label(member.span)),
@@ -340,16 +341,16 @@ mod tests {
         check(
             &(text + "90 exit 100 0"),
             &expect![[r#"
-            python3.11 pool.py       100  90 ms  exit 0
-            ├─ python3.11 (4 forks)
-            ├─ python3.11 (fork)     204   0 ns  exit 1
-            ├─ python3.11 (4 forks)
-            ├─ cc1 0.c               300   0 ns  exit 0
-            ├─ cc1 1.c               301   0 ns  exit 0
-            ├─ cc1 2.c               302   0 ns  exit 0
-            ├─ … 37 more cc1
-            └─ cc1 40.c              340   0 ns  exit 1
-        "#]],
+                python3.11 pool.py       100  90 ms  exit 0
+                ├─ python3.11 (4 forks)
+                ├─ python3.11 (fork)     204   1 ns  exit 1
+                ├─ python3.11 (4 forks)
+                ├─ cc1 0.c               300   1 ns  exit 0
+                ├─ cc1 1.c               301   1 ns  exit 0
+                ├─ cc1 2.c               302   1 ns  exit 0
+                ├─ … 37 more cc1
+                └─ cc1 40.c              340   1 ns  exit 1
+            "#]],
         );
     }
 
@@ -387,6 +388,32 @@ mod tests {
                 └─ bash -c make  101  2 ms  exit 0
             "#]],
         );
+    }
+
+    #[test]
+    fn a_session_of_many_traces_is_one_tree() {
+        let text = "
+            0 root 100
+            1 exec 100 /bin/bash bash
+            2 fork 100 101
+            3 exec 101 /bin/make make
+            11s tick
+            12s fork 101 102
+            12s exec 102 /bin/cc cc
+            13s exit 102 1
+            14s fork 100 103
+            14s exec 103 /bin/ls ls
+            15s exit 103 0
+            16s exit 101 2
+            17s exit 100 2
+        ";
+        let whole = tree(&spans_of(&session(), text), STYLE, &[]);
+        for spans in 1..6 {
+            let mut session = session();
+            session.options.segment.spans = spans;
+            assert_eq!(tree(&spans_of(&session, text), STYLE, &[]), whole);
+        }
+        assert_eq!(whole.lines().count(), 4, "{whole}");
     }
 
     #[test]

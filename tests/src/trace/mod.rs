@@ -4,9 +4,10 @@ mod check;
 mod names;
 mod otlp_json;
 mod outline;
+mod segments;
 mod snapshot;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 pub use check::Fault;
@@ -140,11 +141,10 @@ impl Trace {
     /// Spans whose parent is not among them, in the order of their start.
     #[must_use]
     pub fn roots(&self) -> Vec<&Span> {
-        let mut roots: Vec<_> = self
-            .spans
-            .iter()
-            .filter(|span| span.parent.as_deref().is_none_or(|parent| self.span(parent).is_none()))
-            .collect();
+        let ids: BTreeSet<&str> = self.spans.iter().map(|span| span.id.as_str()).collect();
+        let is_here = |parent: &str| ids.contains(parent);
+        let is_root = |span: &&Span| !span.parent.as_deref().is_some_and(is_here);
+        let mut roots: Vec<_> = self.spans.iter().filter(is_root).collect();
         roots.sort_by_key(|span| (span.start_nanos, &span.id));
         roots
     }

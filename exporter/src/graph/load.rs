@@ -1,0 +1,106 @@
+//! How much room a span will take in its trace, estimated from its image before the span is made.
+//!
+//! Never too low, but for what a span says of lost events: an image is counted when it begins, and what its end adds is
+//! in the sum already. The tests of the spans hold it against what is encoded.
+
+use std::ops::Add;
+
+use agentsight_ebpf::{Captured, Exec};
+
+use super::Image;
+use super::image::executable_name;
+
+/// Ids, times, status, and the attributes that every span of an image has, names included, without their texts.
+const FIXED: usize = 320;
+/// What the span of an image has besides.
+const OF_IMAGE: usize = 560;
+/// The link to the original, and what it says in words.
+const OF_CONTINUATION: usize = 220;
+/// How it ended, and the real start.
+const OF_EXIT: usize = 270;
+/// An attribute that few spans have: its name, and a value that is a number or true.
+const OF_ODDITY: usize = 56;
+/// One link with its attributes and its words, without the target's name.
+const OF_CAUSE: usize = 170;
+/// Bytes of one text attribute, of all texts of a list, and what one text of a list costs beside its bytes.
+const TEXT_LIMIT: usize = 2048;
+const TEXTS_LIMIT: usize = 16 * 1024;
+const OF_LIST_ITEM: usize = 8;
+/// The base name of a script in the span's name.
+const NAME_LIMIT: usize = 255;
+
+/// Spans and their encoded bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Load {
+    pub(crate) spans: u64,
+    pub(crate) bytes: u64,
+}
+
+impl Load {
+    /// The span of an image, however it will end.
+    pub(crate) fn of_image(image: &Image) -> Self {
+        let causes: usize = image.causes.iter().map(|cause| OF_CAUSE + cause.target.name().map_or(0, str::len)).sum();
+        let program = image.program.as_deref().map_or(0, of_program);
+        Self::one(identity(image) + OF_IMAGE + causes + image.trace_state.len() + program)
+    }
+
+    /// The span that continues an image in a later trace.
+    pub(crate) fn of_continuation(image: &Image) -> Self {
+        Self::one(identity(image) + OF_CONTINUATION)
+    }
+
+    /// The span that says how a promoted image ended.
+    pub(crate) fn of_exit(image: &Image) -> Self {
+        Self::one(identity(image) + OF_EXIT)
+    }
+
+    fn one(bytes: usize) -> Self {
+        Self { spans: 1, bytes: bytes as u64 }
+    }
+}
+
+impl Add for Load {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self { spans: self.spans.saturating_add(other.spans), bytes: self.bytes.saturating_add(other.bytes) }
+    }
+}
+
+fn identity(image: &Image) -> usize {
+    // The name stands three times: as the span's, as an attribute, and in words as a cause.
+    let name = image.program.as_deref().and_then(executable_name).map_or(0, |name| name.len().min(TEXT_LIMIT));
+    FIXED + 3 * name + image.lineage.as_str().len() + image.trace_state.len()
+}
+
+fn of_program(program: &Exec) -> usize {
+    let args = &program.args.bytes;
+    let mut list = 0;
+    let mut script = 0;
+    for arg in args.split(|byte| *byte == 0) {
+        let length = text(arg);
+        script = script.max(length.min(NAME_LIMIT));
+        list += length + 1 + OF_LIST_ITEM;
+        if list > TEXTS_LIMIT * (1 + OF_LIST_ITEM) {
+            break;
+        }
+    }
+    let paths = [&program.executable, &program.requested, &program.working_directory];
+    // What was cut is named once more.
+    let of_path = |path: &Captured| text(&path.bytes) + if path.gap.is_some() { OF_ODDITY } else { 0 };
+    let oddities = [
+        program.requested.bytes != program.executable.bytes,
+        program.executable_deleted,
+        program.environment.incomplete,
+        program.redactions > 0,
+        program.args.gap.is_some() || args.len() > TEXT_LIMIT,
+        program.args.gap.is_some() || args.len() > TEXT_LIMIT,
+    ];
+    let odd = oddities.iter().filter(|is_odd| **is_odd).count();
+    paths.map(of_path).iter().sum::<usize>() + list + script + odd * OF_ODDITY
+}
+
+/// A text attribute's bytes: what is no UTF-8 is replaced, which makes it longer.
+fn text(bytes: &[u8]) -> usize {
+    String::from_utf8_lossy(bytes).len().min(TEXT_LIMIT)
+}

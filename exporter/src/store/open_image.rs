@@ -1,0 +1,76 @@
+//! What is open: the spans that are yet to come, kept so that no death leaves a parent that was never sent.
+//!
+//! A draft is written in the transaction of whatever refers to it, and removed in that of the span that replaces it.
+//! When a session ends with drafts, its collector died: they are then stored as spans.
+
+use std::collections::BTreeMap;
+
+use agentsight_ebpf::WallNanos;
+use opentelemetry_proto::tonic::resource::v1::Resource;
+use opentelemetry_proto::tonic::trace::v1::Span;
+use prost::Message;
+use rusqlite::{Connection, named_params};
+
+use super::append::{insert, resource_key};
+use super::{Row, sqlite_nanos};
+use crate::otlp::encode;
+use crate::spans::model::{self, Draft, Signal};
+
+/// The last word of a batch on each thing that is open, by its first span's ids.
+type Drafts<'a> = BTreeMap<([u8; 16], [u8; 8]), Option<&'a model::Span>>;
+
+/// Files the drafts among `signals`. Most of a batch's are never written: what they announce has come by its end.
+pub(super) fn file_drafts(connection: &Connection, session: i64, signals: &[Signal]) -> rusqlite::Result<()> {
+    let mut latest = Drafts::new();
+    for signal in signals {
+        if let Signal::Draft(draft) = signal {
+            let Draft { of, span } = &**draft;
+            latest.insert((of.trace_id.to_bytes(), of.span_id.to_bytes()), span.as_ref());
+        }
+    }
+    let mut remove = connection.prepare_cached(
+        "DELETE FROM open_image WHERE session = :session AND trace_id = :trace_id AND span_id = :span_id",
+    )?;
+    let mut write = connection.prepare_cached(
+        "INSERT OR REPLACE INTO open_image (session, trace_id, span_id, start_nanos, resource, encoded)
+         VALUES (:session, :trace_id, :span_id, :start, :resource, :encoded)",
+    )?;
+    for ((trace_id, span_id), draft) in latest {
+        let Some(span) = draft else {
+            remove.execute(named_params! {":session": session, ":trace_id": trace_id, ":span_id": span_id})?;
+            continue;
+        };
+        write.execute(named_params! {
+            ":session": session,
+            ":trace_id": trace_id,
+            ":span_id": span_id,
+            ":start": sqlite_nanos(span.start),
+            ":resource": resource_key(connection, &encode::resource(&span.resource).encode_to_vec())?,
+            ":encoded": encode::span(span).encode_to_vec(),
+        })?;
+    }
+    Ok(())
+}
+
+/// Stores what is open as spans that end at `end`, or as they are where that is later; says how many.
+pub(super) fn close_all(connection: &Connection, session: i64, end: WallNanos) -> rusqlite::Result<usize> {
+    let mut statement = connection.prepare_cached(
+        "SELECT open_image.encoded, resource.encoded FROM open_image JOIN resource ON resource.key = resource
+         WHERE session = ?1 ORDER BY start_nanos",
+    )?;
+    let open: Vec<(Vec<u8>, Vec<u8>)> =
+        statement.query_map([session], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?;
+    let mut rows = Vec::new();
+    for (span, resource) in &open {
+        match (Span::decode(span.as_slice()), Resource::decode(resource.as_slice())) {
+            (Ok(mut span), Ok(resource)) => {
+                span.end_time_unix_nano = span.end_time_unix_nano.max(end.0);
+                rows.push(Row::of_span(&span, &resource));
+            }
+            (Err(error), _) | (_, Err(error)) => tracing::warn!(%error, "an open image in the store is damaged"),
+        }
+    }
+    let closed = insert(connection, session, &rows)?;
+    connection.prepare_cached("DELETE FROM open_image WHERE session = ?1")?.execute([session])?;
+    Ok(closed)
+}

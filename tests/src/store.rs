@@ -1,0 +1,62 @@
+//! What the store holds of a session, read with another program's SQLite while no collector is at work.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::Command;
+
+use crate::agentsight::{Agentsight, path_text};
+use crate::programs::python;
+
+/// Trace and span id, in hex digits.
+pub type SpanId = (String, String);
+
+/// The newest session.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Stored {
+    /// The ends of its spans, nanoseconds since 1970.
+    pub spans: BTreeMap<SpanId, u64>,
+    /// The first spans of the images that are open, with when they began.
+    pub open: BTreeMap<SpanId, u64>,
+}
+
+const QUERY: &str = "
+import sqlite3, sys
+store = sqlite3.connect(sys.argv[1])
+newest = '(SELECT max(key) FROM session)'
+for what, table in (('span', 'end_nanos FROM signal'), ('open', 'start_nanos FROM open_image')):
+    for trace, span, nanos in store.execute(f'SELECT hex(trace_id), hex(span_id), {table} WHERE session = {newest}'):
+        print(what, trace.lower(), span.lower(), nanos)
+";
+
+impl Stored {
+    /// What is there now.
+    ///
+    /// # Panics
+    /// When the store cannot be read.
+    #[must_use]
+    #[track_caller]
+    pub fn newest(agentsight: &Agentsight) -> Self {
+        let store = agentsight.directory().join("store").join("agentsight.db");
+        let output = Command::new(python()).args(["-c", QUERY, path_text(&store)]).output().expect("python3 was found");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let mut stored = Self::default();
+        for line in String::from_utf8_lossy(&output.stdout).lines() {
+            let [what, trace, span, nanos] = line.split(' ').collect::<Vec<_>>()[..] else { panic!("{line}") };
+            let list = if what == "span" { &mut stored.spans } else { &mut stored.open };
+            let nanos = nanos.parse().expect("the store has moments in nanoseconds");
+            list.insert((trace.to_owned(), span.to_owned()), nanos);
+        }
+        stored
+    }
+
+    /// The traces that it is in.
+    #[must_use]
+    pub fn trace_ids(&self) -> BTreeSet<&str> {
+        self.spans.keys().chain(self.open.keys()).map(|(trace, _)| trace.as_str()).collect()
+    }
+
+    /// The last moment of anything in it.
+    #[must_use]
+    pub fn last_moment(&self) -> u64 {
+        self.spans.values().chain(self.open.values()).copied().max().unwrap_or_default()
+    }
+}
