@@ -55,8 +55,10 @@ fn ten_thousand_short_processes_fit_through_the_default_ring() {
     let script = format!("i=0; while [ $i -lt {COUNT} ]; do (:); i=$((i+1)); done");
     let traced = Agentsight::as_root().trace(&[], &["sh", "-c", &script]);
     let _ = traced.finished.expect_code(0);
-    assert_eq!(traced.trace.spans.len(), COUNT + 1);
-    assert!(traced.trace.spans.iter().all(has_exit));
+    // So many do not fit in one trace: the root goes on in the next, and ends there.
+    let short = |span: &&Span| span.text("agentsight.action") == "exec" && span.parent.is_some();
+    assert_eq!(traced.trace.spans.iter().filter(short).count(), COUNT);
+    assert!(traced.trace.spans.iter().filter(short).all(has_exit));
     assert!(traced.trace.logs.is_empty(), "{:?}", traced.trace.logs.first());
     for span in &traced.trace.spans {
         assert!(!span.attributes.keys().any(|name| name.starts_with("agentsight.loss.")), "{:?}", span.attributes);
