@@ -156,6 +156,7 @@ fn a_collector_that_hangs_before_it_attaches_is_given_up_after_ten_seconds() {
         }
         is_early.then_some((collector, finished))
     });
+    // Before its first word or after it.
     assert!(finished.stderr.contains("did not answer within 10s; the command was not started"), "{}", finished.stderr);
     collector.signal(Signal::SIGCONT);
     collector.wait_for_end();

@@ -46,8 +46,14 @@ pub enum StartError {
     #[error("the collector ended before tracing began ({0})")]
     Silent(ExitStatus),
     /// It was started and said nothing.
-    #[error("the collector was started and did not answer within 10 s; the command was not started")]
-    Mute,
+    #[error(
+        "the collector was started and did not answer within {}; the command was not started",
+        humantime::format_duration(*limit)
+    )]
+    Mute {
+        /// What it was given.
+        limit: Duration,
+    },
     /// This binary could not be found again.
     #[error("agentsight could not find its own program file: {0}")]
     OwnPath(#[source] io::Error),
@@ -116,7 +122,7 @@ fn wait_for_hello(
         }
         if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
             // If it is late and not dead, it finds its channel closed.
-            return Err(StartError::Mute);
+            return Err(StartError::Mute { limit });
         }
     }
     match channel::receive::<ToStub>(ours)? {
