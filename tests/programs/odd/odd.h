@@ -43,7 +43,8 @@ static inline int reap(pid_t child)
 
 /* struct clone_args of <linux/sched.h>, which older headers lack in part. */
 struct clone3_args {
-	uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls, set_tid, set_tid_size, cgroup;
+	uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls, set_tid, set_tid_size,
+		cgroup;
 };
 
 static inline pid_t clone3(struct clone3_args args)
