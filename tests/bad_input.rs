@@ -56,6 +56,8 @@ fn an_unknown_protocol_is_2_and_the_known_ones_are_named() {
         &["--endpoint", "http://127.0.0.1:4317", "--protocol", "pigeon"],
         &["pigeon", "grpc", "http/protobuf"],
     );
+    // Also where nothing would be sent: what was typed was meant.
+    assert_refused(&["--protocol", "pigeon"], &["pigeon", "grpc", "http/protobuf"]);
 }
 
 #[test]

@@ -62,6 +62,15 @@ fn wants_otlp(signal: SignalName, environment: &BTreeMap<String, String>) -> boo
     }
 }
 
+/// What was typed is checked even where nothing will be sent; a variable may be meant for the traced program alone.
+pub(super) fn check_flags(flags: &Flags) -> Result<(), SettingsError> {
+    if let Some(protocol) = &flags.protocol {
+        parse_protocol(&Given { name: "--protocol".to_owned(), value: protocol.clone(), scope: Scope::Generic })?;
+    }
+    Headers::parse("--header", flags.headers.iter().map(String::as_str))?;
+    Ok(())
+}
+
 fn parse_protocol(given: &Given) -> Result<Protocol, SettingsError> {
     match given.value.as_str() {
         "grpc" => Ok(Protocol::Grpc),

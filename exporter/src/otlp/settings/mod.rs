@@ -105,6 +105,7 @@ impl Settings {
         flags: &Flags,
         read_file: impl Fn(&Path) -> io::Result<Vec<u8>>,
     ) -> Result<Self, SettingsError> {
+        endpoint::check_flags(flags)?;
         let parse = |signal| endpoint::parse(signal, environment, flags, &read_file);
         Ok(Self {
             traces: parse(SignalName::Traces)?,
