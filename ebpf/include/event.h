@@ -14,6 +14,18 @@ enum event_kind {
 	EVENT_EXEC = 2,
 	EVENT_EXIT = 3,
 	EVENT_SNAPSHOT = 4,
+	EVENT_OPEN = 5,
+	EVENT_CLOSE = 6,
+	EVENT_BURST_BEGIN = 7,
+	EVENT_BURST_END = 8,
+	EVENT_COPIED = 9,
+	EVENT_CONNECT = 10,
+	EVENT_DATAGRAM = 11, /* to or from port 53, parsed in user space */
+	EVENT_CHANGE = 12,
+	EVENT_KILL = 13,
+	EVENT_WAIT = 14,
+	EVENT_PASS = 15,
+	EVENT_CALL = 16,
 };
 
 struct event_header {

@@ -2,9 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Exec, Exit, Fork, KernelNanos, Loss, WallNanos};
+use crate::{
+    BurstBegin, BurstEnd, Call, Change, Close, Connect, Copied, Dns, Exec, Exit, Fork, KernelNanos, Kill, Loss, Open,
+    Pass, Wait, WallNanos,
+};
 
-/// One statement: of the kernel (fork, exec, exit), of the capture about itself (loss), or of time.
+/// One statement: of the kernel (fork, open, burst, …), of the capture about itself (loss), or of time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Event {
@@ -16,6 +19,30 @@ pub enum Event {
     Snapshot(Box<Exec>),
     /// The last thread of a process ended.
     Exit(Exit),
+    /// An open file came into sight.
+    Open(Box<Open>),
+    /// An open file is gone.
+    Close(Close),
+    /// Transfers over an open file begin.
+    BurstBegin(BurstBegin),
+    /// Transfers over an open file ended.
+    BurstEnd(BurstEnd),
+    /// Bytes went from one open file to another inside the kernel.
+    Copied(Copied),
+    /// A `connect` has its outcome.
+    Connect(Box<Connect>),
+    /// A DNS message was sent or received.
+    Dns(Box<Dns>),
+    /// A name or the metadata of a file was changed.
+    Change(Box<Change>),
+    /// A signal was sent.
+    Kill(Kill),
+    /// A parent heard of a child's end.
+    Wait(Wait),
+    /// A descriptor was passed.
+    Pass(Pass),
+    /// Another call that an audit wants to know of.
+    Call(Box<Call>),
     /// Events that were made and not delivered.
     Loss(Loss),
     /// Time has reached this point: nothing earlier is still to come.
@@ -48,6 +75,18 @@ impl Event {
             Self::Fork(event) => event.at,
             Self::Exec(event) | Self::Snapshot(event) => event.at,
             Self::Exit(event) => event.at,
+            Self::Open(event) => event.at,
+            Self::Close(event) => event.at,
+            Self::BurstBegin(event) => event.at,
+            Self::BurstEnd(event) => event.at,
+            Self::Copied(event) => event.at,
+            Self::Connect(event) => event.at,
+            Self::Dns(event) => event.at,
+            Self::Change(event) => event.at,
+            Self::Kill(event) => event.at,
+            Self::Wait(event) => event.at,
+            Self::Pass(event) => event.at,
+            Self::Call(event) => event.at,
             Self::Loss(event) => event.at,
             Self::Tick(event) => event.at,
             Self::Clock(event) => event.at,

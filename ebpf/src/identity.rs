@@ -48,3 +48,14 @@ impl fmt::Display for ProcessKey {
         write!(f, "{}@{}", self.tgid.0, self.start.0)
     }
 }
+
+/// Who did something: an image's thread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Doer {
+    /// The process.
+    pub process: ProcessKey,
+    /// Which of its images.
+    pub exec: ExecNumber,
+    /// The thread.
+    pub tid: Tid,
+}

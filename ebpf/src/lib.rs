@@ -4,7 +4,12 @@
 //! An event is a statement of the kernel without interpretation. It says what could not be seen
 //! ([`Captured`]) and never guesses. This crate knows nothing of graphs, spans or backends.
 
+mod burst;
 mod captured;
+mod change;
+mod connection;
+mod control;
+mod dns;
 mod event;
 mod exec;
 mod exit;
@@ -13,13 +18,22 @@ mod identity;
 #[cfg(feature = "live")]
 pub mod live;
 mod loss;
+mod open;
 mod wire;
 
+pub use burst::{BurstBegin, BurstEnd, BurstId, Copied, Cut, Direction, FlowPoint};
 pub use captured::{Captured, Gap};
+pub use change::{Change, ChangeKind};
+pub use connection::Connect;
+pub use control::{Call, CallKind, Kill, Pass, PassSide, Wait};
+pub use dns::{Dns, DnsAnswer};
 pub use event::{Clock, Event, Tick};
 pub use exec::{Container, Credentials, Environment, Exec, Runtime};
 pub use exit::Exit;
 pub use fork::Fork;
-pub use identity::{ExecNumber, KernelNanos, ProcessKey, Tgid, Tid, WallNanos};
+pub use identity::{Doer, ExecNumber, KernelNanos, ProcessKey, Tgid, Tid, WallNanos};
 pub use loss::{Loss, LossKind};
+pub use open::{
+    Address, Close, FileId, FileKind, Inet, Object, Open, OpenHow, OpenId, Protocol, RegularFile, UnixKind, UnixSocket,
+};
 pub use wire::{DecodeError, decode};

@@ -148,6 +148,7 @@ fn decode_fork(fork: &WireFork) -> Fork {
         parent: ProcessKey { tgid: Tgid(fork.parent_tgid), start: KernelNanos(fork.parent_start) },
         parent_tid: Tid(fork.header.tid),
         parent_exec: ExecNumber(fork.parent_exec),
+        flow: None,
         root: fork.header.flags & FORK_ROOT != 0,
     }
 }
@@ -180,6 +181,7 @@ fn decode_snapshot(snapshot: &WireSnapshot) -> Exec {
         working_directory: Captured::default(),
         args: Captured::default(),
         redactions: 0,
+        flow: None,
         environment: Environment::default(),
     }
 }
@@ -217,6 +219,7 @@ fn decode_exec(exec: &WireExec, data: &[u8]) -> Result<Exec, DecodeError> {
         working_directory,
         args,
         redactions: 0,
+        flow: None,
         environment,
     })
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 pub use container::{Container, Runtime};
 
-use crate::{Captured, ExecNumber, KernelNanos, ProcessKey, Tid};
+use crate::{Captured, ExecNumber, FlowPoint, KernelNanos, ProcessKey, Tid};
 
 /// A successful `execve` or `execveat`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,6 +47,9 @@ pub struct Exec {
     /// How many secrets were replaced in the fields of this event.
     #[serde(default)]
     pub redactions: u32,
+    /// The image that did it has new sources since it last forked or exec'd.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flow: Option<FlowPoint>,
     /// The few environment variables that are read.
     pub environment: Environment,
 }

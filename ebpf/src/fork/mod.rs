@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ExecNumber, KernelNanos, ProcessKey, Tid};
+use crate::{ExecNumber, FlowPoint, KernelNanos, ProcessKey, Tid};
 
 /// `fork`, `vfork` or `clone` without `CLONE_THREAD`. A new thread is not an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,6 +19,9 @@ pub struct Fork {
     pub parent_tid: Tid,
     /// Which image of the parent called fork.
     pub parent_exec: ExecNumber,
+    /// The image that did it has new sources since it last forked or exec'd.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flow: Option<FlowPoint>,
     /// The child is the root of its session: its parent is the launcher, which is not traced.
     pub root: bool,
 }

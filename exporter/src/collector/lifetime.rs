@@ -49,7 +49,7 @@ impl Lifetime {
                     self.root_ended = Some(exit.at);
                 }
             }
-            Event::Loss(_) | Event::Tick(_) | Event::Clock(_) => {}
+            _ => {}
         }
         None
     }
@@ -100,6 +100,7 @@ mod tests {
 
     fn fork(tgid: u32, root: bool) -> Event {
         Event::Fork(Fork {
+            flow: None,
             at: KernelNanos(10),
             process: process(tgid),
             vpid: tgid,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use agentsight_ebpf::{Exit, KernelNanos, Loss};
 
+use super::transfer::{Account, Connection, ConnectionAt, Resolution, Transfer};
 use super::{Image, ImageId, Parent, Part, Trace};
 
 /// One thing that happened, with its meaning.
@@ -22,6 +23,16 @@ pub enum Activity {
     ImageContinued(Box<Continued>),
     /// A promoted image ended.
     ImageExited(Box<Exited>),
+    /// A burst ended.
+    Transferred(Box<Transfer>),
+    /// A connection will have a span: from here on its bursts may name it as their parent.
+    ConnectionBegan(Box<Connection>),
+    /// A connection outlived `live_after`: it is sent while it is open.
+    ConnectionPromoted(Box<ConnectionAt>),
+    /// A connection ended.
+    ConnectionEnded(Box<ConnectionAt>),
+    /// A name was looked up.
+    Resolved(Box<Resolution>),
     /// Events were lost.
     Lost(Lost),
 }
@@ -35,6 +46,8 @@ pub struct Ended {
     pub at: KernelNanos,
     /// How.
     pub ending: Ending,
+    /// What it did.
+    pub account: Account,
 }
 
 /// A promoted image at its end.
@@ -46,6 +59,8 @@ pub struct Exited {
     pub at: KernelNanos,
     /// How.
     pub ending: Ending,
+    /// What it did; of a promoted image, since it was promoted.
+    pub account: Account,
     /// The span of it that its `exit` hangs under, its newest.
     pub under: Place,
 }
@@ -97,6 +112,8 @@ pub struct Promoted {
     pub at: KernelNanos,
     /// The span of it that its `exit` would hang under.
     pub newest: Place,
+    /// What it did so far.
+    pub account: Account,
 }
 
 /// Events were lost, and whom it concerns.

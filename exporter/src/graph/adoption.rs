@@ -53,7 +53,12 @@ impl Graph {
         };
         let mut adopted = image.clone();
         if let (Parent::Image { confidence, .. }, Some(parent)) = (image.parent, parent) {
-            adopted.causes.push(Cause { kind: CauseKind::Lineage, confidence, target: Target::image(parent) });
+            adopted.causes.push(Cause {
+                kind: CauseKind::Lineage,
+                confidence,
+                target: Target::image(parent),
+                bytes: None,
+            });
         }
         adopted.parent = Parent::Adopted(parsed.span.span_id);
         adopted.trace = trace;
@@ -77,7 +82,12 @@ impl Graph {
 }
 
 fn explicit(parsed: Traceparent) -> Cause {
-    Cause { kind: CauseKind::Explicit, confidence: Confidence::CERTAIN, target: Target::Foreign(parsed.span) }
+    Cause {
+        kind: CauseKind::Explicit,
+        confidence: Confidence::CERTAIN,
+        target: Target::Foreign(parsed.span),
+        bytes: None,
+    }
 }
 
 fn whole(value: Option<&Captured>) -> Option<&[u8]> {

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use agentsight_ebpf::{BurstId, Direction, Object, OpenId};
+
 use super::{Image, ImageId, Trace};
 use crate::session::SpanRef;
 
-/// One cause of an image.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// One cause.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Cause {
     /// What kind of edge.
     pub kind: CauseKind,
@@ -14,6 +16,8 @@ pub struct Cause {
     pub confidence: Confidence,
     /// The cause itself.
     pub target: Target,
+    /// Bytes that went along the edge, where it carries bytes.
+    pub bytes: Option<u64>,
 }
 
 /// The kinds of edges, as `agentsight.link.type` names them.
@@ -25,10 +29,34 @@ pub enum CauseKind {
     Lineage,
     /// A span that the data itself names: asserted by the program, not seen.
     Explicit,
+    /// A write whose bytes this read saw.
+    File,
+    /// The source of bytes that the kernel copied.
+    Copy,
+    /// A write into the pipe that this read emptied.
+    Pipe,
+    /// What the peer of a unix socket sent.
+    Unix,
+    /// What the peer of a TCP connection on this host sent, or the connect that this accept answered.
+    Tcp,
+    /// A datagram from a sender on this host.
+    Udp,
+    /// Where a descriptor was passed from.
+    Fd,
+    /// A process that maps the same memory for writing.
+    Shm,
+    /// What the image had taken in before it did this.
+    Flow,
+    /// The query whose answer named this address.
+    Dns,
+    /// The sender of a signal.
+    Signal,
+    /// The child whose exit this process waited for.
+    Join,
 }
 
 /// What a link points at.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Target {
     /// An image.
     Image {
@@ -38,6 +66,43 @@ pub enum Target {
         trace: Arc<Trace>,
         /// The name of its executable, for people.
         name: Option<String>,
+    },
+    /// A burst.
+    Burst {
+        /// Which.
+        id: BurstId,
+        /// Whose.
+        image: Arc<Image>,
+        /// Which way it went.
+        direction: Direction,
+        /// What it moved from or to, for its id and for people.
+        object: Arc<Object>,
+        /// The trace that its span is in.
+        trace: Arc<Trace>,
+        /// How long before the effect it happened, nanoseconds.
+        before_nanos: u64,
+    },
+    /// The span of a connection.
+    Connection {
+        /// The socket.
+        open: OpenId,
+        /// Whose.
+        image: Arc<Image>,
+        /// The trace that its span is in.
+        trace: Arc<Trace>,
+    },
+    /// The span of a look-up.
+    Resolution {
+        /// The burst that the query was in.
+        query: BurstId,
+        /// Number among the queries of that burst.
+        number: u32,
+        /// Whose.
+        image: Arc<Image>,
+        /// The trace that its span is in.
+        trace: Arc<Trace>,
+        /// The name asked for.
+        name: String,
     },
     /// A span of another program.
     Foreign(SpanRef),
@@ -53,7 +118,8 @@ impl Target {
     pub(super) fn name(&self) -> Option<&str> {
         match self {
             Self::Image { name, .. } => name.as_deref(),
-            Self::Foreign(_) => None,
+            Self::Resolution { name, .. } => Some(name),
+            Self::Burst { .. } | Self::Connection { .. } | Self::Foreign(_) => None,
         }
     }
 }

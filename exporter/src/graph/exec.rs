@@ -66,8 +66,12 @@ impl Graph {
             image.parent_process = before.parent_process;
             image.vpid = before.vpid;
             image.lineage = before.lineage.child(program.as_deref());
-            let cause =
-                Cause { kind: CauseKind::Exec, confidence: Confidence::CERTAIN, target: Target::image(&before) };
+            let cause = Cause {
+                kind: CauseKind::Exec,
+                confidence: Confidence::CERTAIN,
+                target: Target::image(&before),
+                bytes: None,
+            };
             image.causes.push(cause);
             (image, Some(Box::new(before.clone())))
         };

@@ -3,7 +3,7 @@
 use agentsight_ebpf::{Exit, KernelNanos, ProcessKey};
 
 use super::process::Stage;
-use super::{Activity, Ended, Ending, Exited, Graph};
+use super::{Account, Activity, Ended, Ending, Exited, Graph};
 
 impl Graph {
     pub(super) fn exit(&mut self, exit: &Exit, out: &mut Vec<Activity>) {
@@ -25,13 +25,14 @@ impl Graph {
         let Some(known) = self.processes.get(process) else { return };
         let at = at.max(known.image.start);
         let image = known.image.clone();
+        let account = Account::default();
         let place = match known.stage {
             Stage::Promoted => self.place_exit(process, at, out),
             Stage::Unannounced | Stage::Begun => None,
         };
         out.push(match place {
-            Some(under) => Activity::ImageExited(Box::new(Exited { image, at, ending, under })),
-            None => Activity::ImageEnded(Box::new(Ended { image, at, ending })),
+            Some(under) => Activity::ImageExited(Box::new(Exited { image, at, ending, account, under })),
+            None => Activity::ImageEnded(Box::new(Ended { image, at, ending, account })),
         });
         self.processes.hand_over_juniors(process);
         if !matches!(ending, Ending::Replaced { .. }) {

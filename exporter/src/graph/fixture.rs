@@ -60,6 +60,7 @@ pub(crate) fn exec_of(path: &str) -> Exec {
         working_directory: Captured::whole("/home/me"),
         args: Captured::default(),
         redactions: 0,
+        flow: None,
         environment: Environment::default(),
     }
 }
@@ -129,7 +130,7 @@ impl World {
         let tgid = number(child);
         let process = ProcessKey { tgid: Tgid(tgid), start: at };
         self.processes.insert(tgid, (process, ExecNumber(0), Some(parent)));
-        Fork { at, process, vpid: tgid, parent, parent_tid: Tid(parent.tgid.0), parent_exec, root }
+        Fork { at, process, vpid: tgid, parent, parent_tid: Tid(parent.tgid.0), parent_exec, flow: None, root }
     }
 
     fn exec(&mut self, at: KernelNanos, process: &str, rest: &[&str]) -> Exec {
@@ -227,6 +228,10 @@ fn render(activities: &[Activity]) -> String {
 
 fn line(activity: &Activity) -> String {
     match activity {
+        Activity::Transferred(it) => format!("{it:?}"),
+        Activity::ConnectionBegan(it) => format!("{it:?}"),
+        Activity::ConnectionPromoted(it) | Activity::ConnectionEnded(it) => format!("{it:?}"),
+        Activity::Resolved(it) => format!("{it:?}"),
         Activity::ImageBegan(image) => format!("began    {}", describe(image)),
         Activity::ImagePromoted(it) => format!("promoted {} {}", it.image.id, span(it.image.start, it.at)),
         Activity::ImageContinued(it) => {
@@ -279,6 +284,9 @@ fn cause(cause: &Cause) -> String {
     let target = match &cause.target {
         Target::Image { id, .. } => id.to_string(),
         Target::Foreign(span) => span.span_id.to_string(),
+        Target::Burst { id, image, .. } => format!("{} {}.{}", image.id, id.open.0, id.number),
+        Target::Connection { open, image, .. } => format!("{} {}", image.id, open.0),
+        Target::Resolution { image, name, .. } => format!("{} {name}", image.id),
     };
     format!(" <-{:?} {target}", cause.kind)
 }

@@ -24,6 +24,7 @@ mod segment_id;
 mod snapshot;
 mod trace;
 mod traceparent;
+mod transfer;
 mod unseen;
 
 use std::sync::Arc;
@@ -40,6 +41,7 @@ pub(crate) use load::Load;
 pub use oddities::Oddities;
 pub use trace::{Segment, Trace};
 pub use traceparent::{MalformedTraceparent, Traceparent};
+pub use transfer::{Account, Blind, Connection, ConnectionAt, Folded, Note, Resolution, Side, Sums, Transfer, Under};
 
 use crate::session::Session;
 use process::Processes;
@@ -94,6 +96,18 @@ impl Graph {
             Event::Exec(exec) => self.exec(exec, out),
             Event::Snapshot(running) => self.snapshot(running, out),
             Event::Exit(exit) => self.exit(exit, out),
+            Event::Open(_)
+            | Event::Close(_)
+            | Event::BurstBegin(_)
+            | Event::BurstEnd(_)
+            | Event::Copied(_)
+            | Event::Connect(_)
+            | Event::Dns(_)
+            | Event::Change(_)
+            | Event::Kill(_)
+            | Event::Wait(_)
+            | Event::Pass(_)
+            | Event::Call(_) => {}
             Event::Loss(loss) => out.push(Activity::Lost(self.lost(*loss))),
             Event::Tick(tick) => {
                 self.promote(tick.at, out);

@@ -3,7 +3,7 @@
 use agentsight_ebpf::KernelNanos;
 
 use super::process::Stage;
-use super::{Activity, Graph, Promoted};
+use super::{Account, Activity, Graph, Promoted};
 
 impl Graph {
     pub(super) fn promote(&mut self, now: KernelNanos, out: &mut Vec<Activity>) {
@@ -16,6 +16,7 @@ impl Graph {
                     image: known.image.clone(),
                     at: now,
                     newest: known.newest(),
+                    account: Account::default(),
                 })));
             }
         }

@@ -35,6 +35,7 @@ fn events() -> Vec<Event> {
         parent: process,
         parent_tid: Tid(1),
         parent_exec: ExecNumber(0),
+        flow: None,
         root: true,
     };
     let exec = Exec {
@@ -54,6 +55,7 @@ fn events() -> Vec<Event> {
         working_directory: Captured::whole(&b"/\xff\0"[..]),
         args: Captured { bytes: b"a\0\xc3\x28".to_vec(), gap: Some(Gap::Truncated { total: 70_000 }) },
         redactions: 3,
+        flow: None,
         environment: Environment { baggage: Some(Captured::whole("a=b")), incomplete: true, ..Environment::default() },
     };
     vec![

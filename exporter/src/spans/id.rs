@@ -3,7 +3,7 @@
 
 use std::hash::Hasher;
 
-use agentsight_ebpf::{ExecNumber, KernelNanos, ProcessKey};
+use agentsight_ebpf::{BurstId, ExecNumber, KernelNanos, OpenId, ProcessKey};
 use agentsight_semconv::value::action;
 use opentelemetry::trace::SpanId;
 use siphasher::sip::SipHasher24;
@@ -55,6 +55,31 @@ impl SpanIds {
     /// The span in `segment` that says how a promoted image ended.
     pub(super) fn exit(&self, image: ImageId, segment: Segment) -> SpanId {
         self.id(image, Subject { action: action::EXIT, segment: segment.0, ..Subject::default() })
+    }
+
+    /// The span of a burst.
+    pub(super) fn burst(&self, image: ImageId, burst: BurstId, segment: Segment) -> SpanId {
+        let (open_sequence, burst) = (burst.open.0, u64::from(burst.number));
+        let subject = Subject { action: "burst", open_sequence, burst, segment: segment.0, ..Subject::default() };
+        self.id(image, subject)
+    }
+
+    /// The span of a connection.
+    pub(super) fn connection(&self, image: ImageId, open: OpenId, segment: Segment) -> SpanId {
+        let subject = Subject { action: "connection", open_sequence: open.0, segment: segment.0, ..Subject::default() };
+        self.id(image, subject)
+    }
+
+    /// The span of a look-up, by the number of its query in the burst that carried it.
+    pub(super) fn resolution(&self, image: ImageId, query: BurstId, number: u32, segment: Segment) -> SpanId {
+        let subject = Subject {
+            action: "resolve",
+            object: &number.to_le_bytes(),
+            open_sequence: query.open.0,
+            burst: u64::from(query.number),
+            segment: segment.0,
+        };
+        self.id(image, subject)
     }
 
     fn id(&self, image: ImageId, subject: Subject) -> SpanId {

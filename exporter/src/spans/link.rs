@@ -39,6 +39,15 @@ fn link(cause: &Cause, ids: &SpanIds) -> Link {
         Target::Image { id, trace, .. } => {
             SpanRef { trace_id: trace.id, span_id: ids.image(*id, Part::Original, trace.segment) }
         }
+        Target::Burst { id, image, trace, .. } => {
+            SpanRef { trace_id: trace.id, span_id: ids.burst(image.id, *id, trace.segment) }
+        }
+        Target::Connection { open, image, trace } => {
+            SpanRef { trace_id: trace.id, span_id: ids.connection(image.id, *open, trace.segment) }
+        }
+        Target::Resolution { query, number, image, trace, .. } => {
+            SpanRef { trace_id: trace.id, span_id: ids.resolution(image.id, *query, *number, trace.segment) }
+        }
         Target::Foreign(span) => *span,
     };
     let mut link = typed(to, type_of(cause.kind), cause.confidence);
@@ -70,6 +79,18 @@ fn type_of(kind: CauseKind) -> &'static str {
         CauseKind::Exec => link_type::EXEC,
         CauseKind::Lineage => link_type::LINEAGE,
         CauseKind::Explicit => link_type::EXPLICIT,
+        CauseKind::File => link_type::FILE,
+        CauseKind::Copy => link_type::COPY,
+        CauseKind::Pipe => link_type::PIPE,
+        CauseKind::Unix => link_type::UNIX,
+        CauseKind::Tcp => link_type::TCP,
+        CauseKind::Udp => link_type::UDP,
+        CauseKind::Fd => link_type::FD,
+        CauseKind::Shm => link_type::SHM,
+        CauseKind::Flow => link_type::FLOW,
+        CauseKind::Dns => link_type::DNS,
+        CauseKind::Signal => link_type::SIGNAL,
+        CauseKind::Join => link_type::JOIN,
     }
 }
 
@@ -77,6 +98,8 @@ fn type_of(kind: CauseKind) -> &'static str {
 fn text(cause: &Cause) -> String {
     let what = match &cause.target {
         Target::Image { name, .. } => name.clone(),
+        Target::Resolution { name, .. } => Some(name.clone()),
+        Target::Burst { image, .. } | Target::Connection { image, .. } => image.executable_name(),
         Target::Foreign(span) => Some(format!("span {}", span.span_id)),
     };
     in_words(type_of(cause.kind), what)
@@ -224,7 +247,8 @@ mod tests {
     #[test]
     fn of_too_many_links_the_surest_stay_and_the_rest_are_counted() {
         let span = SpanRef { trace_id: TraceId::from_bytes([1; 16]), span_id: SpanId::from_bytes([1; 8]) };
-        let cause = |confidence| Cause { kind: CauseKind::Explicit, confidence, target: Target::Foreign(span) };
+        let cause =
+            |confidence| Cause { kind: CauseKind::Explicit, confidence, target: Target::Foreign(span), bytes: None };
         let mut causes = vec![cause(Confidence::UNSEEN_FORK); 40];
         causes[39].confidence = Confidence::CERTAIN;
         let links = links(&causes, &SpanIds::new(&session()));

@@ -70,7 +70,7 @@ impl Spans {
                 out.push(self.draft(image, Some(span)));
             }
             Activity::ImageEnded(ended) => {
-                let Ended { image, at, ending } = &**ended;
+                let Ended { image, at, ending, account: _ } = &**ended;
                 let span = image::whole(self, image, *at, *ending);
                 out.extend([self.last_of(span, image.id), self.draft(image, None)]);
             }
@@ -90,10 +90,15 @@ impl Spans {
                 }
             }
             Activity::ImageExited(exited) => {
-                let Exited { image, at, ending, under } = &**exited;
+                let Exited { image, at, ending, account: _, under } = &**exited;
                 let span = image::exit(self, image, under, *at, *ending);
                 out.extend([self.last_of(span, image.id), self.draft(image, None)]);
             }
+            Activity::Transferred(_)
+            | Activity::ConnectionBegan(_)
+            | Activity::ConnectionPromoted(_)
+            | Activity::ConnectionEnded(_)
+            | Activity::Resolved(_) => {}
             Activity::Lost(lost) => {
                 let log = self.lost(lost);
                 out.push(log);

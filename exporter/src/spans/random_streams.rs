@@ -99,7 +99,7 @@ fn stream(random: &mut Random) -> Vec<Event> {
 }
 
 fn fork(at: KernelNanos, parent: ProcessKey, parent_exec: ExecNumber, process: ProcessKey, root: bool) -> Fork {
-    Fork { at, process, vpid: process.tgid.0, parent, parent_tid: Tid(parent.tgid.0), parent_exec, root }
+    Fork { at, process, vpid: process.tgid.0, parent, parent_tid: Tid(parent.tgid.0), parent_exec, flow: None, root }
 }
 
 fn exec_event(random: &mut Random, at: KernelNanos, process: ProcessKey, exec: ExecNumber) -> Exec {
@@ -259,7 +259,7 @@ fn every_image_begins_once_and_then_ends_once() {
                 Activity::ImagePromoted(it) => (it.image.id, Some("begun"), "promoted"),
                 Activity::ImageEnded(it) => (it.image.id, Some("begun"), "ended"),
                 Activity::ImageExited(it) => (it.image.id, Some("promoted"), "ended"),
-                Activity::Lost(_) => continue,
+                _ => continue,
             };
             assert_eq!(stages.insert(image, after), before, "{image}");
         }
@@ -374,7 +374,7 @@ fn a_span_is_never_larger_than_was_reckoned_with() {
                 Activity::ImagePromoted(it) => loads.push(Load::of_image(&it.image)),
                 Activity::ImageContinued(it) => loads.push(Load::of_continuation(&it.image)),
                 Activity::ImageExited(it) => loads.push(Load::of_exit(&it.image)),
-                Activity::ImageBegan(_) | Activity::Lost(_) => {}
+                _ => {}
             }
         }
         for (load, span) in loads.iter().zip(spans_of(run)) {

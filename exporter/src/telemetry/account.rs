@@ -40,7 +40,7 @@ impl Account {
                 }
                 return;
             }
-            Event::Tick(_) | Event::Clock(_) => return,
+            _ => return,
         };
         self.numbers.events[index].fetch_add(1, Ordering::Relaxed);
     }

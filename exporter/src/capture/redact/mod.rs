@@ -216,6 +216,7 @@ mod tests {
             working_directory: Captured::default(),
             args: Captured::default(),
             redactions: 0,
+            flow: None,
             environment: Environment::default(),
         }
     }
