@@ -31,18 +31,20 @@ pub(super) struct PerfBuffers {
 
 impl PerfBuffers {
     /// Opens one on each CPU that is online. What runs on a CPU that comes later is counted as lost by the programs.
-    pub(super) fn open(mut map: PerfEventArray<MapData>, bytes: u32, clock: KernelClock) -> Result<Self, LiveError> {
+    pub(super) fn open(maps: [(PerfEventArray<MapData>, u32); 2], clock: KernelClock) -> Result<Self, LiveError> {
         let failed = |reason| LiveError::Map { map: "lifecycle", reason };
         let cpus = online_cpus().map_err(|(path, error)| failed(format!("{path}: {error}")))?;
-        let bytes = usize::try_from(bytes).unwrap_or(usize::MAX) / cpus.len().max(1);
-        let pages = (bytes.max(BUFFER_BYTES_MIN) / PAGE_BYTES).next_power_of_two();
-        let buffers = cpus
-            .into_iter()
-            .map(|cpu| {
-                map.open(cpu, Some(pages))
-                    .map_err(|error| failed(format!("the buffer of CPU {cpu}: {}", chain(&error))))
-            })
-            .collect::<Result<_, _>>()?;
+        let mut buffers = Vec::new();
+        for (mut map, bytes) in maps {
+            let bytes = usize::try_from(bytes).unwrap_or(usize::MAX) / cpus.len().max(1);
+            let pages = (bytes.max(BUFFER_BYTES_MIN) / PAGE_BYTES).next_power_of_two();
+            for cpu in &cpus {
+                let buffer = map
+                    .open(*cpu, Some(pages))
+                    .map_err(|error| failed(format!("the buffer of CPU {cpu}: {}", chain(&error))))?;
+                buffers.push(buffer);
+            }
+        }
         Ok(Self { buffers, merge: Merge::default(), clock, torn: Vec::new() })
     }
 

@@ -7,7 +7,8 @@ use aya::maps::{HashMap, MapData, PerCpuArray, ProgramArray};
 use aya::programs::RawTracePoint;
 use aya::{Btf, Ebpf, EbpfLoader, Endianness, VerifierLogLevel};
 
-use super::{Carrier, Cost, KernelClock, LiveError, Ring, Tree, adoption};
+use super::syscalls::SyscallHooks;
+use super::{Carrier, Cost, KernelClock, LiveError, Ring, Tree, adoption, syscalls};
 use crate::{LossKind, Tgid};
 
 const KERNEL_BTF: &str = "/sys/kernel/btf/vmlinux";
@@ -30,6 +31,8 @@ pub struct Options {
     pub carrier: Option<Carrier>,
     /// Size of the lifecycle ring in bytes; the loader rounds it to a power of two of pages. Perf buffers share it.
     pub ring_bytes: u32,
+    /// Likewise of the ring of everything else.
+    pub transfers_bytes: u32,
     /// Type information of the running kernel, where the kernel itself has none.
     pub btf: Option<BtfSource>,
     /// Trees that already run will be adopted ([`Probes::adopt_tree`]).
@@ -50,7 +53,14 @@ pub struct BtfSource {
 impl Default for Options {
     fn default() -> Self {
         // 8 MiB: 10,000 execs with 600 bytes of arguments and paths each, without one drain in between.
-        Self { carrier: None, ring_bytes: 8 << 20, btf: None, adopts: false, verifier_log: false }
+        Self {
+            carrier: None,
+            ring_bytes: 8 << 20,
+            transfers_bytes: 16 << 20,
+            btf: None,
+            adopts: false,
+            verifier_log: false,
+        }
     }
 }
 
@@ -60,6 +70,7 @@ pub struct Probes {
     ebpf: Ebpf,
     clock: KernelClock,
     ring: Option<Ring>,
+    syscall_hooks: Option<SyscallHooks>,
     reported: [u64; LossKind::ALL.len()],
 }
 
@@ -102,11 +113,13 @@ impl Probes {
         loader.btf(Some(&btf)).override_global("config", &config, true).verifier_log_level(log);
         if carrier == Carrier::RingBuffer {
             loader.map_max_entries("lifecycle", options.ring_bytes);
+            loader.map_max_entries("transfers", options.transfers_bytes);
         }
         let mut ebpf = loader.load(carrier.object()).map_err(|error| refused(&error))?;
         for name in HOOKS.map(|(program, _)| program).into_iter().chain([EXEC_ENVIRONMENT]) {
             raw_tracepoint(&mut ebpf, name)?.load().map_err(|error| refused(&error))?;
         }
+        syscalls::load(&mut ebpf, &btf)?;
         if options.adopts {
             adoption::load_iterator(&mut ebpf, &btf)?;
         }
@@ -117,15 +130,37 @@ impl Probes {
         std::mem::forget(tail_calls);
         // Before the first record, and while we still may: opening a perf buffer takes privileges that are dropped later.
         let ring = match carrier {
-            Carrier::RingBuffer => Ring::over_ring_buffer(take(&mut ebpf, "lifecycle")?),
-            Carrier::PerfBuffers => Ring::over_perf_buffers(take(&mut ebpf, "lifecycle")?, options.ring_bytes, clock)?,
+            Carrier::RingBuffer => {
+                Ring::over_ring_buffers(take(&mut ebpf, "lifecycle")?, take(&mut ebpf, "transfers")?)
+            }
+            Carrier::PerfBuffers => {
+                let lifecycle = (take(&mut ebpf, "lifecycle")?, options.ring_bytes);
+                let transfers = (take(&mut ebpf, "transfers")?, options.transfers_bytes);
+                Ring::over_perf_buffers([lifecycle, transfers], clock)?
+            }
         };
         for (name, hook) in HOOKS {
             raw_tracepoint(&mut ebpf, name)?
                 .attach(hook)
                 .map_err(|error| LiveError::Attach { hook, reason: chain(&error) })?;
         }
-        Ok(Self { ebpf, clock, ring: Some(ring), reported: [0; LossKind::ALL.len()] })
+        Ok(Self { ebpf, clock, ring: Some(ring), syscall_hooks: None, reported: [0; LossKind::ALL.len()] })
+    }
+
+    /// From here on the system calls of traced processes are seen, and every process of the host pays a little for it.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn attach_syscalls(&mut self) -> Result<(), LiveError> {
+        if self.syscall_hooks.is_none() {
+            self.syscall_hooks = Some(syscalls::attach(&mut self.ebpf)?);
+        }
+        Ok(())
+    }
+
+    /// Nothing is traced any more: system calls are not looked at.
+    pub fn detach_syscalls(&mut self) {
+        self.syscall_hooks = None;
     }
 
     /// The clock of the events.
@@ -242,7 +277,7 @@ where
     M::try_from(map).map_err(|error| map_failed(name, &error))
 }
 
-fn take<M>(ebpf: &mut Ebpf, name: &'static str) -> Result<M, LiveError>
+pub(super) fn take<M>(ebpf: &mut Ebpf, name: &'static str) -> Result<M, LiveError>
 where
     M: TryFrom<aya::maps::Map, Error = aya::maps::MapError>,
 {

@@ -12,13 +12,14 @@ use super::perf_buffers::PerfBuffers;
 use super::{Carrier, KernelClock, LiveError};
 use crate::{DecodeError, Event, decode};
 
-/// The reading end of the lifecycle records, however the kernel carries them. One thread drains it.
+/// The reading end of all records, however the kernel carries them. One thread drains it.
 pub struct Ring {
     source: Source,
 }
 
 enum Source {
-    RingBuffer(RingBuf<MapData>),
+    /// Lifecycle first, then all else.
+    RingBuffers([RingBuf<MapData>; 2]),
     PerfBuffers(PerfBuffers),
 }
 
@@ -32,23 +33,22 @@ pub enum Woken {
 }
 
 impl Ring {
-    pub(super) fn over_ring_buffer(map: RingBuf<MapData>) -> Self {
-        Self { source: Source::RingBuffer(map) }
+    pub(super) fn over_ring_buffers(lifecycle: RingBuf<MapData>, transfers: RingBuf<MapData>) -> Self {
+        Self { source: Source::RingBuffers([lifecycle, transfers]) }
     }
 
     pub(super) fn over_perf_buffers(
-        map: PerfEventArray<MapData>,
-        bytes: u32,
+        maps: [(PerfEventArray<MapData>, u32); 2],
         clock: KernelClock,
     ) -> Result<Self, LiveError> {
-        PerfBuffers::open(map, bytes, clock).map(|buffers| Self { source: Source::PerfBuffers(buffers) })
+        PerfBuffers::open(maps, clock).map(|buffers| Self { source: Source::PerfBuffers(buffers) })
     }
 
     /// How the records come.
     #[must_use]
     pub fn carrier(&self) -> Carrier {
         match self.source {
-            Source::RingBuffer(_) => Carrier::RingBuffer,
+            Source::RingBuffers(_) => Carrier::RingBuffer,
             Source::PerfBuffers(_) => Carrier::PerfBuffers,
         }
     }
@@ -56,11 +56,13 @@ impl Ring {
     /// Hands over every record that was there at the call, and maybe later ones; returns how many.
     pub fn drain(&mut self, mut each: impl FnMut(Result<Event, DecodeError>)) -> usize {
         match &mut self.source {
-            Source::RingBuffer(ring) => {
+            Source::RingBuffers(rings) => {
                 let mut records = 0;
-                while let Some(record) = ring.next() {
-                    each(decode(&record));
-                    records += 1;
+                for ring in rings {
+                    while let Some(record) = ring.next() {
+                        each(decode(&record));
+                        records += 1;
+                    }
                 }
                 records
             }
@@ -76,10 +78,12 @@ impl Ring {
         let mut descriptors = vec![PollFd::new(other.as_fd(), PollFlags::POLLIN)];
         let mut limit = PollTimeout::try_from(limit).unwrap_or(PollTimeout::MAX);
         match &self.source {
-            Source::RingBuffer(ring) => {
-                // SAFETY: the descriptor belongs to self.source, which outlives this call.
-                let ring = unsafe { BorrowedFd::borrow_raw(ring.as_raw_fd()) };
-                descriptors.push(PollFd::new(ring, PollFlags::POLLIN));
+            Source::RingBuffers(rings) => {
+                for ring in rings {
+                    // SAFETY: the descriptor belongs to self.source, which outlives this call.
+                    let ring = unsafe { BorrowedFd::borrow_raw(ring.as_raw_fd()) };
+                    descriptors.push(PollFd::new(ring, PollFlags::POLLIN));
+                }
             }
             Source::PerfBuffers(buffers) => {
                 descriptors.extend(buffers.descriptors().map(|cpu| PollFd::new(cpu, PollFlags::POLLIN)));

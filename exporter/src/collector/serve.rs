@@ -89,6 +89,7 @@ pub(super) fn serve(
     let mut probes = Probes::attach(&options(request))?;
     let tree = probes.take_tree()?;
     let mut ring = probes.take_ring()?;
+    probes.attach_syscalls()?;
     let prelude = target::trace(request, &mut probes, &mut ring, &tree)?;
     privileges::drop_privileges()?;
 
@@ -212,6 +213,7 @@ fn options(request: &Request) -> Options {
     Options {
         carrier: request.perf_buffer.then_some(Carrier::PerfBuffers),
         ring_bytes: request.ring_bytes.unwrap_or(defaults.ring_bytes),
+        transfers_bytes: request.ring_bytes.unwrap_or(defaults.transfers_bytes),
         btf: request.btf.as_ref().map(|file| BtfSource { path: file.path.clone(), bytes: file.bytes.clone() }),
         adopts: matches!(request.target, Target::Running(_)),
         verifier_log: std::env::var("AGENTSIGHT_LOG").is_ok_and(|level| level.contains("debug")),

@@ -126,6 +126,8 @@ fn kind_name(kind: LossKind) -> &'static str {
         LossKind::Exit => value::event_kind::EXIT,
         LossKind::Process => value::event_kind::PROCESS,
         LossKind::Snapshot => value::event_kind::SNAPSHOT,
+        LossKind::Open => value::event_kind::OPEN,
+        LossKind::Burst => value::event_kind::BURST,
         LossKind::Missed => value::event_kind::MISSED,
         LossKind::Undecodable => value::event_kind::UNDECODABLE,
     }
