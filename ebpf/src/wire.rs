@@ -130,6 +130,15 @@ pub fn decode(record: &[u8]) -> Result<Event, DecodeError> {
     }
 }
 
+/// When the programs made a record: not always the time of what it tells of.
+///
+/// # Errors
+/// It is shorter than what every record begins with.
+#[cfg(feature = "live")]
+pub(crate) fn made_at(record: &[u8]) -> Result<KernelNanos, DecodeError> {
+    read::<Header>(record).map(|(header, _)| KernelNanos(header.at))
+}
+
 fn read<T: FromBytes>(record: &[u8]) -> Result<(T, &[u8]), DecodeError> {
     T::read_from_prefix(record).map_err(|_| DecodeError::Short(record.len()))
 }
