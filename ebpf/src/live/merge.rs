@@ -24,7 +24,11 @@ impl Merge {
     /// It is not one of ours.
     pub(super) fn take(&mut self, record: &[u8]) -> Result<KernelNanos, DecodeError> {
         let made = wire::made_at(record)?;
-        self.waiting.push((made, wire::decode(record)?));
+        match wire::decode(record) {
+            Ok(event) => self.waiting.push((made, event)),
+            Err(DecodeError::NotDns) => {}
+            Err(error) => return Err(error),
+        }
         Ok(made)
     }
 

@@ -133,7 +133,9 @@ impl Probes {
         std::mem::forget(tail_calls);
         // Before the first record, and while we still may: opening a perf buffer takes privileges that are dropped later.
         let source = match carrier {
-            Carrier::RingBuffer => Source::RingBuffers([take(&mut ebpf, LIFECYCLE)?, take(&mut ebpf, TRANSFERS)?]),
+            Carrier::RingBuffer => {
+                Source::RingBuffers(Box::new([take(&mut ebpf, LIFECYCLE)?, take(&mut ebpf, TRANSFERS)?]))
+            }
             Carrier::PerfBuffers => Source::PerfBuffers([
                 PerfBuffers::open(take(&mut ebpf, LIFECYCLE)?, LIFECYCLE, options.ring_bytes)?,
                 PerfBuffers::open(take(&mut ebpf, TRANSFERS)?, TRANSFERS, options.data_ring_bytes)?,

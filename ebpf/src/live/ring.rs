@@ -26,7 +26,7 @@ pub struct Ring {
 
 /// Lifecycle first, then transfers.
 pub(super) enum Source {
-    RingBuffers([RingBuf<MapData>; 2]),
+    RingBuffers(Box<[RingBuf<MapData>; 2]>),
     PerfBuffers([PerfBuffers; 2]),
 }
 
@@ -64,7 +64,7 @@ impl Ring {
         };
         match source {
             Source::RingBuffers(rings) => {
-                for ring in rings {
+                for ring in rings.iter_mut() {
                     while let Some(record) = ring.next() {
                         match merge.take(&record) {
                             // What lies behind it waits in the ring, so a flood cannot hold the drain up.
