@@ -12,13 +12,15 @@ use agentsight_tests::recordings::{all, replay};
 use agentsight_tests::trace::Trace;
 
 /// Declared names that neither the recordings nor the live run below can show, each with the test that sees it.
-const SEEN_ELSEWHERE: [(&str, &str); 8] = [
+const SEEN_ELSEWHERE: [(&str, &str); 10] = [
     ("container.id", "docker"),
     ("container.runtime.name", "docker"),
     ("container.image.name", "docker"),
     ("k8s.pod.uid", "spans::container::tests"),
     ("agentsight.loss.process", "spans::loss::tests"),
     ("agentsight.loss.snapshot", "spans::loss::tests"),
+    ("agentsight.loss.open", "spans::loss::tests"),
+    ("agentsight.loss.burst", "spans::loss::tests"),
     ("agentsight.loss.missed", "spans::loss::tests"),
     ("agentsight.loss.undecodable", "spans::loss::tests"),
 ];
