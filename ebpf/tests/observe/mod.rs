@@ -19,8 +19,11 @@ pub(crate) fn observe(carrier: Carrier, program: &str) -> Vec<Event> {
     let mut probes = Probes::attach(&options).unwrap_or_else(|error| panic!("{carrier:?}: {error}"));
     probes.attach_syscalls().unwrap_or_else(|error| panic!("{carrier:?}: {error}"));
     let mut ring = probes.take_ring().expect("nobody has taken it");
+    // What is called python3 may be a script that starts it, after many things of its own.
+    let asked = Command::new("python3").args(["-c", "import sys; print(sys.executable)"]).output();
+    let python = String::from_utf8(asked.expect("python3 is installed").stdout).expect("its path is text");
     probes.trace_next_child(Tgid(process::id()), 1).expect("the map has room");
-    let status = Command::new("python3").args(["-S", "-c", program]).status().expect("python3 is installed");
+    let status = Command::new(python.trim()).args(["-S", "-c", program]).status().expect("python3 is installed");
     assert!(status.success(), "{carrier:?}: the program: {status}");
 
     let mut events = Vec::new();
