@@ -232,12 +232,24 @@ mod tests {
                   agentsight.loss.open=4
                 log agentsight.loss severity 13 on #1: transfers not counted, for want of room in the ring buffer or the map of bursts: 5
                   agentsight.loss.burst=5
+                log agentsight.loss severity 13 on #1: connects whose outcome is not known, for want of room in the ring buffer or the map of sockets: 6
+                  agentsight.loss.connect=6
+                log agentsight.loss severity 13 on #1: DNS messages not seen, for want of room in the ring buffer: 7
+                  agentsight.loss.dns=7
+                log agentsight.loss severity 13 on #1: changes of names and metadata of files not seen, for want of room in the ring buffer: 8
+                  agentsight.loss.change=8
+                log agentsight.loss severity 13 on #1: signals, waits, passed descriptors or other calls not seen, for want of room in the ring buffer: 9
+                  agentsight.loss.call=9
                 log agentsight.loss severity 13 on #1: records of the kernel side that could not be decoded: 1
                   agentsight.loss.undecodable=1
                 #2 bash under #1 2..5 unset
                   agentsight.loss.snapshot=3
                   agentsight.loss.open=4
                   agentsight.loss.burst=5
+                  agentsight.loss.connect=6
+                  agentsight.loss.dns=7
+                  agentsight.loss.change=8
+                  agentsight.loss.call=9
                   agentsight.loss.missed=2
                   agentsight.loss.undecodable=1
             "#]],
