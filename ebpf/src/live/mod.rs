@@ -9,6 +9,7 @@ mod cost;
 mod errors;
 mod features;
 mod harvest;
+mod merge;
 mod perf_buffers;
 mod probes;
 mod ring;
