@@ -140,7 +140,7 @@ struct call {
 /* System calls do not nest, and the tracepoint does not let another task onto this CPU meanwhile. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
+	__uint(max_entries, 2); /* of the programs on sys_exit, and of those on sys_enter */
 	__type(key, __u32);
 	__type(value, struct call);
 } call_scratch SEC(".maps");
@@ -150,6 +150,13 @@ static __always_inline struct call *current_call(void)
 	__u32 zero = 0;
 
 	return bpf_map_lookup_elem(&call_scratch, &zero);
+}
+
+static __always_inline struct call *entered_call(void)
+{
+	__u32 one = 1;
+
+	return bpf_map_lookup_elem(&call_scratch, &one);
 }
 
 /* When each thread entered its last output: an output's time is its beginning. */

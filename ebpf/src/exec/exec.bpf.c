@@ -204,6 +204,7 @@ int agentsight_exec(struct bpf_raw_tracepoint_args *ctx)
 	note_compat(task);
 	sources = process->sources;
 	followed = process->followed;
+	process->launching = 0;
 	process->sources = 0;
 	process->followed = 0;
 	scratch = bpf_map_lookup_elem(&exec_scratch, &zero);
