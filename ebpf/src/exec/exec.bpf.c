@@ -169,8 +169,8 @@ int agentsight_exec_environment(struct bpf_raw_tracepoint_args *ctx)
 
 	scratch = bpf_map_lookup_elem(&exec_scratch, &zero);
 	if (!scratch) {
-		count_made(LOSS_EXEC);
-		count_lost(LOSS_EXEC);
+		count_made(0, LOSS_EXEC);
+		count_lost(0, LOSS_EXEC);
 		return 0;
 	}
 	search = search_environment(&scratch->environment);
@@ -203,8 +203,8 @@ int agentsight_exec(struct bpf_raw_tracepoint_args *ctx)
 	scratch = bpf_map_lookup_elem(&exec_scratch, &zero);
 	if (!scratch) {
 		/* Cannot happen: index 0 of an array of one. Said all the same. */
-		count_made(LOSS_EXEC);
-		count_lost(LOSS_EXEC);
+		count_made(process->session, LOSS_EXEC);
+		count_lost(process->session, LOSS_EXEC);
 		return 0;
 	}
 

@@ -19,15 +19,17 @@ int agentsight_exit(struct bpf_raw_tracepoint_args *ctx)
 	struct signal_struct *signal;
 	struct task_struct *leader;
 	struct exit_event event = {};
+	__u32 above;
 
-	if (adopting && !process && has_traced_ancestor(task)) {
-		adopt(ctx, BPF_CORE_READ(task, group_leader), adopting->session);
+	above = adopting && !process ? session_above(task) : 0;
+	if (above) {
+		adopt(ctx, BPF_CORE_READ(task, group_leader), above);
 		process = bpf_map_lookup_elem(&tree, &tgid);
 	}
 	if (!process)
 		return 0;
 	if (adopting)
-		adopt_children(ctx, task, adopting->session);
+		adopt_children(ctx, task, process->session);
 	signal = BPF_CORE_READ(task, signal);
 	if (BPF_CORE_READ(signal, live.counter) > 0)
 		return 0;

@@ -21,6 +21,7 @@ int agentsight_fork(struct bpf_raw_tracepoint_args *ctx)
 	struct adopting *adopting;
 	struct task_struct *forker;
 	__u32 *session;
+	__u32 above;
 
 	/* A thread: same process. */
 	if (child_tgid == parent_tgid)
@@ -29,8 +30,9 @@ int agentsight_fork(struct bpf_raw_tracepoint_args *ctx)
 	forker = BPF_CORE_READ((struct task_struct *)bpf_get_current_task(), group_leader);
 	parent = bpf_map_lookup_elem(&tree, &parent_tgid);
 	adopting = being_adopted();
-	if (!parent && adopting && has_traced_ancestor(forker)) {
-		adopt(ctx, forker, adopting->session);
+	above = !parent && adopting ? session_above(forker) : 0;
+	if (above) {
+		adopt(ctx, forker, above);
 		parent = bpf_map_lookup_elem(&tree, &parent_tgid);
 	}
 	if (parent) {
@@ -47,9 +49,9 @@ int agentsight_fork(struct bpf_raw_tracepoint_args *ctx)
 	}
 
 	entry.start = task_start_boottime(child);
-	count_made(LOSS_PROCESS);
+	count_made(entry.session, LOSS_PROCESS);
 	if (bpf_map_update_elem(&tree, &child_tgid, &entry, BPF_ANY))
-		count_lost(LOSS_PROCESS);
+		count_lost(entry.session, LOSS_PROCESS);
 
 	event.header.size = sizeof(event);
 	event.header.kind = EVENT_FORK;
