@@ -40,7 +40,7 @@ static __always_inline void count_made(__u32 kind)
 	struct event_counts *count = bpf_map_lookup_elem(&counts, &kind);
 
 	if (count)
-		count->made++;
+		__sync_fetch_and_add(&count->made, 1);
 }
 
 static __always_inline void count_lost(__u32 kind)
@@ -48,7 +48,7 @@ static __always_inline void count_lost(__u32 kind)
 	struct event_counts *count = bpf_map_lookup_elem(&counts, &kind);
 
 	if (count)
-		count->lost++;
+		__sync_fetch_and_add(&count->lost, 1);
 }
 
 /* 0, or a negative error number. */

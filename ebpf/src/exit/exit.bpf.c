@@ -8,8 +8,7 @@
  */
 #include "adopt.h"
 
-SEC("raw_tp/sched_process_exit")
-int agentsight_exit(struct bpf_raw_tracepoint_args *ctx)
+static __always_inline int see_exit(struct bpf_raw_tracepoint_args *ctx, enum copy copy)
 {
 	struct task_struct *task = (struct task_struct *)((__u64 *)ctx)[0];
 	__u64 pid_tgid = bpf_get_current_pid_tgid();
@@ -20,7 +19,8 @@ int agentsight_exit(struct bpf_raw_tracepoint_args *ctx)
 	struct task_struct *leader;
 	struct exit_event event = {};
 
-	if (adopting && !process && has_traced_ancestor(task)) {
+	/* A later copy cannot tell what it would adopt from what an earlier one has just taken out of the tree. */
+	if (adopting && copy == COPY_FIRST && !process && has_traced_ancestor(task)) {
 		adopt(ctx, BPF_CORE_READ(task, group_leader), adopting->session);
 		process = bpf_map_lookup_elem(&tree, &tgid);
 	}
@@ -60,4 +60,22 @@ int agentsight_exit(struct bpf_raw_tracepoint_args *ctx)
 		return 0;
 	emit(ctx, &event, sizeof(event), LOSS_EXIT);
 	return 0;
+}
+
+SEC("raw_tp/sched_process_exit")
+int agentsight_exit(struct bpf_raw_tracepoint_args *ctx)
+{
+	return see_exit(ctx, COPY_FIRST);
+}
+
+SEC("raw_tp/sched_process_exit")
+int agentsight_exit_again(struct bpf_raw_tracepoint_args *ctx)
+{
+	return see_exit(ctx, COPY_SECOND);
+}
+
+SEC("raw_tp/sched_process_exit")
+int agentsight_exit_once_more(struct bpf_raw_tracepoint_args *ctx)
+{
+	return see_exit(ctx, COPY_THIRD);
 }

@@ -8,6 +8,7 @@ mod clock;
 mod cost;
 mod errors;
 mod features;
+mod hooks;
 mod perf_buffers;
 mod probes;
 mod ring;
