@@ -8,7 +8,9 @@
 struct traced {
 	__u64 start; /* start_boottime, ns: guards against a tgid that is used again */
 	__u32 session;
-	__u32 exec; /* execs since the fork */
+	__u32 exec;    /* execs since the fork */
+	__u32 exec_id; /* the task's at the last exec that was seen, so that none is counted twice */
+	__u32 reserved;
 };
 
 /* A hash, never an LRU: a forgotten process would be a silent hole. */
@@ -26,5 +28,11 @@ struct {
 	__type(key, __u32);
 	__type(value, __u32);
 } launchers SEC(".maps");
+
+/*
+ * Each program on a hook is there this often (src/live/hooks.rs). The copies run one after the other for the same
+ * event, and every one must leave things as they are where an earlier one has done the work.
+ */
+enum copy { COPY_FIRST, COPY_SECOND, COPY_THIRD, COPIES };
 
 #endif

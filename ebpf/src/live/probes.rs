@@ -8,21 +8,12 @@ use aya::programs::RawTracePoint;
 use aya::{Btf, Ebpf, EbpfLoader, Endianness, VerifierLogLevel};
 
 use super::counts::Counts;
+use super::hooks::{EXEC_ENVIRONMENT, HOOKS, Hook, copies};
 use super::{Carrier, Cost, KernelClock, LiveError, Ring, Tree, adoption};
 use crate::{LossKind, SessionNumber, Tgid};
 
 const KERNEL_BTF: &str = "/sys/kernel/btf/vmlinux";
 const LOCKDOWN: &str = "/sys/kernel/security/lockdown";
-
-/// Program and raw tracepoint, in the order of attachment: exit first, so that no process that was put into the
-/// tree can end unseen.
-const HOOKS: [(&str, &str); 3] = [
-    ("agentsight_exit", "sched_process_exit"),
-    ("agentsight_exec", "sched_process_exec"),
-    ("agentsight_fork", "sched_process_fork"),
-];
-/// Reached by a tail call from `agentsight_exec`, never attached.
-const EXEC_ENVIRONMENT: &str = "agentsight_exec_environment";
 
 /// How the programs are loaded.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,6 +72,8 @@ pub struct Probes {
     ring: Option<Ring>,
     counts: Counts,
     reported_missed: u64,
+    /// Of each program.
+    copies: usize,
 }
 
 #[derive(Clone, Copy)]
@@ -116,15 +109,22 @@ impl Probes {
             loader.map_max_entries("lifecycle", options.ring_bytes);
         }
         let mut ebpf = loader.load(carrier.object()).map_err(|error| refused(&error))?;
-        for name in HOOKS.map(|(program, _)| program).into_iter().chain([EXEC_ENVIRONMENT]) {
-            raw_tracepoint(&mut ebpf, name)?.load().map_err(|error| refused(&error))?;
+        let copies = copies();
+        for hook in &HOOKS {
+            for name in &hook.copies[..copies] {
+                raw_tracepoint(&mut ebpf, name)?.load().map_err(|error| refused(&error))?;
+            }
         }
         if options.adopts {
             adoption::load_iterator(&mut ebpf, &btf)?;
         }
         let mut tail_calls: ProgramArray<_> = take(&mut ebpf, "exec_environment")?;
-        let target = raw_tracepoint(&mut ebpf, EXEC_ENVIRONMENT)?.fd().map_err(|error| refused(&error))?;
-        tail_calls.set(0, target, 0).map_err(|error| map_failed("exec_environment", &error))?;
+        for (slot, name) in (0..).zip(&EXEC_ENVIRONMENT[..copies]) {
+            let target = raw_tracepoint(&mut ebpf, name)?;
+            target.load().map_err(|error| refused(&error))?;
+            let target = target.fd().map_err(|error| refused(&error))?;
+            tail_calls.set(slot, target, 0).map_err(|error| map_failed("exec_environment", &error))?;
+        }
         // The kernel empties a program array when its last descriptor is closed (prog_array_map_clear()).
         std::mem::forget(tail_calls);
         // Before the first record, and while we still may: opening a perf buffer takes privileges that are dropped later.
@@ -133,12 +133,14 @@ impl Probes {
             Carrier::PerfBuffers => Ring::over_perf_buffers(take(&mut ebpf, "lifecycle")?, options.ring_bytes, clock)?,
         };
         let counts = Counts::new(take(&mut ebpf, "counts")?);
-        for (name, hook) in HOOKS {
-            raw_tracepoint(&mut ebpf, name)?
-                .attach(hook)
-                .map_err(|error| LiveError::Attach { hook, reason: chain(&error) })?;
+        for Hook { tracepoint, copies: names } in &HOOKS {
+            for name in &names[..copies] {
+                raw_tracepoint(&mut ebpf, name)?
+                    .attach(tracepoint)
+                    .map_err(|error| LiveError::Attach { hook: tracepoint, reason: chain(&error) })?;
+            }
         }
-        Ok(Self { ebpf, clock, ring: Some(ring), counts, reported_missed: 0 })
+        Ok(Self { ebpf, clock, ring: Some(ring), copies, counts, reported_missed: 0 })
     }
 
     /// The clock of the events.
@@ -208,8 +210,21 @@ impl Probes {
     /// How often the kernel skipped a program since the last call: whose event that was nobody can say.
     #[must_use]
     pub fn take_missed(&mut self) -> u64 {
-        let missed = self.cost().missed;
+        let missed = self.missed();
         missed - std::mem::replace(&mut self.reported_missed, missed).min(missed)
+    }
+
+    /// How many events no program saw. Those that all copies of one were skipped for: at most so many as the copy that
+    /// was skipped least often.
+    fn missed(&self) -> u64 {
+        let skipped = |name: &&str| {
+            let mut cost = Cost::default();
+            if let Some(descriptor) = self.ebpf.program(name).and_then(|program| program.fd().ok()) {
+                cost.add(descriptor);
+            }
+            cost.missed
+        };
+        HOOKS.iter().filter_map(|hook| hook.copies[..self.copies].iter().map(skipped).min()).sum()
     }
 
     /// What the programs cost so far. Time and count are 0 unless the kernel was told to keep them.
