@@ -29,10 +29,4 @@ struct {
 	__type(value, __u32);
 } launchers SEC(".maps");
 
-/*
- * Each program on a hook is there this often (src/live/hooks.rs). The copies run one after the other for the same
- * event, and every one must leave things as they are where an earlier one has done the work.
- */
-enum copy { COPY_FIRST, COPY_SECOND, COPY_THIRD, COPIES };
-
 #endif

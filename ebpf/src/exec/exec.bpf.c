@@ -9,6 +9,7 @@
  */
 #include "cgroup.h"
 #include "config.h"
+#include "copies.h"
 #include "environment.h"
 #include "path.h"
 #include "ring.h"
@@ -256,6 +257,7 @@ int agentsight_exec_environment(struct bpf_raw_tracepoint_args *ctx)
 SEC("raw_tp/sched_process_exec")
 int agentsight_exec(struct bpf_raw_tracepoint_args *ctx)
 {
+	note_seen();
 	return see_exec(ctx, COPY_FIRST);
 }
 
@@ -268,6 +270,7 @@ int agentsight_exec_environment_again(struct bpf_raw_tracepoint_args *ctx)
 SEC("raw_tp/sched_process_exec")
 int agentsight_exec_again(struct bpf_raw_tracepoint_args *ctx)
 {
+	note_seen();
 	return see_exec(ctx, COPY_SECOND);
 }
 
@@ -280,5 +283,12 @@ int agentsight_exec_environment_once_more(struct bpf_raw_tracepoint_args *ctx)
 SEC("raw_tp/sched_process_exec")
 int agentsight_exec_once_more(struct bpf_raw_tracepoint_args *ctx)
 {
+	note_seen();
 	return see_exec(ctx, COPY_THIRD);
+}
+
+SEC("raw_tp/sched_process_exec")
+int agentsight_exec_witness(void)
+{
+	return bear_witness();
 }

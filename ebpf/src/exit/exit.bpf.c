@@ -7,6 +7,7 @@
  * the same on every kernel.
  */
 #include "adopt.h"
+#include "copies.h"
 
 static __always_inline int see_exit(struct bpf_raw_tracepoint_args *ctx, enum copy copy)
 {
@@ -67,17 +68,26 @@ static __always_inline int see_exit(struct bpf_raw_tracepoint_args *ctx, enum co
 SEC("raw_tp/sched_process_exit")
 int agentsight_exit(struct bpf_raw_tracepoint_args *ctx)
 {
+	note_seen();
 	return see_exit(ctx, COPY_FIRST);
 }
 
 SEC("raw_tp/sched_process_exit")
 int agentsight_exit_again(struct bpf_raw_tracepoint_args *ctx)
 {
+	note_seen();
 	return see_exit(ctx, COPY_SECOND);
 }
 
 SEC("raw_tp/sched_process_exit")
 int agentsight_exit_once_more(struct bpf_raw_tracepoint_args *ctx)
 {
+	note_seen();
 	return see_exit(ctx, COPY_THIRD);
+}
+
+SEC("raw_tp/sched_process_exit")
+int agentsight_exit_witness(void)
+{
+	return bear_witness();
 }

@@ -7,6 +7,7 @@
  * the tree. The formatted tracepoint would not do: its layout changed in 6.16, and it has no tgid.
  */
 #include "adopt.h"
+#include "copies.h"
 
 static __always_inline int see_fork(struct bpf_raw_tracepoint_args *ctx)
 {
@@ -73,17 +74,26 @@ static __always_inline int see_fork(struct bpf_raw_tracepoint_args *ctx)
 SEC("raw_tp/sched_process_fork")
 int agentsight_fork(struct bpf_raw_tracepoint_args *ctx)
 {
+	note_seen();
 	return see_fork(ctx);
 }
 
 SEC("raw_tp/sched_process_fork")
 int agentsight_fork_again(struct bpf_raw_tracepoint_args *ctx)
 {
+	note_seen();
 	return see_fork(ctx);
 }
 
 SEC("raw_tp/sched_process_fork")
 int agentsight_fork_once_more(struct bpf_raw_tracepoint_args *ctx)
 {
+	note_seen();
 	return see_fork(ctx);
+}
+
+SEC("raw_tp/sched_process_fork")
+int agentsight_fork_witness(void)
+{
+	return bear_witness();
 }

@@ -10,6 +10,8 @@ use nix::sys::utsname::uname;
 pub(super) struct Hook {
     pub(super) tracepoint: &'static str,
     pub(super) copies: [&'static str; 3],
+    /// Runs behind the copies, where there are several, and counts what all of them missed.
+    pub(super) witness: &'static str,
 }
 
 /// In the order of attachment: exit first, so that no process that was put into the tree can end unseen.
@@ -17,14 +19,17 @@ pub(super) const HOOKS: [Hook; 3] = [
     Hook {
         tracepoint: "sched_process_exit",
         copies: ["agentsight_exit", "agentsight_exit_again", "agentsight_exit_once_more"],
+        witness: "agentsight_exit_witness",
     },
     Hook {
         tracepoint: "sched_process_exec",
         copies: ["agentsight_exec", "agentsight_exec_again", "agentsight_exec_once_more"],
+        witness: "agentsight_exec_witness",
     },
     Hook {
         tracepoint: "sched_process_fork",
         copies: ["agentsight_fork", "agentsight_fork_again", "agentsight_fork_once_more"],
+        witness: "agentsight_fork_witness",
     },
 ];
 
@@ -36,4 +41,12 @@ pub(super) const EXEC_ENVIRONMENT: [&str; 3] =
 pub(super) fn copies() -> usize {
     let major = uname().ok().and_then(|name| name.release().to_str()?.split('.').next()?.parse::<u32>().ok());
     if major.is_some_and(|major| major >= 7) { 3 } else { 1 }
+}
+
+impl Hook {
+    /// What is attached to it, in this order.
+    pub(super) fn programs(&self, copies: usize) -> impl Iterator<Item = &'static str> {
+        let witness = (copies > 1).then_some(self.witness);
+        self.copies[..copies].iter().copied().chain(witness)
+    }
 }

@@ -1,14 +1,15 @@
 //! The loaded programs: what is attached, whom they watch, what they counted.
 
+use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use aya::maps::{HashMap, MapData, ProgramArray};
+use aya::maps::{Array, HashMap, MapData, ProgramArray};
 use aya::programs::RawTracePoint;
 use aya::{Btf, Ebpf, EbpfLoader, Endianness, VerifierLogLevel};
 
 use super::counts::Counts;
-use super::hooks::{EXEC_ENVIRONMENT, HOOKS, Hook, copies};
+use super::hooks::{EXEC_ENVIRONMENT, HOOKS, copies};
 use super::{Carrier, Cost, KernelClock, LiveError, Ring, Tree, adoption};
 use crate::{LossKind, SessionNumber, Tgid};
 
@@ -65,23 +66,23 @@ impl Default for Options {
 }
 
 /// The programs in the kernel. Dropping it detaches them.
-#[derive(Debug)]
 pub struct Probes {
     ebpf: Ebpf,
     clock: KernelClock,
     ring: Option<Ring>,
     counts: Counts,
     reported_missed: u64,
-    /// Of each program.
-    copies: usize,
+    /// What no copy of a program saw, where there are several.
+    witnessed: Option<Array<MapData, u64>>,
 }
 
 #[derive(Clone, Copy)]
 #[repr(C)]
 struct Config {
     adopts: u32,
+    preemptible: u32,
 }
-// SAFETY: one u32, every bit pattern is valid.
+// SAFETY: two u32, every bit pattern is valid.
 unsafe impl aya::Pod for Config {}
 
 impl Probes {
@@ -94,7 +95,8 @@ impl Probes {
             return Err(LiveError::Lockdown);
         }
         let btf = read_btf(options.btf.as_ref())?;
-        let config = Config { adopts: u32::from(options.adopts) };
+        let copies = copies();
+        let config = Config { adopts: u32::from(options.adopts), preemptible: u32::from(copies > 1) };
         let log = if options.verifier_log {
             VerifierLogLevel::DEBUG | VerifierLogLevel::STATS
         } else {
@@ -109,9 +111,8 @@ impl Probes {
             loader.map_max_entries("lifecycle", options.ring_bytes);
         }
         let mut ebpf = loader.load(carrier.object()).map_err(|error| refused(&error))?;
-        let copies = copies();
         for hook in &HOOKS {
-            for name in &hook.copies[..copies] {
+            for name in hook.programs(copies) {
                 raw_tracepoint(&mut ebpf, name)?.load().map_err(|error| refused(&error))?;
             }
         }
@@ -133,14 +134,15 @@ impl Probes {
             Carrier::PerfBuffers => Ring::over_perf_buffers(take(&mut ebpf, "lifecycle")?, options.ring_bytes, clock)?,
         };
         let counts = Counts::new(take(&mut ebpf, "counts")?);
-        for Hook { tracepoint, copies: names } in &HOOKS {
-            for name in &names[..copies] {
+        let witnessed = if copies > 1 { Some(take(&mut ebpf, "missed")?) } else { None };
+        for hook in &HOOKS {
+            for name in hook.programs(copies) {
                 raw_tracepoint(&mut ebpf, name)?
-                    .attach(tracepoint)
-                    .map_err(|error| LiveError::Attach { hook: tracepoint, reason: chain(&error) })?;
+                    .attach(hook.tracepoint)
+                    .map_err(|error| LiveError::Attach { hook: hook.tracepoint, reason: chain(&error) })?;
             }
         }
-        Ok(Self { ebpf, clock, ring: Some(ring), copies, counts, reported_missed: 0 })
+        Ok(Self { ebpf, clock, ring: Some(ring), witnessed, counts, reported_missed: 0 })
     }
 
     /// The clock of the events.
@@ -214,17 +216,12 @@ impl Probes {
         missed - std::mem::replace(&mut self.reported_missed, missed).min(missed)
     }
 
-    /// How many events no program saw. Those that all copies of one were skipped for: at most so many as the copy that
-    /// was skipped least often.
+    /// How many events no program saw; of a program that is there once, every time that it was skipped.
     fn missed(&self) -> u64 {
-        let skipped = |name: &&str| {
-            let mut cost = Cost::default();
-            if let Some(descriptor) = self.ebpf.program(name).and_then(|program| program.fd().ok()) {
-                cost.add(descriptor);
-            }
-            cost.missed
-        };
-        HOOKS.iter().filter_map(|hook| hook.copies[..self.copies].iter().map(skipped).min()).sum()
+        match &self.witnessed {
+            Some(witnessed) => witnessed.get(&0, 0).unwrap_or_default(),
+            None => self.cost().missed,
+        }
     }
 
     /// What the programs cost so far. Time and count are 0 unless the kernel was told to keep them.
@@ -237,6 +234,12 @@ impl Probes {
             }
         }
         cost
+    }
+}
+
+impl fmt::Debug for Probes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Probes").field("ebpf", &self.ebpf).field("counts", &self.counts).finish_non_exhaustive()
     }
 }
 
