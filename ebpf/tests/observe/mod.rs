@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use agentsight_ebpf::live::{Carrier, Options, Probes};
-use agentsight_ebpf::{Event, LossKind, Tgid};
+use agentsight_ebpf::{Event, LossKind, SessionNumber, Tgid};
 
 /// The next child of this process is the traced one, whichever test forks it.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
@@ -22,17 +22,17 @@ pub(crate) fn observe(carrier: Carrier, program: &str) -> Vec<Event> {
     // What is called python3 may be a script that starts it, after many things of its own.
     let asked = Command::new("python3").args(["-c", "import sys; print(sys.executable)"]).output();
     let python = String::from_utf8(asked.expect("python3 is installed").stdout).expect("its path is text");
-    probes.trace_next_child(Tgid(process::id()), 1).expect("the map has room");
+    probes.trace_next_child(Tgid(process::id()), SessionNumber::FIRST).expect("the map has room");
     let status = Command::new(python.trim()).args(["-S", "-c", program]).status().expect("python3 is installed");
     assert!(status.success(), "{carrier:?}: the program: {status}");
 
     let mut events = Vec::new();
     let began = Instant::now();
     while !events.iter().any(|event| matches!(event, Event::Exit(exit) if is_root(&events, exit.process))) {
-        ring.drain(|event| events.push(event.expect("it is one of ours")));
+        ring.drain(|event| events.push(event.expect("it is one of ours").1));
         assert!(began.elapsed() < LIMIT, "{carrier:?}: no exit came");
     }
-    let lost = probes.take_losses().expect("the map is there");
+    let lost = probes.take_losses(SessionNumber::FIRST).expect("the map is there");
     assert!(lost.iter().all(|(kind, _)| *kind == LossKind::Missed), "{carrier:?}: {lost:?}");
     events
 }
