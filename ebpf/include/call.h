@@ -46,6 +46,7 @@ enum exit_stage {
 	/* After them, where the transfer was such (call->then). */
 	STAGE_DATAGRAM, /* to or from port 53 */
 	STAGE_PASS,	/* with descriptors */
+	STAGE_RIGHTS,	/* two of the descriptors */
 	EXIT_STAGES,
 };
 
@@ -134,6 +135,9 @@ struct call {
 	__u64 offset;
 	struct object_key object;
 	struct burst_key key;
+	/* Descriptors that are passed with it, and are still to be said. */
+	__u64 user_rights;
+	__u32 rights_left;
 	struct cut cuts[CUTS_MAX];
 };
 

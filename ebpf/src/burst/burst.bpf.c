@@ -227,8 +227,8 @@ int agentsight_move(__u64 *ctx)
 		goto next;
 	open = find_open(file);
 	if (!open) {
-		count_made(LOSS_OPEN);
-		count_lost(LOSS_OPEN);
+		count_made(call->session, LOSS_OPEN);
+		count_lost(call->session, LOSS_OPEN);
 		goto next;
 	}
 	if (open->object == OBJECT_NONE)
@@ -252,8 +252,8 @@ int agentsight_move(__u64 *ctx)
 	name_object(call, file, open, slot);
 	object = find_object(&call->object);
 	if (!object) {
-		count_made(LOSS_BURST);
-		count_lost(LOSS_BURST);
+		count_made(call->session, LOSS_BURST);
+		count_lost(call->session, LOSS_BURST);
 		goto next;
 	}
 	if (is_stream(open->object)) {
@@ -452,8 +452,8 @@ static __always_inline bool begin(void *ctx, struct call *call, struct move *mov
 	if (!event.number || bpf_map_update_elem(&bursts, &call->key, burst, BPF_NOEXIST)) {
 		if (bpf_map_lookup_elem(&bursts, &call->key))
 			return false;
-		count_made(LOSS_BURST);
-		count_lost(LOSS_BURST);
+		count_made(call->session, LOSS_BURST);
+		count_lost(call->session, LOSS_BURST);
 		return false;
 	}
 	/* An unannounced burst would stay in the map when its image ends. */
@@ -497,8 +497,8 @@ int agentsight_count(__u64 *ctx)
 	open = bpf_map_lookup_elem(&opens, &call->file);
 	object = bpf_map_lookup_elem(&objects, &call->object);
 	if (!process || !open || !object || open->id != call->key.open) {
-		count_made(LOSS_BURST);
-		count_lost(LOSS_BURST);
+		count_made(call->session, LOSS_BURST);
+		count_lost(call->session, LOSS_BURST);
 		goto next;
 	}
 	burst = bpf_map_lookup_elem(&bursts, &call->key);

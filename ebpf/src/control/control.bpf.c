@@ -126,8 +126,8 @@ static __always_inline void say_pass(void *ctx, const struct call *call, struct 
 	struct pass_event event = {};
 
 	if (!open) {
-		count_made(LOSS_CALL);
-		count_lost(LOSS_CALL);
+		count_made(call->session, LOSS_CALL);
+		count_lost(call->session, LOSS_CALL);
 		return;
 	}
 	announce(ctx, call, file, open);

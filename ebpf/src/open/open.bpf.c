@@ -74,8 +74,8 @@ int agentsight_open(__u64 *ctx)
 	}
 	open = note_made(file, 0, listener_id);
 	if (!open) {
-		count_made(LOSS_OPEN);
-		count_lost(LOSS_OPEN);
+		count_made(call->session, LOSS_OPEN);
+		count_lost(call->session, LOSS_OPEN);
 		return 0;
 	}
 	if (open->object == OBJECT_FILE && (open->mode & S_IFMT) == S_IFREG) {
@@ -114,8 +114,8 @@ int agentsight_pair(__u64 *ctx)
 			continue;
 		open = note_made(file, 0, 0);
 		if (!open) {
-			count_made(LOSS_OPEN);
-			count_lost(LOSS_OPEN);
+			count_made(call->session, LOSS_OPEN);
+			count_lost(call->session, LOSS_OPEN);
 		} else if (sockets) {
 			announce(ctx, call, file, open);
 		}

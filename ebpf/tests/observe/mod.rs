@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use agentsight_ebpf::live::{Carrier, Options, Probes};
-use agentsight_ebpf::{Event, LossKind, Tgid};
+use agentsight_ebpf::{Event, LossKind, SessionNumber, Tgid};
 
 /// The next child of this process is the traced one, whichever test forks it.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
@@ -23,6 +23,7 @@ pub(crate) fn observe(carrier: Carrier, program: &str) -> Vec<Event> {
 }
 
 /// Likewise of any command.
+#[allow(dead_code, reason = "not every test has one")]
 pub(crate) fn observe_command(carrier: Carrier, command: &mut Command) -> Vec<Event> {
     let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let options = Options { carrier: Some(carrier), ..Options::default() };
@@ -30,7 +31,7 @@ pub(crate) fn observe_command(carrier: Carrier, command: &mut Command) -> Vec<Ev
     probes.attach_syscalls().unwrap_or_else(|error| panic!("{carrier:?}: {error}"));
     let mut ring = probes.take_ring().expect("nobody has taken it");
     let mut harvest = probes.take_harvest().expect("nobody has taken it");
-    probes.trace_next_child(Tgid(process::id()), 1).expect("the map has room");
+    probes.trace_next_child(Tgid(process::id()), SessionNumber::FIRST).expect("the map has room");
     let status = command.status().expect("the program is installed");
     assert!(status.success(), "{carrier:?}: the program: {status}");
 
@@ -38,13 +39,13 @@ pub(crate) fn observe_command(carrier: Carrier, command: &mut Command) -> Vec<Ev
     let began = Instant::now();
     while !events.iter().any(|event| matches!(event, Event::Exit(exit) if is_root(&events, exit.process))) {
         ring.drain(|event| {
-            let event = event.expect("it is one of ours");
-            harvest.hear(&event, |end| events.push(end));
+            let (session, event) = event.expect("it is one of ours");
+            harvest.hear(session, &event, |end| events.push(end));
             events.push(event);
         });
         assert!(began.elapsed() < LIMIT, "{carrier:?}: no exit came");
     }
-    let lost = probes.take_losses().expect("the map is there");
+    let lost = probes.take_losses(SessionNumber::FIRST).expect("the map is there");
     assert!(lost.iter().all(|(kind, _)| *kind == LossKind::Missed), "{carrier:?}: {lost:?}");
     events
 }

@@ -1,21 +1,17 @@
-//! Transfers over pipes and sockets: streams with offsets. Needs root.
+//! Over pipes and sockets: streams with offsets.
 
-mod observe;
-#[path = "observe/story.rs"]
-mod story;
-
-use agentsight_ebpf::live::Carrier;
 use agentsight_ebpf::{Cut, Direction, Object, OpenHow, Protocol};
-use observe::observe;
-use story::{Burst, Story, processes};
+
+use crate::observe::on_both;
+use crate::story::{Burst, Story, processes};
 
 /// A Python program, over both carriers.
 fn python(program: &str, claim: impl Fn(&Story)) {
-    for carrier in [Carrier::RingBuffer, Carrier::PerfBuffers] {
-        let story = Story::of(&observe(carrier, program));
-        println!("{carrier:?}:\n{}", story.tell());
+    on_both(program, |events| {
+        let story = Story::of(events);
+        println!("{}", story.tell());
         claim(&story);
-    }
+    });
 }
 
 /// By offset: which end is the first is no matter.
@@ -123,7 +119,10 @@ os.wait()
         let accepted = ends.iter().find(|(open, ..)| matches!(open.how, OpenHow::Accepted { .. }));
         let (accepted, local, remote, protocol) = accepted.unwrap_or_else(|| panic!("{ends:?}"));
         assert_eq!(*protocol, Protocol::Tcp);
-        assert!(ends.iter().any(|(_, its_local, its_remote, _)| (its_local, its_remote) == (remote, local)), "{ends:?}");
+        assert!(
+            ends.iter().any(|(_, its_local, its_remote, _)| (its_local, its_remote) == (remote, local)),
+            "{ends:?}"
+        );
         let OpenHow::Accepted { listener } = accepted.how else { unreachable!("it was looked for") };
         assert!(story.opens.iter().any(|open| open.open == listener), "the listener is announced");
         let tcp_out = story.over("Tcp", Direction::Out);

@@ -1,18 +1,13 @@
-//! Transfers over files, as the kernel side counts them. Needs root.
-
-mod observe;
-#[path = "observe/place.rs"]
-mod place;
-#[path = "observe/story.rs"]
-mod story;
+//! Over files: ranges, copies, flow points, other parties.
 
 use std::process::Command;
 
 use agentsight_ebpf::live::Carrier;
 use agentsight_ebpf::{Cut, Direction, Object};
-use observe::observe_command;
-use place::Place;
-use story::Story;
+
+use crate::observe::observe_command;
+use crate::place::Place;
+use crate::story::Story;
 
 /// Over both carriers, in a directory of its own, whose name is `$T` in the script.
 fn shell(script: &str, claim: impl Fn(&Story)) {
