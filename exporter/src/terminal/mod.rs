@@ -3,7 +3,6 @@
 //!
 //! Nothing of a traced program reaches the terminal unescaped: a name can neither move the cursor nor colour a line.
 
-mod duration;
 mod escape;
 mod family;
 mod tree;
@@ -11,7 +10,7 @@ mod width;
 
 use serde::{Deserialize, Serialize};
 
-pub use duration::duration;
+pub use crate::duration::duration;
 pub use tree::tree;
 
 /// How to draw.
