@@ -23,7 +23,7 @@ pub(super) fn records<'a>(
 
 /// Rights were changed or used against another; code came from where no file is; or the watching itself is concerned.
 /// Left out is what every build does thousands of times, and what has a span.
-fn is_security_relevant(note: &Note, image: &Image) -> bool {
+pub(super) fn is_security_relevant(note: &Note, image: &Image) -> bool {
     match note {
         Note::Change(change) => match change.kind {
             // Who may do what with a file: mode and owner, set-id bits, and capabilities and labels, which are attributes.

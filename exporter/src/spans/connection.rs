@@ -183,6 +183,7 @@ mod tests {
 
     use super::*;
     use crate::graph::Activity;
+    use crate::graph::fixture::{activities, events, session};
     use crate::spans::Spans;
     use crate::spans::fixture::{at, check_activities, image, own_span, tcp};
     use crate::spans::model::Signal;
@@ -320,9 +321,31 @@ mod tests {
     }
 
     #[test]
+    fn a_close_in_a_later_trace_says_the_real_duration() {
+        let began = connection(Side::Client);
+        let mut session = session();
+        session.options.segment.spans = 1;
+        let text = "0 clock\n0 root 100\n1 exec 100 /bin/a a\n2 fork 100 101\n3 exec 101 /bin/b b";
+        let (activities, _) = activities(&session, &events(text), None);
+        let continued =
+            activities.iter().find_map(|it| if let Activity::ImageContinued(it) = it { Some(it) } else { None });
+        let close_under = Some(Place { start: at(5), ..continued.unwrap().place.clone() });
+        let closed = ConnectionAt { close_under, ..ended(began) };
+        check_activities(&[Activity::ConnectionEnded(Box::new(closed))], &expect![[r#"
+            #1 close under 29a8505c8cdd0738 5..9 unset
+              agentsight.object.type=tcp
+              agentsight.action=close
+              agentsight.connection.start=2026-01-01T00:00:00.003Z
+              agentsight.connection.duration=0.006
+              agentsight.io.received=5120
+              agentsight.io.sent=740
+        "#]]);
+    }
+
+    #[test]
     fn from_its_beginning_to_its_end_a_crash_leaves_what_is_still_to_be_sent() {
         let began = connection(Side::Client);
-        let mut spans = Spans::new(&crate::graph::fixture::session());
+        let mut spans = Spans::new(&session());
         let mut out = Vec::new();
         let mut left = |activity| {
             out.clear();

@@ -382,6 +382,83 @@ mod tests {
     }
 
     #[test]
+    fn each_call_has_the_event_that_strace_names_so() {
+        let changes = [
+            ChangeKind::Rename,
+            ChangeKind::Unlink,
+            ChangeKind::Rmdir,
+            ChangeKind::Link,
+            ChangeKind::Symlink,
+            ChangeKind::Mkdir,
+            ChangeKind::Mknod,
+            ChangeKind::Truncate,
+            ChangeKind::Fallocate,
+            ChangeKind::Chmod,
+            ChangeKind::Chown,
+            ChangeKind::Setxattr,
+        ];
+        let calls = [
+            CallKind::Setuid,
+            CallKind::Setgid,
+            CallKind::Ptrace,
+            CallKind::ProcessVmWritev,
+            CallKind::ProcessVmReadv,
+            CallKind::MemfdCreate,
+            CallKind::IoUringSetup,
+            CallKind::CompatCall,
+            CallKind::Bind,
+            CallKind::Listen,
+            CallKind::MapShared,
+            CallKind::Chroot,
+            CallKind::Namespaces,
+            CallKind::Mount,
+            CallKind::Bpf,
+            CallKind::LoadModule,
+        ];
+        let image = image("/bin/sh");
+        let notes = changes.iter().map(|kind| change(&image, *kind, 0)).chain(calls.iter().map(|kind| {
+            let (at, by) = (at(4), doer(&image));
+            Note::Call(Box::new(Call { at, by, kind: *kind, arguments: [1, 2], target: None, error: 0 }))
+        }));
+        let said = notes.map(|note| {
+            let event = event(&note, &image.trace);
+            let is_recorded = crate::spans::audit::is_security_relevant(&note, &image);
+            let values = event.attributes.iter().map(|it| format!(" {}={:?}", it.name.as_str(), it.value));
+            format!("{}{}{}\n", event.name.as_str(), if is_recorded { "*" } else { "" }, values.collect::<String>())
+        });
+        expect![[r#"
+            rename file.path=Text("/home/me/config.tmp") agentsight.file.new_path=Text("/home/me/config.json")
+            unlink file.path=Text("/home/me/config.tmp")
+            rmdir file.path=Text("/home/me/config.tmp")
+            link file.path=Text("/home/me/config.tmp") agentsight.file.new_path=Text("/home/me/config.json")
+            symlink file.path=Text("/home/me/config.tmp") file.symbolic_link.target_path=Text("releases/42")
+            mkdir file.path=Text("/home/me/config.tmp") file.mode=Text("0000")
+            mknod file.path=Text("/home/me/config.tmp") file.mode=Text("0000")
+            truncate file.path=Text("/home/me/config.tmp") file.size=Int(0)
+            fallocate file.path=Text("/home/me/config.tmp") file.size=Int(0)
+            chmod* file.path=Text("/home/me/config.tmp") file.mode=Text("0000") agentsight.file.id=Text("8:1:42:7")
+            chown* file.path=Text("/home/me/config.tmp") file.owner.id=Text("0") file.group.id=Text("0")
+            setxattr* file.path=Text("/home/me/config.tmp")
+            setuid* process.user.id=Int(1)
+            setgid* agentsight.process.group.id=Int(1)
+            ptrace* agentsight.call.arguments=Text("PTRACE_PEEKTEXT")
+            process_vm_writev* agentsight.io.bytes=Int(1)
+            process_vm_readv* agentsight.io.bytes=Int(1)
+            memfd_create*
+            io_uring_setup* agentsight.call.arguments=Text("entries=1 flags=0x2")
+            compat_call* agentsight.call.arguments=Text("number=1")
+            bind network.local.port=Int(1)
+            listen agentsight.call.arguments=Text("backlog=1")
+            mmap agentsight.io.offset=Int(2) agentsight.io.end=Int(3)
+            chroot*
+            unshare* agentsight.call.arguments=Text("0x1")
+            mount*
+            bpf* agentsight.call.arguments=Text("BPF_MAP_LOOKUP_ELEM")
+            init_module*
+        "#]].assert_eq(&said.collect::<String>());
+    }
+
+    #[test]
     fn what_was_folded_dropped_or_not_seen_is_counted() {
         let account = Account {
             notes: Vec::new(),

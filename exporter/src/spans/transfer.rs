@@ -96,7 +96,7 @@ fn reason(cut: Cut) -> &'static str {
 mod tests {
     use std::sync::Arc;
 
-    use agentsight_ebpf::{BurstId, Captured, FileId, OpenId, UnixKind, UnixSocket};
+    use agentsight_ebpf::{BurstId, Captured, FileId, FileKind, OpenId, Protocol, UnixKind, UnixSocket};
     use expect_test::expect;
 
     use super::*;
@@ -310,6 +310,44 @@ mod tests {
               agentsight.span.incomplete=true
         "#]],
         );
+    }
+
+    #[test]
+    fn files_that_are_not_regular_and_other_protocols_are_named_for_what_they_are() {
+        let image = image("/bin/ping");
+        let Object::File(mut null) = (*file("/dev/null", 5)).clone() else { panic!() };
+        (null.kind, null.unlinked) = (FileKind::CharacterDevice, true);
+        let Object::Inet(mut icmp) = (*tcp()).clone() else { panic!() };
+        (icmp.protocol, icmp.remote, icmp.local) = (Protocol::Other(1), None, "[::]:0".parse().unwrap());
+        let activities = [
+            transfer(&image, Direction::Out, Arc::new(Object::File(null))),
+            numbered(2, transfer(&image, Direction::Out, Arc::new(Object::Inet(icmp)))),
+        ];
+        check_activities(&activities.map(said), &expect![[r#"
+            #1 write null under 6fb6096f42eddb81 3..5 unset
+              agentsight.object.type=file
+              agentsight.action=write
+              file.path=/dev/null
+              file.name=null
+              agentsight.file.id=8:1:5:7
+              agentsight.file.kind=character_device
+              agentsight.file.unlinked=true
+              agentsight.io.bytes=47
+              agentsight.io.operations=1
+              agentsight.io.offset=0
+              agentsight.io.end=47
+              agentsight.burst.cut=close
+            #2 write ip under 6fb6096f42eddb81 3..5 unset
+              agentsight.object.type=ip
+              agentsight.action=write
+              agentsight.socket.protocol=1
+              network.type=ipv6
+              agentsight.io.bytes=47
+              agentsight.io.operations=1
+              agentsight.io.offset=0
+              agentsight.io.end=47
+              agentsight.burst.cut=close
+        "#]]);
     }
 
     #[test]

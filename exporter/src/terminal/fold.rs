@@ -2,7 +2,8 @@
 
 use agentsight_semconv as semconv;
 
-use super::family::{Family, is_set};
+use super::attribute::is_set;
+use super::family::Family;
 use super::label::shown_name;
 use super::row::{End, end};
 

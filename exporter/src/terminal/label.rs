@@ -2,8 +2,8 @@
 
 use agentsight_semconv as semconv;
 
+use super::attribute::{is_set, text, texts};
 use super::escape::{printable, shell_word};
-use super::family::{is_set, text, texts};
 use crate::spans::model::Span;
 
 pub(super) fn label(span: &Span) -> String {

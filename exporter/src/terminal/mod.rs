@@ -3,11 +3,14 @@
 //!
 //! Nothing of a traced program reaches the terminal unescaped: a name can neither move the cursor nor colour a line.
 
+mod attribute;
+
 mod draw;
 mod escape;
 mod family;
 mod fold;
 mod label;
+
 mod row;
 mod tree;
 mod width;

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use agentsight_semconv as semconv;
 
+use super::attribute::{int, is_set, text};
 use super::duration;
 use super::escape::printable;
-use super::family::{Family, Member, int, is_set, text};
+use super::family::{Family, Member};
 use super::fold::{Item, fold};
 use super::label::label;
 
