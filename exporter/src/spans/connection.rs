@@ -331,7 +331,9 @@ mod tests {
             activities.iter().find_map(|it| if let Activity::ImageContinued(it) = it { Some(it) } else { None });
         let close_under = Some(Place { start: at(5), ..continued.unwrap().place.clone() });
         let closed = ConnectionAt { close_under, ..ended(began) };
-        check_activities(&[Activity::ConnectionEnded(Box::new(closed))], &expect![[r#"
+        check_activities(
+            &[Activity::ConnectionEnded(Box::new(closed))],
+            &expect![[r#"
             #1 close under 29a8505c8cdd0738 5..9 unset
               agentsight.object.type=tcp
               agentsight.action=close
@@ -339,7 +341,8 @@ mod tests {
               agentsight.connection.duration=0.006
               agentsight.io.received=5120
               agentsight.io.sent=740
-        "#]]);
+        "#]],
+        );
     }
 
     #[test]

@@ -455,7 +455,8 @@ mod tests {
             mount*
             bpf* agentsight.call.arguments=Text("BPF_MAP_LOOKUP_ELEM")
             init_module*
-        "#]].assert_eq(&said.collect::<String>());
+        "#]]
+        .assert_eq(&said.collect::<String>());
     }
 
     #[test]

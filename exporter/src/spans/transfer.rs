@@ -323,7 +323,9 @@ mod tests {
             transfer(&image, Direction::Out, Arc::new(Object::File(null))),
             numbered(2, transfer(&image, Direction::Out, Arc::new(Object::Inet(icmp)))),
         ];
-        check_activities(&activities.map(said), &expect![[r#"
+        check_activities(
+            &activities.map(said),
+            &expect![[r#"
             #1 write null under 6fb6096f42eddb81 3..5 unset
               agentsight.object.type=file
               agentsight.action=write
@@ -347,7 +349,8 @@ mod tests {
               agentsight.io.offset=0
               agentsight.io.end=47
               agentsight.burst.cut=close
-        "#]]);
+        "#]],
+        );
     }
 
     #[test]
