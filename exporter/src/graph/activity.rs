@@ -53,7 +53,7 @@ pub struct Ended {
 /// A promoted image at its end.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Exited {
-    /// The image.
+    /// The image, with the causes that were found since it was promoted.
     pub image: Image,
     /// When it ended, never before its start.
     pub at: KernelNanos,

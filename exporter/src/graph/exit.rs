@@ -3,7 +3,7 @@
 use agentsight_ebpf::{Exit, KernelNanos, ProcessKey};
 
 use super::process::Stage;
-use super::{Account, Activity, Ended, Ending, Exited, Graph};
+use super::{Activity, Ended, Ending, Exited, Graph};
 
 impl Graph {
     pub(super) fn exit(&mut self, exit: &Exit, out: &mut Vec<Activity>) {
@@ -22,10 +22,11 @@ impl Graph {
     /// The current image of a live process ends; unless another replaces it, the process does too.
     pub(super) fn end_image(&mut self, process: ProcessKey, at: KernelNanos, ending: Ending, out: &mut Vec<Activity>) {
         self.begin(process, at, out);
+        self.resolve_flows(process, at, out);
+        let account = self.take_account(process);
         let Some(known) = self.processes.get(process) else { return };
         let at = at.max(known.image.start);
         let image = known.image.clone();
-        let account = Account::default();
         let place = match known.stage {
             Stage::Promoted => self.place_exit(process, at, out),
             Stage::Unannounced | Stage::Begun => None,

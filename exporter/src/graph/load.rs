@@ -5,10 +5,12 @@
 
 use std::ops::Add;
 
-use agentsight_ebpf::{Captured, Exec};
+use agentsight_ebpf::{Captured, Exec, Object};
 
-use super::Image;
-use super::image::executable_name;
+use super::edges::EDGES_MAX;
+use super::image::{base_name, executable_name};
+use super::object::path;
+use super::{Cause, Image, Target};
 
 /// Ids, times, status, and the attributes that every span of an image has, names included, without their texts.
 const FIXED: usize = 320;
@@ -20,8 +22,14 @@ const OF_CONTINUATION: usize = 220;
 const OF_EXIT: usize = 270;
 /// An attribute that few spans have: its name, and a value that is a number or true.
 const OF_ODDITY: usize = 56;
+/// What the span of a burst has besides, without the path and what may be missing of it.
+const OF_TRANSFER: usize = 900;
 /// One link with its attributes and its words, without the target's name.
 const OF_CAUSE: usize = 170;
+/// What is said of a burst as a cause beside names: the action, `by`, and how long before.
+const OF_WORDS: usize = 64;
+/// Causes that are named in words.
+const CAUSES_IN_WORDS: usize = 4;
 /// Bytes of one text attribute, of all texts of a list, and what one text of a list costs beside its bytes.
 const TEXT_LIMIT: usize = 2048;
 const TEXTS_LIMIT: usize = 16 * 1024;
@@ -39,7 +47,7 @@ pub(crate) struct Load {
 impl Load {
     /// The span of an image, however it will end.
     pub(crate) fn of_image(image: &Image) -> Self {
-        let causes: usize = image.causes.iter().map(|cause| OF_CAUSE + cause.target.name().map_or(0, str::len)).sum();
+        let causes: usize = image.causes.iter().map(of_cause).sum();
         let program = image.program.as_deref().map_or(0, of_program);
         Self::one(identity(image) + OF_IMAGE + causes + image.trace_state.len() + program)
     }
@@ -54,6 +62,23 @@ impl Load {
         Self::one(identity(image) + OF_EXIT)
     }
 
+    /// The span of a burst.
+    pub(crate) fn of_transfer(image: &Image, object: &Object, causes: &[Cause]) -> Self {
+        let causes: usize = causes.iter().map(of_cause).sum();
+        Self::one(identity(image) + OF_TRANSFER + of_object(object) + causes)
+    }
+
+    /// The span of a burst that may have as many causes as a span shows, with the longest of names.
+    pub(crate) fn of_transfer_at_most(image: &Image, object: &Object) -> Self {
+        let causes = EDGES_MAX * OF_CAUSE + CAUSES_IN_WORDS * (OF_WORDS + TEXT_LIMIT + NAME_LIMIT);
+        Self::one(identity(image) + OF_TRANSFER + of_object(object) + causes)
+    }
+
+    /// One more link, and what it says in words.
+    pub(crate) fn of_cause(cause: &Cause) -> Self {
+        Self { spans: 0, bytes: of_cause(cause) as u64 }
+    }
+
     fn one(bytes: usize) -> Self {
         Self { spans: 1, bytes: bytes as u64 }
     }
@@ -65,6 +90,29 @@ impl Add for Load {
     fn add(self, other: Self) -> Self {
         Self { spans: self.spans.saturating_add(other.spans), bytes: self.bytes.saturating_add(other.bytes) }
     }
+}
+
+fn of_cause(cause: &Cause) -> usize {
+    let names = match &cause.target {
+        Target::Burst { image, object, .. } => {
+            let executable = image.program.as_deref().and_then(executable_name).map_or(0, |name| name.len());
+            OF_WORDS + executable.min(TEXT_LIMIT) + base_name_of(object)
+        }
+        other => other.name().map_or(0, str::len),
+    };
+    OF_CAUSE + names
+}
+
+/// The path stands as an attribute, and its last part in the span's name.
+fn of_object(object: &Object) -> usize {
+    path(object).map_or(0, |path| text(&path.bytes) + if path.gap.is_some() { OF_ODDITY } else { 0 })
+        + base_name_of(object)
+}
+
+fn base_name_of(object: &Object) -> usize {
+    let name = path(object).and_then(|path| base_name(&path.bytes));
+    // An address is no longer than this.
+    name.map_or(64, |name| name.len().min(TEXT_LIMIT))
 }
 
 fn identity(image: &Image) -> usize {

@@ -80,6 +80,25 @@ impl Graph {
         Some(place)
     }
 
+    /// Where something of an image's that has no children goes: under its span, or under its continuation. The room is taken.
+    pub(super) fn stand(
+        &mut self,
+        image: &Image,
+        load: Load,
+        start: KernelNanos,
+        at: KernelNanos,
+        out: &mut Vec<Activity>,
+    ) -> Place {
+        let place = if self.traces.admits(&image.trace, load, at) {
+            Place { trace: Arc::clone(&image.trace), part: Part::Original, start: image.start }
+        } else {
+            let above = self.processes.elder(image.id.process);
+            self.continue_image(image, load, start, above, at, out)
+        };
+        self.traces.charge(&place.trace, load, at);
+        place
+    }
+
     /// The image's continuation in the current segment, made where it is not there yet; `load` is for what needs it,
     /// `above` the image's nearest live ancestor.
     fn continue_image(

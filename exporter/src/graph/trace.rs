@@ -156,6 +156,13 @@ impl Traces {
         }
     }
 
+    /// Less than what was taken is needed.
+    pub(super) fn give_back(&mut self, trace: &Trace, taken: Load, needed: Load) {
+        if let Some(ledger) = self.ledgers.get_mut(&trace.id.to_bytes()) {
+            ledger.taken.bytes = ledger.taken.bytes.saturating_sub(taken.bytes.saturating_sub(needed.bytes));
+        }
+    }
+
     /// The session goes on in a new trace.
     pub(super) fn open_next(&mut self) -> Arc<Trace> {
         if let Some(ledger) = self.ledgers.get_mut(&self.current.id.to_bytes()) {

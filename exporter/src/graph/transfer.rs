@@ -76,6 +76,16 @@ pub enum Under {
     },
 }
 
+impl Under {
+    /// The span, or that of the connection, in its trace.
+    #[must_use]
+    pub fn place(&self) -> &Place {
+        match self {
+            Self::Image(place) | Self::Connection { place, .. } => place,
+        }
+    }
+}
+
 /// A connection of an image, from its `connect` or `accept` to its end.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Connection {
