@@ -95,12 +95,17 @@ impl Add for Load {
 fn of_cause(cause: &Cause) -> usize {
     let names = match &cause.target {
         Target::Burst { image, object, .. } => {
-            let executable = image.program.as_deref().and_then(executable_name).map_or(0, |name| name.len());
-            OF_WORDS + executable.min(TEXT_LIMIT) + base_name_of(object)
+            OF_WORDS + image.program.as_deref().map_or(0, in_words) + base_name_of(object)
         }
         other => other.name().map_or(0, str::len),
     };
     OF_CAUSE + names
+}
+
+/// What people call a program: the name that it has or was asked for by, and that of a script.
+fn in_words(program: &Exec) -> usize {
+    let name = executable_name(program).map_or(0, |name| name.len());
+    name.max(text(&program.requested.bytes)).min(NAME_LIMIT) + text(&program.args.bytes).min(NAME_LIMIT)
 }
 
 /// The path stands as an attribute, and its last part in the span's name.
