@@ -5,12 +5,12 @@
 
 use std::ops::Add;
 
-use agentsight_ebpf::{Captured, Exec, Object};
+use agentsight_ebpf::{Address, Captured, Exec, Object};
 
 use super::edges::EDGES_MAX;
 use super::image::{base_name, executable_name};
 use super::object::path;
-use super::{Cause, Image, Target};
+use super::{Account, Cause, Connection, Image, Note, Resolution, Target};
 
 /// Ids, times, status, and the attributes that every span of an image has, names included, without their texts.
 const FIXED: usize = 320;
@@ -24,6 +24,18 @@ const OF_EXIT: usize = 270;
 const OF_ODDITY: usize = 56;
 /// What the span of a burst has besides, without the path and what may be missing of it.
 const OF_TRANSFER: usize = 900;
+/// Counters of what was folded, and blind spots.
+const OF_ACCOUNT: usize = 240;
+/// One event without its texts: name, time, numbers, and the names of all.
+const OF_NOTE: usize = 330;
+/// What the span of a connection has besides, without names.
+const OF_CONNECTION: usize = 900;
+/// What its `close` has.
+const OF_CLOSE: usize = 330;
+/// What the span of a look-up has besides, without names and answers.
+const OF_RESOLUTION: usize = 380;
+/// One address as text.
+const OF_ADDRESS: usize = 50;
 /// One link with its attributes and its words, without the target's name.
 const OF_CAUSE: usize = 170;
 /// What is said of a burst as a cause beside names: the action, `by`, and how long before.
@@ -74,6 +86,34 @@ impl Load {
         Self::one(identity(image) + OF_TRANSFER + of_object(object) + causes)
     }
 
+    /// The events, the counters and the blind spots that an image's span or its `exit` has.
+    pub(crate) fn of_account(account: &Account) -> Self {
+        let notes: usize = account.notes.iter().map(of_note).sum();
+        Self { spans: 0, bytes: (OF_ACCOUNT + notes) as u64 }
+    }
+
+    /// The span of a connection, however it will end.
+    pub(crate) fn of_connection(connection: &Connection) -> Self {
+        let causes: usize = connection.causes.iter().map(of_cause).sum();
+        let host = connection.host_name.as_ref().map_or(0, |name| 2 * name.len().min(TEXT_LIMIT));
+        let to = if let Some(Address::Unix(to)) = &connection.to { text(&to.bytes).min(NAME_LIMIT) } else { 0 };
+        let own = OF_CONNECTION + of_object(&connection.object) + host + to;
+        Self::one(identity(&connection.image) + own + causes)
+    }
+
+    /// The span that says how a promoted connection ended.
+    pub(crate) fn of_close(image: &Image) -> Self {
+        Self::one(identity(image) + OF_CLOSE)
+    }
+
+    /// The span of a look-up.
+    pub(crate) fn of_resolution(resolution: &Resolution) -> Self {
+        let causes: usize = resolution.causes.iter().map(of_cause).sum();
+        let name = resolution.name.len().min(TEXT_LIMIT) + resolution.name.len().min(NAME_LIMIT);
+        let answers = resolution.answers.len() * OF_ADDRESS;
+        Self::one(identity(&resolution.image) + OF_RESOLUTION + name + answers + causes)
+    }
+
     /// One more link, and what it says in words.
     pub(crate) fn of_cause(cause: &Cause) -> Self {
         Self { spans: 0, bytes: of_cause(cause) as u64 }
@@ -108,10 +148,31 @@ fn in_words(program: &Exec) -> usize {
     name.max(text(&program.requested.bytes)).min(NAME_LIMIT) + text(&program.args.bytes).min(NAME_LIMIT)
 }
 
-/// The path stands as an attribute, and its last part in the span's name.
+fn of_note(note: &Note) -> usize {
+    let texts = match note {
+        Note::Change(change) => of_captured(&change.path) + of_captured(&change.new_path),
+        Note::Kill(_, name) => name.as_ref().map_or(0, |name| name.len().min(TEXT_LIMIT)),
+        Note::Connect(connect) => {
+            if let Address::Unix(to) = &connect.to {
+                of_captured(to)
+            } else {
+                0
+            }
+        }
+        Note::Call(_) => 0,
+    };
+    OF_NOTE + texts
+}
+
+/// What was cut is named once more.
+fn of_captured(captured: &Captured) -> usize {
+    text(&captured.bytes) + if captured.gap.is_some() || captured.bytes.len() > TEXT_LIMIT { OF_ODDITY } else { 0 }
+}
+
+/// The path stands as an attribute, and its last part as another and in the span's name.
 fn of_object(object: &Object) -> usize {
     path(object).map_or(0, |path| text(&path.bytes) + if path.gap.is_some() { OF_ODDITY } else { 0 })
-        + base_name_of(object)
+        + 2 * base_name_of(object)
 }
 
 fn base_name_of(object: &Object) -> usize {
