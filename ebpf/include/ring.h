@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: (MIT OR GPL-2.0-only) */
 /*
- * The only door to user space: one wrapper that counts what was made and
- * what the ring had no room for. No other file touches the ring.
+ * The only doors to user space: wrappers that count what was made and what
+ * the ring had no room for. No other file touches a ring.
  *
  * This object is compiled twice. A ring buffer map cannot even be created
  * before Linux 5.8 (457f44363a88), and no flag that user space sets takes a
@@ -21,11 +21,24 @@ struct {
 	__type(key, __u32);   /* CPU */
 	__type(value, __u32); /* descriptor of its buffer; max_entries is set by the loader */
 } lifecycle SEC(".maps");
+
+/* All other records. User space puts the two in order by time (src/live/merge.rs). */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERF_EVENT_ARRAY);
+	__type(key, __u32);
+	__type(value, __u32);
+} transfers SEC(".maps");
 #else
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 1 << 23); /* bytes; set again by the loader */
 } lifecycle SEC(".maps");
+
+/* All other records. User space puts the two in order by time (src/live/merge.rs). */
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 1 << 23); /* bytes; set again by the loader */
+} transfers SEC(".maps");
 #endif
 
 struct {
@@ -74,6 +87,29 @@ static __always_inline void emit(void *ctx, void *event, __u64 size, __u32 kind)
 {
 	count_made(kind);
 	if (output(ctx, event, size))
+		count_lost(kind);
+}
+
+/* 0, or a negative error number. */
+static __always_inline long output_transfer(void *ctx, void *event, __u64 size)
+{
+#ifdef PERF_BUFFER
+	return bpf_perf_event_output(ctx, &transfers, BPF_F_CURRENT_CPU, event, size);
+#else
+	/* The reader comes by itself ten times a second; sooner only when half of the room is used. */
+	__u64 used = bpf_ringbuf_query(&transfers, BPF_RB_AVAIL_DATA);
+	__u64 room = bpf_ringbuf_query(&transfers, BPF_RB_RING_SIZE);
+
+	(void)ctx;
+	return bpf_ringbuf_output(&transfers, event, size, used > room / 2 ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP);
+#endif
+}
+
+/* As emit(), for every kind that is not a process's lifecycle. */
+static __always_inline void emit_transfer(void *ctx, void *event, __u64 size, __u32 kind)
+{
+	count_made(kind);
+	if (output_transfer(ctx, event, size))
 		count_lost(kind);
 }
 

@@ -4,8 +4,13 @@
 
 use zerocopy::{FromBytes, Immutable, KnownLayout};
 
+use crate::change::wire::decode_change;
+use crate::connection::wire::decode_connect;
+use crate::control::wire::{decode_call, decode_kill, decode_pass, decode_wait};
+use crate::dns::wire::decode_datagram;
 use crate::{
-    Captured, Credentials, Environment, Event, Exec, ExecNumber, Exit, Fork, Gap, KernelNanos, ProcessKey, Tgid, Tid,
+    Captured, Credentials, Doer, Environment, Event, Exec, ExecNumber, Exit, Fork, Gap, KernelNanos, ProcessKey, Tgid,
+    Tid,
 };
 
 /// Why a record could not be decoded.
@@ -17,20 +22,33 @@ pub enum DecodeError {
     /// A kind that this version does not know.
     #[error("no event has the number {0}")]
     Kind(u16),
-    /// The variable parts of an exec say that they are longer than the record.
-    #[error("the parts of an exec are {parts} bytes and {left} are left in the record")]
+    /// The variable parts say that they are longer than the record.
+    #[error("the parts of a record are {parts} bytes and {left} are left in the record")]
     Parts {
         /// What the heads say, bytes.
         parts: usize,
         /// What is there, bytes.
         left: usize,
     },
+    /// A change or call that this version does not know.
+    #[error("no change or call has the number {0}")]
+    Number(u32),
+    /// What was sent to or from port 53 is no DNS message: nothing is missing.
+    #[error("a payload of port 53 is no DNS message")]
+    NotDns,
 }
 
 const FORK: u16 = 1;
 const EXEC: u16 = 2;
 const EXIT: u16 = 3;
 const SNAPSHOT: u16 = 4;
+const CONNECT: u16 = 10;
+const DATAGRAM: u16 = 11;
+const CHANGE: u16 = 12;
+const KILL: u16 = 13;
+const WAIT: u16 = 14;
+const PASS: u16 = 15;
+const CALL: u16 = 16;
 
 const FORK_ROOT: u16 = 1;
 const EXEC_ENVIRONMENT_INCOMPLETE: u16 = 1;
@@ -44,16 +62,16 @@ const EXEC_PARTS: usize = 10;
 
 #[derive(FromBytes, Immutable, KnownLayout)]
 #[repr(C)]
-struct Header {
-    size: u32,
-    kind: u16,
-    flags: u16,
-    at: u64,
-    start: u64,
-    tgid: u32,
-    tid: u32,
-    exec: u32,
-    session: u32,
+pub(crate) struct Header {
+    pub(crate) size: u32,
+    pub(crate) kind: u16,
+    pub(crate) flags: u16,
+    pub(crate) at: u64,
+    pub(crate) start: u64,
+    pub(crate) tgid: u32,
+    pub(crate) tid: u32,
+    pub(crate) exec: u32,
+    pub(crate) session: u32,
 }
 
 #[derive(FromBytes, Immutable, KnownLayout)]
@@ -91,7 +109,7 @@ struct WireSnapshot {
 
 #[derive(FromBytes, Immutable, KnownLayout, Clone, Copy)]
 #[repr(C)]
-struct PartHead {
+pub(crate) struct PartHead {
     length: u32,
     flags: u32,
     total: u64,
@@ -126,8 +144,30 @@ pub fn decode(record: &[u8]) -> Result<Event, DecodeError> {
         }
         EXIT => read(record).map(|(exit, _)| Event::Exit(decode_exit(&exit))),
         SNAPSHOT => read(record).map(|(snapshot, _)| Event::Snapshot(Box::new(decode_snapshot(&snapshot)))),
+        CONNECT => read(record).map(|(connect, data)| Event::Connect(Box::new(decode_connect(&connect, data)))),
+        DATAGRAM => {
+            let (datagram, data) = read(record)?;
+            decode_datagram(&datagram, data).map(|dns| Event::Dns(Box::new(dns)))
+        }
+        CHANGE => {
+            let (change, data) = read(record)?;
+            decode_change(&change, data).map(|change| Event::Change(Box::new(change)))
+        }
+        KILL => read(record).map(|(kill, _)| Event::Kill(decode_kill(&kill))),
+        WAIT => read(record).map(|(wait, _)| Event::Wait(decode_wait(&wait))),
+        PASS => read(record).map(|(pass, _)| Event::Pass(decode_pass(&pass))),
+        CALL => decode_call(&read(record)?.0).map(|call| Event::Call(Box::new(call))),
         kind => Err(DecodeError::Kind(kind)),
     }
+}
+
+/// When the programs made a record: not always the time of what it tells of.
+///
+/// # Errors
+/// It is shorter than what every record begins with.
+#[cfg(feature = "live")]
+pub(crate) fn made_at(record: &[u8]) -> Result<KernelNanos, DecodeError> {
+    read::<Header>(record).map(|(header, _)| KernelNanos(header.at))
 }
 
 fn read<T: FromBytes>(record: &[u8]) -> Result<(T, &[u8]), DecodeError> {
@@ -135,8 +175,12 @@ fn read<T: FromBytes>(record: &[u8]) -> Result<(T, &[u8]), DecodeError> {
 }
 
 impl Header {
-    fn process(&self) -> ProcessKey {
+    pub(crate) fn process(&self) -> ProcessKey {
         ProcessKey { tgid: Tgid(self.tgid), start: KernelNanos(self.start) }
+    }
+
+    pub(crate) fn doer(&self) -> Doer {
+        Doer { process: self.process(), exec: ExecNumber(self.exec), tid: Tid(self.tid) }
     }
 }
 
@@ -224,15 +268,15 @@ fn decode_exec(exec: &WireExec, data: &[u8]) -> Result<Exec, DecodeError> {
     })
 }
 
-/// The variable parts of an exec event, taken one after the other in the order of `enum exec_part`.
-struct Parts<'a> {
+/// The variable parts of a record, taken one after the other in their order.
+pub(crate) struct Parts<'a> {
     parts: std::vec::IntoIter<(PartHead, &'a [u8])>,
 }
 
 impl<'a> Parts<'a> {
-    fn split(heads: &[PartHead; EXEC_PARTS], data: &'a [u8]) -> Result<Self, DecodeError> {
+    pub(crate) fn split(heads: &[PartHead], data: &'a [u8]) -> Result<Self, DecodeError> {
         let mut left = data;
-        let mut parts = Vec::with_capacity(EXEC_PARTS);
+        let mut parts = Vec::with_capacity(heads.len());
         for head in heads {
             let length = usize::try_from(head.length).unwrap_or(usize::MAX);
             let (bytes, rest) =
@@ -254,7 +298,7 @@ impl<'a> Parts<'a> {
     }
 
     /// A string: without the NUL that ends it.
-    fn next_text(&mut self) -> Captured {
+    pub(crate) fn next_text(&mut self) -> Captured {
         let (head, bytes) = self.next();
         Captured { bytes: bytes.strip_suffix(b"\0").unwrap_or(bytes).to_vec(), gap: head.gap() }
     }
@@ -270,7 +314,7 @@ impl<'a> Parts<'a> {
     }
 
     /// Components, leaf first, to a path. A walk that was cut has lost the root's end, which `…` stands for.
-    fn next_path(&mut self) -> Captured {
+    pub(crate) fn next_path(&mut self) -> Captured {
         let (head, bytes) = self.next();
         if head.flags & PART_ABSENT != 0 {
             return Captured::default();
@@ -312,7 +356,7 @@ mod tests {
     fn arbitrary_bytes_are_refused_and_never_panic() {
         let mut state = 1_u64;
         for length in 0..600_usize {
-            for kind in 0..6_u16 {
+            for kind in 0..18_u16 {
                 let mut record: Vec<u8> = (0..length)
                     .map(|_| {
                         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
@@ -363,7 +407,16 @@ mod tests {
         use std::mem::offset_of;
         use std::process::{Command, Stdio};
 
-        let mut source = String::from("#include <stddef.h>\n#include \"event.h\"\n");
+        use crate::change::wire::{self as change_wire, CHANGE_HAS_FILE, CHANGE_PARTS, WireChange};
+        use crate::connection::WireAddress;
+        use crate::connection::wire::WireConnect;
+        use crate::control::wire::{
+            self as control_wire, CALL_HAS_TARGET, PASS_OVER_BURST, PASS_RECEIVED, WireCall, WireKill, WirePass,
+            WireWait,
+        };
+        use crate::dns::wire::{DATAGRAM_OUT, DATAGRAM_STREAM, WireDatagram};
+
+        let mut source = String::from("#include <stddef.h>\n#include \"call_event.h\"\n");
         macro_rules! same {
             ($rust:ty, $c:literal, $($field:ident),+) => {
                 $(writeln!(source, "_Static_assert(offsetof(struct {}, {}) == {}, \"{}.{}\");", $c, stringify!($field),
@@ -378,7 +431,28 @@ mod tests {
         same!(WireSnapshot, "snapshot_event", header, parent_start, cgroup_id, parent_tgid, vpid, uid, gid, euid, egid);
         same!(PartHead, "exec_part_head", length, flags, total);
         same!(WireExec, "exec_event", parent_start, cgroup_id, parent_tgid, vpid, uid, gid, euid, egid, parts);
+        same!(WireAddress, "socket_address", family, port, length, ip);
+        same!(WireConnect, "connect_event", header, open, began, to, error, reserved);
+        same!(WireDatagram, "datagram_event", header, open, when, server, burst, captured, total);
+        same!(WireChange, "change_event", header, inode, device, generation, value, change, error, parts);
+        same!(WireKill, "kill_event", header, target_start, target_tgid, signal);
+        same!(WireWait, "wait_event", header, child_vpid, reserved);
+        same!(WirePass, "pass_event", header, open, over_open, over_burst, reserved);
+        same!(WireCall, "call_event", header, arguments, target_start, target_tgid, call, error, reserved);
         for (name, value) in [
+            ("EVENT_CONNECT", u32::from(CONNECT)),
+            ("EVENT_DATAGRAM", u32::from(DATAGRAM)),
+            ("EVENT_CHANGE", u32::from(CHANGE)),
+            ("EVENT_KILL", u32::from(KILL)),
+            ("EVENT_WAIT", u32::from(WAIT)),
+            ("EVENT_PASS", u32::from(PASS)),
+            ("EVENT_CALL", u32::from(CALL)),
+            ("DATAGRAM_OUT", u32::from(DATAGRAM_OUT)),
+            ("DATAGRAM_STREAM", u32::from(DATAGRAM_STREAM)),
+            ("CHANGE_HAS_FILE", u32::from(CHANGE_HAS_FILE)),
+            ("PASS_RECEIVED", u32::from(PASS_RECEIVED)),
+            ("PASS_OVER_BURST", u32::from(PASS_OVER_BURST)),
+            ("CALL_HAS_TARGET", u32::from(CALL_HAS_TARGET)),
             ("EVENT_FORK", u32::from(FORK)),
             ("EVENT_EXEC", u32::from(EXEC)),
             ("EVENT_EXIT", u32::from(EXIT)),
@@ -392,6 +466,16 @@ mod tests {
         ] {
             writeln!(source, "_Static_assert({name} == {value}, \"{name}\");").expect("a String takes all");
         }
+        let changes = change_wire::KINDS.map(|kind| format!("CHANGE_{kind:?}"));
+        let calls = control_wire::KINDS.map(|kind| format!("CALL_{kind:?}"));
+        for (numbers, prefix) in [(changes.as_slice(), "CHANGE_"), (&calls, "CALL_")] {
+            for (index, kind) in numbers.iter().enumerate() {
+                let name = c_name(kind, prefix);
+                writeln!(source, "_Static_assert({name} == {}, \"{name}\");", index + 1).expect("a String takes all");
+            }
+        }
+        writeln!(source, "_Static_assert(CHANGE_PARTS == {CHANGE_PARTS}, \"CHANGE_PARTS\");")
+            .expect("a String takes all");
         writeln!(source, "_Static_assert(EXEC_PARTS == {EXEC_PARTS}, \"EXEC_PARTS\");").expect("a String takes all");
 
         let mut clang = Command::new("clang")
@@ -404,5 +488,17 @@ mod tests {
             .expect("clang is installed: `make deps`");
         clang.stdin.take().expect("it was piped").write_all(source.as_bytes()).expect("clang reads its input");
         assert!(clang.wait().expect("clang ends").success(), "event.h and wire.rs differ; clang says where");
+    }
+    /// `CALL_PtraceMe` is `CALL_PTRACE_ME` in C.
+    #[cfg(feature = "live")]
+    fn c_name(kind: &str, prefix: &str) -> String {
+        let mut name = prefix.to_owned();
+        for (index, letter) in kind[prefix.len()..].char_indices() {
+            if letter.is_ascii_uppercase() && index > 0 {
+                name.push('_');
+            }
+            name.push(letter.to_ascii_uppercase());
+        }
+        name
     }
 }

@@ -102,6 +102,8 @@ pub struct Request {
     pub tree: Option<TreeStyle>,
     /// Size of the ring, bytes.
     pub ring_bytes: Option<u32>,
+    /// Size of the ring for what is no process's lifecycle, bytes.
+    pub data_ring_bytes: Option<u32>,
     /// Perf buffers, even where the kernel has a ring buffer.
     pub perf_buffer: bool,
     /// Type information of the kernel, read by the stub with the caller's rights.

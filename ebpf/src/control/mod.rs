@@ -1,5 +1,7 @@
 //! What processes do to each other and to themselves: the typed events of `control.bpf.c`.
 
+pub(crate) mod wire;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{BurstId, Doer, KernelNanos, OpenId, ProcessKey};

@@ -8,6 +8,7 @@ mod clock;
 mod cost;
 mod errors;
 mod features;
+mod merge;
 mod perf_buffers;
 mod probes;
 mod ring;

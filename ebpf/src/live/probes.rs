@@ -7,6 +7,8 @@ use aya::maps::{HashMap, MapData, PerCpuArray, ProgramArray};
 use aya::programs::RawTracePoint;
 use aya::{Btf, Ebpf, EbpfLoader, Endianness, VerifierLogLevel};
 
+use super::perf_buffers::PerfBuffers;
+use super::ring::Source;
 use super::{Carrier, Cost, KernelClock, LiveError, Ring, Tree, adoption};
 use crate::{LossKind, Tgid};
 
@@ -23,6 +25,10 @@ const HOOKS: [(&str, &str); 3] = [
 /// Reached by a tail call from `agentsight_exec`, never attached.
 const EXEC_ENVIRONMENT: &str = "agentsight_exec_environment";
 
+/// The rings (include/ring.h).
+const LIFECYCLE: &str = "lifecycle";
+const TRANSFERS: &str = "transfers";
+
 /// How the programs are loaded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
@@ -30,6 +36,8 @@ pub struct Options {
     pub carrier: Option<Carrier>,
     /// Size of the lifecycle ring in bytes; the loader rounds it to a power of two of pages. Perf buffers share it.
     pub ring_bytes: u32,
+    /// Size of the ring of all other records, likewise.
+    pub data_ring_bytes: u32,
     /// Type information of the running kernel, where the kernel itself has none.
     pub btf: Option<BtfSource>,
     /// Trees that already run will be adopted ([`Probes::adopt_tree`]).
@@ -49,8 +57,16 @@ pub struct BtfSource {
 
 impl Default for Options {
     fn default() -> Self {
-        // 8 MiB: 10,000 execs with 600 bytes of arguments and paths each, without one drain in between.
-        Self { carrier: None, ring_bytes: 8 << 20, btf: None, adopts: false, verifier_log: false }
+        Self {
+            carrier: None,
+            // 10,000 execs with 600 bytes of arguments and paths each, without one drain in between.
+            ring_bytes: 8 << 20,
+            // 50,000 bursts begun or ended. Twice this counts in our resident memory, where the ring is mapped twice.
+            data_ring_bytes: 8 << 20,
+            btf: None,
+            adopts: false,
+            verifier_log: false,
+        }
     }
 }
 
@@ -101,7 +117,7 @@ impl Probes {
         let mut loader = EbpfLoader::new();
         loader.btf(Some(&btf)).override_global("config", &config, true).verifier_log_level(log);
         if carrier == Carrier::RingBuffer {
-            loader.map_max_entries("lifecycle", options.ring_bytes);
+            loader.map_max_entries(LIFECYCLE, options.ring_bytes).map_max_entries(TRANSFERS, options.data_ring_bytes);
         }
         let mut ebpf = loader.load(carrier.object()).map_err(|error| refused(&error))?;
         for name in HOOKS.map(|(program, _)| program).into_iter().chain([EXEC_ENVIRONMENT]) {
@@ -116,10 +132,16 @@ impl Probes {
         // The kernel empties a program array when its last descriptor is closed (prog_array_map_clear()).
         std::mem::forget(tail_calls);
         // Before the first record, and while we still may: opening a perf buffer takes privileges that are dropped later.
-        let ring = match carrier {
-            Carrier::RingBuffer => Ring::over_ring_buffer(take(&mut ebpf, "lifecycle")?),
-            Carrier::PerfBuffers => Ring::over_perf_buffers(take(&mut ebpf, "lifecycle")?, options.ring_bytes, clock)?,
+        let source = match carrier {
+            Carrier::RingBuffer => {
+                Source::RingBuffers(Box::new([take(&mut ebpf, LIFECYCLE)?, take(&mut ebpf, TRANSFERS)?]))
+            }
+            Carrier::PerfBuffers => Source::PerfBuffers([
+                PerfBuffers::open(take(&mut ebpf, LIFECYCLE)?, LIFECYCLE, options.ring_bytes)?,
+                PerfBuffers::open(take(&mut ebpf, TRANSFERS)?, TRANSFERS, options.data_ring_bytes)?,
+            ]),
         };
+        let ring = Ring::new(source, clock);
         for (name, hook) in HOOKS {
             raw_tracepoint(&mut ebpf, name)?
                 .attach(hook)
@@ -165,7 +187,7 @@ impl Probes {
     /// # Errors
     /// It was taken already.
     pub fn take_ring(&mut self) -> Result<Ring, LiveError> {
-        self.ring.take().ok_or_else(|| LiveError::Map { map: "lifecycle", reason: "it was taken".to_owned() })
+        self.ring.take().ok_or_else(|| LiveError::Map { map: LIFECYCLE, reason: "it was taken".to_owned() })
     }
 
     /// How many events of each kind the programs made, and what was lost of them, since they were loaded.

@@ -79,6 +79,7 @@ fn tracing(args: &TracingArgs, output: Option<PathBuf>, recording: Option<PathBu
         recording,
         tree: draws.then(|| screen::style_of(&stderr)),
         ring_bytes: args.ring_bytes,
+        data_ring_bytes: args.data_ring_bytes,
         perf_buffer: args.perf_buffer,
         start_limit: args.start_limit,
         btf: args.btf.clone(),

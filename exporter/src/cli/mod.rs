@@ -146,6 +146,9 @@ pub(crate) struct TracingArgs {
     /// Size of the kernel's ring in bytes (for tests of what happens when it is full)
     #[arg(long, value_name = "BYTES", hide = true)]
     pub ring_bytes: Option<u32>,
+    /// Size of the kernel's ring for what is no process's lifecycle, in bytes
+    #[arg(long, value_name = "BYTES", hide = true)]
+    pub data_ring_bytes: Option<u32>,
     /// Spans in one trace before the session goes on in the next (for tests)
     #[arg(long, value_name = "COUNT", hide = true)]
     pub segment_spans: Option<u64>,

@@ -42,6 +42,8 @@ pub struct Tracing {
     pub tree: Option<TreeStyle>,
     /// Size of the ring, bytes.
     pub ring_bytes: Option<u32>,
+    /// Size of the ring for what is no process's lifecycle, bytes.
+    pub data_ring_bytes: Option<u32>,
     /// Perf buffers, even where the kernel has a ring buffer.
     pub perf_buffer: bool,
     /// How long the collector may take from its hello to the registration of the command.
@@ -251,6 +253,7 @@ fn make_request(
         outputs,
         tree: tracing.tree,
         ring_bytes: tracing.ring_bytes,
+        data_ring_bytes: tracing.data_ring_bytes,
         perf_buffer: tracing.perf_buffer,
         btf,
         self_telemetry: tracing.self_telemetry,
