@@ -8,7 +8,9 @@
 struct traced {
 	__u64 start; /* start_boottime, ns: guards against a tgid that is used again */
 	__u32 session;
-	__u32 exec; /* execs since the fork */
+	__u32 exec;	/* execs since the fork */
+	__u32 sources;	/* of this image: what it took in so far, counted as in include/bursts.h */
+	__u32 followed; /* how many of them there were at its last fork */
 };
 
 /* A hash, never an LRU: a forgotten process would be a silent hole. */

@@ -13,6 +13,7 @@ mod perf_buffers;
 mod probes;
 mod ring;
 mod running;
+mod syscalls;
 mod tree;
 
 pub use carrier::Carrier;

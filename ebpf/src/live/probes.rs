@@ -9,7 +9,8 @@ use aya::{Btf, Ebpf, EbpfLoader, Endianness, VerifierLogLevel};
 
 use super::perf_buffers::PerfBuffers;
 use super::ring::Source;
-use super::{Carrier, Cost, KernelClock, LiveError, Ring, Tree, adoption};
+use super::syscalls::SyscallHooks;
+use super::{Carrier, Cost, KernelClock, LiveError, Ring, Tree, adoption, syscalls};
 use crate::{LossKind, Tgid};
 
 const KERNEL_BTF: &str = "/sys/kernel/btf/vmlinux";
@@ -76,6 +77,7 @@ pub struct Probes {
     ebpf: Ebpf,
     clock: KernelClock,
     ring: Option<Ring>,
+    syscall_hooks: Option<SyscallHooks>,
     reported: [u64; LossKind::ALL.len()],
 }
 
@@ -123,6 +125,7 @@ impl Probes {
         for name in HOOKS.map(|(program, _)| program).into_iter().chain([EXEC_ENVIRONMENT]) {
             raw_tracepoint(&mut ebpf, name)?.load().map_err(|error| refused(&error))?;
         }
+        syscalls::load(&mut ebpf, &btf)?;
         if options.adopts {
             adoption::load_iterator(&mut ebpf, &btf)?;
         }
@@ -147,7 +150,23 @@ impl Probes {
                 .attach(hook)
                 .map_err(|error| LiveError::Attach { hook, reason: chain(&error) })?;
         }
-        Ok(Self { ebpf, clock, ring: Some(ring), reported: [0; LossKind::ALL.len()] })
+        Ok(Self { ebpf, clock, ring: Some(ring), syscall_hooks: None, reported: [0; LossKind::ALL.len()] })
+    }
+
+    /// From here on the system calls of traced processes are seen, and every process of the host pays a little for it.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn attach_syscalls(&mut self) -> Result<(), LiveError> {
+        if self.syscall_hooks.is_none() {
+            self.syscall_hooks = Some(syscalls::attach(&mut self.ebpf)?);
+        }
+        Ok(())
+    }
+
+    /// Nothing is traced any more: system calls are not looked at.
+    pub fn detach_syscalls(&mut self) {
+        self.syscall_hooks = None;
     }
 
     /// The clock of the events.
@@ -264,7 +283,7 @@ where
     M::try_from(map).map_err(|error| map_failed(name, &error))
 }
 
-fn take<M>(ebpf: &mut Ebpf, name: &'static str) -> Result<M, LiveError>
+pub(super) fn take<M>(ebpf: &mut Ebpf, name: &'static str) -> Result<M, LiveError>
 where
     M: TryFrom<aya::maps::Map, Error = aya::maps::MapError>,
 {

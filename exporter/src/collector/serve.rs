@@ -89,6 +89,7 @@ pub(super) fn serve(
     let mut probes = Probes::attach(&options(request))?;
     let tree = probes.take_tree()?;
     let mut ring = probes.take_ring()?;
+    probes.attach_syscalls()?;
     let prelude = target::trace(request, &mut probes, &mut ring, &tree)?;
     privileges::drop_privileges()?;
 

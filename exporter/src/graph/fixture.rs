@@ -198,6 +198,8 @@ fn loss_kind(text: &str) -> LossKind {
         "exit" => LossKind::Exit,
         "process" => LossKind::Process,
         "snapshot" => LossKind::Snapshot,
+        "open" => LossKind::Open,
+        "burst" => LossKind::Burst,
         "missed" => LossKind::Missed,
         "undecodable" => LossKind::Undecodable,
         _ => panic!("not a kind of loss: {text}"),

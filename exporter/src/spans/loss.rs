@@ -6,8 +6,9 @@ use std::collections::BTreeMap;
 
 use agentsight_ebpf::{Loss, LossKind};
 use agentsight_semconv::{
-    AGENTSIGHT_LOSS, AGENTSIGHT_LOSS_EXEC, AGENTSIGHT_LOSS_EXIT, AGENTSIGHT_LOSS_FORK, AGENTSIGHT_LOSS_MISSED,
-    AGENTSIGHT_LOSS_PROCESS, AGENTSIGHT_LOSS_SNAPSHOT, AGENTSIGHT_LOSS_UNDECODABLE, AGENTSIGHT_SESSION_ID, Name,
+    AGENTSIGHT_LOSS, AGENTSIGHT_LOSS_BURST, AGENTSIGHT_LOSS_EXEC, AGENTSIGHT_LOSS_EXIT, AGENTSIGHT_LOSS_FORK,
+    AGENTSIGHT_LOSS_MISSED, AGENTSIGHT_LOSS_OPEN, AGENTSIGHT_LOSS_PROCESS, AGENTSIGHT_LOSS_SNAPSHOT,
+    AGENTSIGHT_LOSS_UNDECODABLE, AGENTSIGHT_SESSION_ID, Name,
 };
 
 use super::Spans;
@@ -100,6 +101,8 @@ fn name_of(kind: LossKind) -> Name {
         LossKind::Exit => AGENTSIGHT_LOSS_EXIT,
         LossKind::Process => AGENTSIGHT_LOSS_PROCESS,
         LossKind::Snapshot => AGENTSIGHT_LOSS_SNAPSHOT,
+        LossKind::Open => AGENTSIGHT_LOSS_OPEN,
+        LossKind::Burst => AGENTSIGHT_LOSS_BURST,
         LossKind::Missed => AGENTSIGHT_LOSS_MISSED,
         LossKind::Undecodable => AGENTSIGHT_LOSS_UNDECODABLE,
     }
@@ -112,6 +115,8 @@ fn sentence(kind: LossKind, count: u64) -> String {
         LossKind::Exit => "exit events lost, for want of room in the ring buffer",
         LossKind::Process => "processes not traced, nor their descendants, for want of room in the process map",
         LossKind::Snapshot => "processes found running and not described, for want of room in the ring buffer",
+        LossKind::Open => "open files not described, for want of room in the ring buffer or the map of open files",
+        LossKind::Burst => "transfers not counted, for want of room in the ring buffer or the map of bursts",
         LossKind::Missed => "runs of an eBPF program skipped by the kernel",
         LossKind::Undecodable => "records of the kernel side that could not be decoded",
     };
@@ -199,6 +204,8 @@ mod tests {
                 3 exit 100 0
                 4 lost missed 2
                 4 lost snapshot 3
+                4 lost open 4
+                4 lost burst 5
                 5 lost undecodable 1
                 5 exit 101 0
             ",
@@ -208,10 +215,16 @@ mod tests {
                   agentsight.loss.missed=2
                 log agentsight.loss severity 13 on #1: processes found running and not described, for want of room in the ring buffer: 3
                   agentsight.loss.snapshot=3
+                log agentsight.loss severity 13 on #1: open files not described, for want of room in the ring buffer or the map of open files: 4
+                  agentsight.loss.open=4
+                log agentsight.loss severity 13 on #1: transfers not counted, for want of room in the ring buffer or the map of bursts: 5
+                  agentsight.loss.burst=5
                 log agentsight.loss severity 13 on #1: records of the kernel side that could not be decoded: 1
                   agentsight.loss.undecodable=1
                 #2 bash under #1 2..5 unset
                   agentsight.loss.snapshot=3
+                  agentsight.loss.open=4
+                  agentsight.loss.burst=5
                   agentsight.loss.missed=2
                   agentsight.loss.undecodable=1
             "#]],

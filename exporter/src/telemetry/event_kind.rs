@@ -54,6 +54,8 @@ pub(super) fn name_of_lost(kind: LossKind) -> &'static str {
         LossKind::Exit => name::EXIT,
         LossKind::Process => name::PROCESS,
         LossKind::Snapshot => name::SNAPSHOT,
+        LossKind::Open => name::OPEN,
+        LossKind::Burst => name::BURST,
         LossKind::Missed => name::MISSED,
         LossKind::Undecodable => name::UNDECODABLE,
     }
