@@ -37,15 +37,15 @@ pub(super) fn because<'a>(deeds: &Deeds<'a>, family: &Family<'a>, place: usize, 
     words
 }
 
-/// Different texts, in order of appearance.
+/// Different texts, in order of appearance, each with the verb that it goes with.
 #[derive(Default)]
 struct Words {
-    list: Vec<String>,
-    seen: BTreeSet<String>,
+    list: Vec<(&'static str, String)>,
+    seen: BTreeSet<(&'static str, String)>,
 }
 
 impl Words {
-    fn add(&mut self, text: Option<String>) {
+    fn add(&mut self, text: Option<(&'static str, String)>) {
         if let Some(text) = text
             && self.seen.insert(text.clone())
         {
@@ -53,24 +53,31 @@ impl Words {
         }
     }
 
+    /// `read config.json, in.txt and 3 more`: a verb is not said twice in a row.
     fn joined(self, before: &str) -> Option<String> {
         let more = self.list.len().saturating_sub(NAMED);
-        let named = self.list.into_iter().take(NAMED).collect::<Vec<_>>().join(", ");
-        match (named.is_empty(), more) {
-            (true, _) => None,
-            (false, 0) => Some(format!("{before}{named}")),
-            (false, more) => Some(format!("{before}{named} and {more} more")),
+        let mut joined = String::new();
+        let mut last_verb = None;
+        for (verb, text) in self.list.into_iter().take(NAMED) {
+            joined += if joined.is_empty() { before } else { ", " };
+            joined += if last_verb == Some(verb) { "" } else { verb };
+            joined += &text;
+            last_verb = Some(verb);
         }
+        if more > 0 {
+            joined += &format!(" and {more} more");
+        }
+        (!joined.is_empty()).then_some(joined)
     }
 }
 
 /// `read config.json`, `received from api.example.com:443`.
-fn had<'a>(deeds: &Deeds<'a>, cause: &'a Span) -> Option<String> {
-    let name = target(deeds, cause);
-    match text(&cause.attributes, semconv::AGENTSIGHT_OBJECT_TYPE)? {
-        object_type::TCP | object_type::UDP | object_type::IP => Some(format!("received from {name}")),
-        _ => Some(format!("read {name}")),
-    }
+fn had<'a>(deeds: &Deeds<'a>, cause: &'a Span) -> Option<(&'static str, String)> {
+    let verb = match text(&cause.attributes, semconv::AGENTSIGHT_OBJECT_TYPE)? {
+        object_type::TCP | object_type::UDP | object_type::IP => "received from ",
+        _ => "read ",
+    };
+    Some((verb, target(deeds, cause)))
 }
 
 /// Whose data it was.
@@ -81,25 +88,25 @@ fn origin<'a>(
     link: &Link,
     kind: &str,
     cause: &'a Span,
-) -> Option<String> {
+) -> Option<(&'static str, String)> {
     let who = deeds.owner(cause).map(|owner| short_name(family.members[owner].span));
     let who = who.unwrap_or_else(|| "another process".to_owned());
     match kind {
         link_type::FILE | link_type::SHM => {
             let effect = deed.spans.iter().find(|span| span.links.iter().any(|it| std::ptr::eq(it, link)))?;
-            Some(written(deeds, family, &who, cause, effect))
+            Some(("written by ", written(deeds, family, who, cause, effect)))
         }
-        link_type::COPY => Some(format!("copied from {}", target(deeds, cause))),
-        link_type::PIPE | link_type::UNIX | link_type::TCP | link_type::UDP => Some(format!("from {who}")),
-        link_type::FD => Some(format!("descriptor from {who}")),
+        link_type::COPY => Some(("copied from ", target(deeds, cause))),
+        link_type::PIPE | link_type::UNIX | link_type::TCP | link_type::UDP => Some(("from ", who)),
+        link_type::FD => Some(("descriptor from ", who)),
         // The host's name stands in the deed.
         _ => None,
     }
 }
 
-/// `written by refresh.sh as config.tmp, renamed by mv, 12 ms before`.
-fn written<'a>(deeds: &Deeds<'a>, family: &Family<'a>, who: &str, cause: &'a Span, effect: &'a Span) -> String {
-    let mut words = format!("written by {who}");
+/// `refresh.sh as config.tmp, renamed by mv, 12 ms before`.
+fn written<'a>(deeds: &Deeds<'a>, family: &Family<'a>, who: String, cause: &'a Span, effect: &'a Span) -> String {
+    let mut words = who;
     let path = |span: &'a Span| text(&span.attributes, semconv::FILE_PATH);
     if let (Some(then), Some(now)) = (path(cause), path(effect))
         && then != now
@@ -128,7 +135,7 @@ fn receivers<'a>(deeds: &Deeds<'a>, family: &Family<'a>, place: usize, deed: &De
         let effects = deeds.effects(span).iter();
         let takers = effects.filter(|it| text(&it.attributes, semconv::AGENTSIGHT_ACTION) == Some(action::READ));
         for owner in takers.filter_map(|taker| deeds.owner(taker)).filter(|owner| *owner != place) {
-            readers.add(Some(short_name(family.members[owner].span)));
+            readers.add(Some(("", short_name(family.members[owner].span))));
         }
     }
     readers.joined("")

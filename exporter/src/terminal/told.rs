@@ -68,8 +68,8 @@ pub(super) fn folded(member: &Member<'_>) -> Option<String> {
 fn what<'a>(deeds: &Deeds<'a>, deed: &Deed<'a>) -> String {
     let name = || deed.spans.first().map(|span| target(deeds, span)).unwrap_or_default();
     match deed.kind {
-        Kind::Read => format!("{} {} {}", action::READ, name(), bytes(deed.received)),
-        Kind::Write => format!("{} {} {}", action::WRITE, name(), bytes(deed.sent)),
+        Kind::Read => format!("{} {}{}", action::READ, name(), amount(deed, deed.received)),
+        Kind::Write => format!("{} {}{}", action::WRITE, name(), amount(deed, deed.sent)),
         Kind::Connect => format!("{} {}{}", action::CONNECT, name(), both_ways(deed)),
         Kind::Accept => format!("{} {}{}", action::ACCEPT, name(), both_ways(deed)),
         Kind::Resolve => {
@@ -80,6 +80,12 @@ fn what<'a>(deeds: &Deeds<'a>, deed: &Deed<'a>) -> String {
         }
         Kind::Change(event) => change(event),
     }
+}
+
+/// Nothing where no sum is known.
+fn amount(deed: &Deed<'_>, count: u64) -> String {
+    let is_known = deed.spans.iter().any(|span| int(&span.attributes, semconv::AGENTSIGHT_IO_BYTES).is_some());
+    if is_known { format!(" {}", bytes(count)) } else { String::new() }
 }
 
 fn both_ways(deed: &Deed<'_>) -> String {
