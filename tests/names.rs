@@ -12,7 +12,7 @@ use agentsight_tests::recordings::{all, replay};
 use agentsight_tests::trace::Trace;
 
 /// Declared names that neither the recordings nor the live run below can show, each with the test that sees it.
-const SEEN_ELSEWHERE: [(&str, &str); 10] = [
+const SEEN_ELSEWHERE: [(&str, &str); 14] = [
     ("container.id", "docker"),
     ("container.runtime.name", "docker"),
     ("container.image.name", "docker"),
@@ -21,6 +21,10 @@ const SEEN_ELSEWHERE: [(&str, &str); 10] = [
     ("agentsight.loss.snapshot", "spans::loss::tests"),
     ("agentsight.loss.open", "spans::loss::tests"),
     ("agentsight.loss.burst", "spans::loss::tests"),
+    ("agentsight.loss.connect", "spans::loss::tests"),
+    ("agentsight.loss.dns", "spans::loss::tests"),
+    ("agentsight.loss.change", "spans::loss::tests"),
+    ("agentsight.loss.call", "spans::loss::tests"),
     ("agentsight.loss.missed", "spans::loss::tests"),
     ("agentsight.loss.undecodable", "spans::loss::tests"),
 ];

@@ -35,10 +35,17 @@ enum exit_stage {
 	EXIT_MAP,      /* mmap */
 	EXIT_OPEN,     /* what makes one descriptor */
 	EXIT_PAIR,     /* what makes two */
+	EXIT_CONNECT,
+	EXIT_CHANGE,  /* names and metadata of files */
+	EXIT_CONTROL, /* what processes do to each other and to themselves */
+	EXIT_COMPAT,  /* 32-bit calls */
 	/* Stages of every transfer. */
 	STAGE_MOVE,
 	STAGE_CUT,
 	STAGE_COUNT,
+	/* After them, where the transfer was such (call->then). */
+	STAGE_DATAGRAM, /* to or from port 53 */
+	STAGE_PASS,	/* with descriptors */
 	EXIT_STAGES,
 };
 
@@ -48,6 +55,7 @@ enum enter_stage {
 	ENTER_CLOSE,
 	ENTER_CLOSE_RANGE,
 	ENTER_REPLACE, /* dup2, dup3 */
+	ENTER_IDS,     /* setuid and its kin: the ids before */
 	ENTER_STAGES,
 };
 

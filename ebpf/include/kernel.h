@@ -139,6 +139,7 @@ struct sock_common {
 	__u16 skc_dport; /* network order */
 	__u16 skc_num;
 	__u16 skc_family;
+	__u8 skc_state;
 	possible_net_t skc_net;
 	struct in6_addr skc_v6_daddr;
 	struct in6_addr skc_v6_rcv_saddr;
@@ -155,6 +156,11 @@ struct sock {
 	struct socket *sk_socket;
 	/* Bit fields before 5.6 (bf9765145b85); BPF_CORE_READ_BITFIELD_PROBED() reads either. */
 	__u16 sk_protocol;
+	int sk_err;
+};
+
+struct kernel_siginfo {
+	int si_code;
 };
 
 struct sockaddr_un {
@@ -191,6 +197,7 @@ struct pt_regs {
 #endif
 
 struct thread_info {
+	unsigned long flags;
 	__u32 status;
 };
 

@@ -33,6 +33,14 @@ pub enum LossKind {
     Open,
     /// A transfer that could not be counted, or a record of a burst.
     Burst,
+    /// Outcome of a `connect`.
+    Connect,
+    /// A DNS message.
+    Dns,
+    /// A change of a name or of the metadata of a file.
+    Change,
+    /// A signal, a wait, a passed descriptor or another single call.
+    Call,
     /// A run of a program that the kernel skipped (`recursion_misses`).
     Missed,
     /// A record that could not be decoded.
@@ -41,7 +49,7 @@ pub enum LossKind {
 
 impl LossKind {
     /// Every kind, in the order of the kernel's counters.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 13] = [
         Self::Fork,
         Self::Exec,
         Self::Exit,
@@ -49,10 +57,14 @@ impl LossKind {
         Self::Snapshot,
         Self::Open,
         Self::Burst,
+        Self::Connect,
+        Self::Dns,
+        Self::Change,
+        Self::Call,
         Self::Missed,
         Self::Undecodable,
     ];
 
     /// How many of them the programs count themselves, from the first on.
-    pub const COUNTED_BY_PROGRAMS: usize = 7;
+    pub const COUNTED_BY_PROGRAMS: usize = 11;
 }

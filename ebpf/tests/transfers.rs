@@ -7,7 +7,9 @@ use agentsight_ebpf::{Event, Tgid};
 
 #[test]
 fn look() {
-    let mut probes = Probes::attach(&Options::default()).unwrap_or_else(|error| panic!("{error}"));
+    let mut probes =
+        Probes::attach(&Options { verifier_log: std::env::var_os("VLOG").is_some(), ..Options::default() })
+            .unwrap_or_else(|error| panic!("{error}"));
     probes.attach_syscalls().unwrap_or_else(|error| panic!("{error}"));
     let mut ring = probes.take_ring().expect("nobody has taken it");
     probes.trace_next_child(Tgid(process::id()), 1).expect("the map has room");

@@ -7,6 +7,7 @@
  */
 #include "bursts.h"
 #include "descriptor.h"
+#include "shapes.h"
 
 static __always_inline bool is_stream(__u32 object)
 {
@@ -37,6 +38,28 @@ static __always_inline void add_cut(struct call *call, const struct burst_key *k
 	call->cuts[at & (CUTS_MAX - 1)].key = *key;
 	call->cuts[at & (CUTS_MAX - 1)].why = why;
 	call->cuts_count = at + 1;
+}
+
+#define DNS_PORT_ON_WIRE __builtin_bswap16(53)
+#define CONTROL_LENGTH_AT 40 /* in struct msghdr, 64-bit */
+
+/* What is in the bytes matters where they go to or come from a name server, and what is beside them where it is files.
+ */
+static __always_inline void look_inside(struct call *call, struct file *file, const struct open_file *open)
+{
+	__u64 control = 0;
+	__u16 port;
+
+	if (open->object == OBJECT_INET) {
+		port = BPF_CORE_READ(sock_of(file), __sk_common.skc_dport);
+		/* Where the socket has no peer, the call has the address. */
+		if (port == DNS_PORT_ON_WIRE || !port)
+			call->then = STAGE_DATAGRAM;
+	} else if (open->object == OBJECT_UNIX && (call->number == __NR_sendmsg || call->number == __NR_recvmsg)) {
+		bpf_probe_read_user(&control, sizeof(control), (void *)(call->arguments[1] + CONTROL_LENGTH_AT));
+		if (control)
+			call->then = STAGE_PASS;
+	}
 }
 
 /* On to the call's next transfer, or to what comes after all of them. */
@@ -223,6 +246,7 @@ int agentsight_move(__u64 *ctx)
 		goto next;
 	}
 	announce(ctx, call, file, open);
+	look_inside(call, file, open);
 
 	call->cuts_count = 0;
 	name_object(call, file, open, slot);

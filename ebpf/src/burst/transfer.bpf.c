@@ -233,8 +233,10 @@ int agentsight_map(__u64 *ctx)
 		bytes = size - offset;
 	if (protection & PROT_READ)
 		add_move(call, fd, BURST_MAPPED_IN, bytes, offset);
-	if (protection & PROT_WRITE && (flags & MAP_TYPE) != MAP_PRIVATE)
+	if (protection & PROT_WRITE && (flags & MAP_TYPE) != MAP_PRIVATE) {
 		add_move(call, fd, BURST_MAPPED_OUT, bytes, offset);
+		call->then = EXIT_CONTROL;
+	}
 	if (!call->moves_count)
 		return 0;
 	bpf_tail_call(ctx, &exit_stages, STAGE_MOVE);

@@ -37,10 +37,10 @@ struct {
 
 /* Where a call has what: argument numbers from 1, 0 where it has none. */
 struct change_shape {
-	__u8 kind;     /* enum change_kind */
-	__u8 at;       /* directory of the path; 0: the working directory */
-	__u8 path;     /* 0: the call names the file by `fd` */
-	__u8 new_at;   /* likewise of the second path */
+	__u8 kind;   /* enum change_kind */
+	__u8 at;     /* directory of the path; 0: the working directory */
+	__u8 path;   /* 0: the call names the file by `fd` */
+	__u8 new_at; /* likewise of the second path */
 	__u8 new_path;
 	__u8 value;
 	__u8 fd;
@@ -119,7 +119,8 @@ static __always_inline void capture(struct change_scratch *scratch, __u32 part, 
 		}
 		root.dentry = BPF_CORE_READ(task, fs, root.dentry);
 		root.mnt = BPF_CORE_READ(task, fs, root.mnt);
-		base->flags = walk_path(data, &scratch->used, CHANGE_DATA_BYTES_MAX - CHANGE_PATH_BYTES_MAX, &path, &root);
+		base->flags =
+			walk_path(data, &scratch->used, CHANGE_DATA_BYTES_MAX - CHANGE_PATH_BYTES_MAX, &path, &root);
 		base->length = scratch->used - before;
 	}
 	place = scratch->used;
@@ -181,6 +182,7 @@ int agentsight_change(__u64 *ctx)
 	struct change_scratch *scratch;
 	struct change_event *event;
 	__s64 error;
+	struct open_file *open;
 	struct file *file;
 	__u32 zero = 0;
 	__u64 size;
@@ -217,6 +219,9 @@ int agentsight_change(__u64 *ctx)
 		if (!file)
 			return 0;
 		capture_file(scratch, file);
+		open = find_open(file);
+		if (shape->kind == CHANGE_TRUNCATE && open && !event->error)
+			begin_epoch(open);
 		event->parts[CHANGE_PART_PATH].flags = PART_ABSENT;
 	}
 	if (shape->new_path)

@@ -2,8 +2,8 @@
 /*
  * Sees: every signal that a traced process sends, to whom it really went: one for each process of a group.
  *
- * Hook: raw_tp/signal_generate, in __send_signal_locked() of the sender. It is also the place of signals that the kernel
- * makes itself, for whatever is running on the CPU: their code says so.
+ * Hook: raw_tp/signal_generate, in __send_signal_locked() of the sender. It is also the place of signals that the
+ * kernel makes itself, for whatever is running on the CPU: their code says so.
  */
 #include "call_event.h"
 #include "config.h"

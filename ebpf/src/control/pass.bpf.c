@@ -18,7 +18,7 @@ static __always_inline void see_rights(void *ctx, struct call *call, __u64 user_
 {
 	const struct move *over = &call->moves[0];
 
-	for (int i = 0; i < DESCRIPTORS_MAX; i++) {
+	for (__u32 i = 0; i < DESCRIPTORS_MAX; i++) {
 		struct file *file;
 		__s32 fd = -1;
 

@@ -57,7 +57,7 @@ static __always_inline void append_pieces(struct datagram_record *record, __u64 
 {
 	__u64 left = record->event.total;
 
-	for (int i = 0; i < PIECES_MAX; i++) {
+	for (__u32 i = 0; i < PIECES_MAX; i++) {
 		struct user_iovec piece;
 
 		if (i >= count || !left)
@@ -81,14 +81,15 @@ static __always_inline bool read_server(struct socket_address *server, struct so
 
 static __always_inline void emit_datagram(void *ctx, struct datagram_record *record)
 {
-	__u32 captured = record->event.captured;
+	__u64 size = record->event.captured;
 
-	if (!captured)
+	if (!size)
 		return;
-	if (captured > PAYLOAD_BYTES_MAX)
-		captured = PAYLOAD_BYTES_MAX;
-	record->event.header.size = sizeof(record->event) + captured;
-	emit_data(ctx, record, sizeof(record->event) + captured, LOSS_DATAGRAM);
+	if (size > PAYLOAD_BYTES_MAX)
+		size = PAYLOAD_BYTES_MAX;
+	size += sizeof(record->event);
+	record->event.header.size = size;
+	emit_data(ctx, record, size, LOSS_DATAGRAM);
 }
 
 static __always_inline void say_message(void *ctx, struct datagram_record *record, struct sock *sock,

@@ -201,6 +201,7 @@ int agentsight_exec(struct bpf_raw_tracepoint_args *ctx)
 	if (!process)
 		return 0;
 	process->exec++;
+	note_compat(task);
 	sources = process->sources;
 	followed = process->followed;
 	process->sources = 0;

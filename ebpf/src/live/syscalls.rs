@@ -13,32 +13,47 @@ const ENTER: &str = "agentsight_sys_enter";
 const EXIT: &str = "agentsight_sys_exit";
 
 /// The programs that are reached by tail calls, in the order of `enum exit_stage` (include/call.h) from its second on.
-const EXIT_STAGES: [&str; 9] = [
+const EXIT_STAGES: [&str; 15] = [
     "agentsight_transfer",
     "agentsight_messages",
     "agentsight_copy",
     "agentsight_map",
     "agentsight_open",
     "agentsight_pair",
+    "agentsight_connect",
+    "agentsight_change",
+    "agentsight_control",
+    "agentsight_compat",
     "agentsight_move",
     "agentsight_cut",
     "agentsight_count",
+    "agentsight_datagram",
+    "agentsight_pass",
 ];
 
 /// Likewise of `enum enter_stage`, from its third on: the second is no program.
-const ENTER_STAGES: [&str; 3] = ["agentsight_close", "agentsight_close_range", "agentsight_replace"];
+const ENTER_STAGES: [&str; 4] =
+    ["agentsight_close", "agentsight_close_range", "agentsight_replace", "agentsight_note_ids"];
 
-/// The two hooks, once they are attached. Dropping it detaches them, which takes the kernel some time.
+/// What happens to a traced process outside its own calls, or to others by them: program and raw tracepoint.
+const BESIDE: [(&str, &str); 2] =
+    [("agentsight_connected", "inet_sock_set_state"), ("agentsight_kill", "signal_generate")];
+
+/// The hooks, once they are attached. Dropping it detaches them, which takes the kernel some time.
 #[derive(Debug)]
 pub(super) struct SyscallHooks {
     _enter: FdLink,
     _exit: FdLink,
+    _beside: [FdLink; 2],
 }
 
 /// Loads all of them and joins them by their arrays; nothing runs yet.
 pub(super) fn load(ebpf: &mut Ebpf, btf: &Btf) -> Result<(), LiveError> {
     load_program(ebpf, ENTER, "sys_enter", btf)?;
     load_program(ebpf, EXIT, "sys_exit", btf)?;
+    for (program, hook) in BESIDE {
+        load_program(ebpf, program, hook, btf)?;
+    }
     fill(ebpf, btf, "exit_stages", "sys_exit", 1, &EXIT_STAGES)?;
     fill(ebpf, btf, "enter_stages", "sys_enter", 2, &ENTER_STAGES)
 }
@@ -48,7 +63,8 @@ pub(super) fn attach(ebpf: &mut Ebpf) -> Result<SyscallHooks, LiveError> {
     // The exit first: an output whose enter was not seen has its exit's time.
     let exit = attach_program(ebpf, EXIT, "sys_exit")?;
     let enter = attach_program(ebpf, ENTER, "sys_enter")?;
-    Ok(SyscallHooks { _enter: enter, _exit: exit })
+    let [connected, kill] = BESIDE.map(|(program, hook)| attach_program(ebpf, program, hook));
+    Ok(SyscallHooks { _enter: enter, _exit: exit, _beside: [connected?, kill?] })
 }
 
 fn fill(

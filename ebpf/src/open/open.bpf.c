@@ -88,6 +88,8 @@ int agentsight_open(__u64 *ctx)
 		begin_epoch(open);
 	if (open->how || listener_id)
 		announce(ctx, call, file, open);
+	if (call->number == __NR_memfd_create)
+		bpf_tail_call(ctx, &exit_stages, EXIT_CONTROL);
 	return 0;
 }
 

@@ -20,17 +20,21 @@ int agentsight_sys_exit(__u64 *ctx)
 	__u64 *entered_at;
 	__u64 pid_tgid;
 	__u32 tgid, tid;
+	bool compat;
 
 	if (number >= NUMBERS_MAX)
 		return 0;
 	shape = &shapes[number];
-	if (!shape->stage)
+	if (!shape->stage && !compat_traced)
 		return 0;
 	pid_tgid = bpf_get_current_pid_tgid();
 	tgid = pid_tgid >> 32;
 	tid = pid_tgid;
 	process = bpf_map_lookup_elem(&tree, &tgid);
-	if (!process || is_compat())
+	if (!process)
+		return 0;
+	compat = is_compat();
+	if (!compat && !shape->stage)
 		return 0;
 	call = current_call();
 	if (!call)
@@ -55,6 +59,6 @@ int agentsight_sys_exit(__u64 *ctx)
 		if (entered_at)
 			call->began = *entered_at;
 	}
-	bpf_tail_call(ctx, &exit_stages, shape->stage);
+	bpf_tail_call(ctx, &exit_stages, compat ? EXIT_COMPAT : shape->stage);
 	return 0;
 }
