@@ -98,12 +98,6 @@ struct object_key {
 	__u32 generation;
 };
 
-struct burst_key {
-	__u64 open;
-	__u32 tgid;
-	__u32 image; /* exec << 2 | slot */
-};
-
 struct cut {
 	struct burst_key key;
 	__u32 why; /* enum burst_cut */
