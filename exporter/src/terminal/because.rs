@@ -117,7 +117,7 @@ fn written<'a>(deeds: &Deeds<'a>, family: &Family<'a>, who: String, cause: &'a S
             .map_or_else(String::new, |owner| format!(", renamed by {}", short_name(family.members[owner].span)));
     }
     // A span that says a moment is a nanosecond long.
-    let ended = if cause.end.0 == cause.start.0 + 1 { cause.start.0 } else { cause.end.0 };
+    let ended = if cause.end.0 == cause.start.0.saturating_add(1) { cause.start.0 } else { cause.end.0 };
     match effect.start.0.saturating_sub(ended) {
         0 => words,
         nanos => format!("{words}, {} before", duration(Duration::from_nanos(nanos))),

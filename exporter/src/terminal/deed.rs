@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use agentsight_ebpf::WallNanos;
 use agentsight_semconv as semconv;
-use agentsight_semconv::value::{action, object_type};
+use agentsight_semconv::value::{action, file_kind, object_type};
 
 use super::attribute::{int, text};
 use super::family::Family;
@@ -171,7 +171,7 @@ impl<'a> Deeds<'a> {
             Kind::Read | Kind::Write if matches!(object, object_type::UDP | object_type::TCP | object_type::IP) => {
                 Telling::Network
             }
-            Kind::Read | Kind::Write if object == object_type::TTY => Telling::Little,
+            Kind::Read | Kind::Write if object == object_type::TTY || deed.is_on_device() => Telling::Little,
             Kind::Read | Kind::Write if !is_talk && deed.links().any(from_another) => Telling::Caused,
             Kind::Read | Kind::Write if is_talk => Telling::Talk,
             Kind::Write => Telling::Written,
@@ -224,7 +224,8 @@ impl<'a> Deeds<'a> {
                 };
                 let deed = found.entry((owner, key)).or_insert_with(|| Deed::new(kind, span));
                 deed.add(span);
-                *(if is_write { &mut deed.sent } else { &mut deed.received }) += moved;
+                let sum = if is_write { &mut deed.sent } else { &mut deed.received };
+                *sum = sum.saturating_add(moved);
             }
             Some(action::CONNECT | action::ACCEPT) => {
                 let key = (owner, Key::Connection(span.id));
@@ -258,6 +259,12 @@ impl<'a> Deed<'a> {
     pub(super) fn object(&self) -> &'a str {
         let of = |span: &&'a Span| text(&span.attributes, semconv::AGENTSIGHT_OBJECT_TYPE);
         self.spans.first().and_then(of).unwrap_or_default()
+    }
+
+    /// Of `/dev/null` and its like, which keep nothing.
+    fn is_on_device(&self) -> bool {
+        let kind = self.spans.first().and_then(|span| text(&span.attributes, semconv::AGENTSIGHT_FILE_KIND));
+        kind == Some(file_kind::CHARACTER_DEVICE)
     }
 
     /// Links of all its spans; an image's are none of a change.

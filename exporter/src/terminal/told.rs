@@ -59,9 +59,9 @@ pub(super) fn unseen(member: &Member<'_>) -> Option<Told> {
 
 /// What was folded on the image's span.
 pub(super) fn folded(member: &Member<'_>) -> Option<String> {
-    let sum = |name: Name| member.spans().filter_map(|span| int(&span.attributes, name)).sum::<i64>();
-    let files = sum(semconv::AGENTSIGHT_FOLDED_FILES);
-    let size = u64::try_from(sum(semconv::AGENTSIGHT_FOLDED_BYTES)).unwrap_or_default();
+    let counts = |name: Name| member.spans().filter_map(move |span| u64::try_from(int(&span.attributes, name)?).ok());
+    let sum = |name: Name| counts(name).fold(0, u64::saturating_add);
+    let (files, size) = (sum(semconv::AGENTSIGHT_FOLDED_FILES), sum(semconv::AGENTSIGHT_FOLDED_BYTES));
     (files > 0).then(|| format!("{files} system files read, {}", bytes(size)))
 }
 

@@ -18,6 +18,7 @@ use crate::graph::fixture::{BASE, session};
 use crate::graph::{Activity, Graph, ImageId, Load, Parent};
 use crate::otlp::encode;
 use crate::session::{SegmentLimits, SpanRef};
+use crate::terminal::{self, TreeStyle};
 use random::Random;
 use stream::stream;
 
@@ -352,5 +353,18 @@ fn a_span_is_never_larger_than_was_reckoned_with() {
                 println!("SLACK {} {} {}", span.name, bytes, load.bytes - bytes);
             }
         }
+    });
+}
+
+#[test]
+fn any_session_can_be_drawn_and_nothing_in_it_drives_the_terminal() {
+    for_many_streams(|_, run| {
+        let spans: Vec<Span> = spans_of(run).cloned().collect();
+        let drawn = terminal::tree(&spans, TreeStyle { width: 60, colour: false }, &[]);
+        assert!(drawn.chars().all(|c| c == '\n' || !c.is_control()), "{drawn:?}");
+        let json = terminal::json(&spans, &[]);
+        assert!(json.trim_end().chars().all(|c| !c.is_control()), "{json:?}");
+        let summary: serde_json::Value = serde_json::from_str(&json).unwrap();
+        assert_eq!(summary["session_id"].is_null(), spans.is_empty());
     });
 }
