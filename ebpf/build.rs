@@ -27,13 +27,16 @@ fn main() {
 }
 
 fn compile(source: &str, object: &Path, definitions: &[&str]) {
+    let arch = env::var("CARGO_CFG_TARGET_ARCH").unwrap_or_default();
+    // As the kernel calls it: where a system call keeps its arguments.
+    let registers = if arch == "aarch64" { "-D__TARGET_ARCH_arm64" } else { "-D__TARGET_ARCH_x86" };
     let clang = env::var_os("AGENTSIGHT_CLANG").unwrap_or_else(|| "clang".into());
     let mut command = Command::new(clang);
     command
-        .args(["-g", "-O2", "-mcpu=v2", "-target", "bpf", "-Wall", "-Wextra", "-Werror"])
+        .args(["-g", "-O2", "-mcpu=v2", "-target", "bpf", "-Wall", "-Wextra", "-Werror", registers])
         .args(definitions)
         .args(["-I", "include", "-I", "src"])
-        .arg(format!("-I/usr/include/{}-linux-gnu", env::var("CARGO_CFG_TARGET_ARCH").unwrap_or_default()))
+        .arg(format!("-I/usr/include/{arch}-linux-gnu"))
         .args(["-c", source, "-o"])
         .arg(object);
     run(&mut command, "clang 14 or later and libbpf's headers (Debian: apt install clang libbpf-dev)");

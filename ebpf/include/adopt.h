@@ -72,6 +72,7 @@ static __always_inline bool adopt(void *ctx, struct task_struct *leader, __u32 s
 		return false;
 	}
 	count_made(LOSS_PROCESS);
+	note_compat(leader);
 	parent = BPF_CORE_READ(leader, real_parent, group_leader);
 	event.header.size = sizeof(event);
 	event.header.kind = EVENT_SNAPSHOT;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: (MIT OR GPL-2.0-only) */
 /*
- * The only doors to user space: wrappers that count what was made and what
- * the ring had no room for. No other file touches a ring.
+ * The only door to user space: one wrapper that counts what was made and
+ * what the ring had no room for. No other file touches the ring.
  *
  * This object is compiled twice. A ring buffer map cannot even be created
  * before Linux 5.8 (457f44363a88), and no flag that user space sets takes a
@@ -22,7 +22,7 @@ struct {
 	__type(value, __u32); /* descriptor of its buffer; max_entries is set by the loader */
 } lifecycle SEC(".maps");
 
-/* All other records. User space puts the two in order by time (src/live/merge.rs). */
+/* Everything else: opens, bursts, connections, changes. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERF_EVENT_ARRAY);
 	__type(key, __u32);
@@ -34,10 +34,9 @@ struct {
 	__uint(max_entries, 1 << 23); /* bytes; set again by the loader */
 } lifecycle SEC(".maps");
 
-/* All other records. User space puts the two in order by time (src/live/merge.rs). */
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, 1 << 23); /* bytes; set again by the loader */
+	__uint(max_entries, 1 << 24); /* bytes; set again by the loader */
 } transfers SEC(".maps");
 #endif
 
@@ -65,52 +64,54 @@ static __always_inline void count_lost(__u32 kind)
 }
 
 /* 0, or a negative error number. */
-static __always_inline long output(void *ctx, void *event, __u64 size)
+static __always_inline long output(void *ctx, void *ring, void *event, __u64 size)
 {
 #ifdef PERF_BUFFER
 	/*
 	 * Says when its buffer was full since 5.0 (56201969114e), so what the
 	 * reader finds as PERF_RECORD_LOST is counted here already.
 	 */
-	return bpf_perf_event_output(ctx, &lifecycle, BPF_F_CURRENT_CPU, event, size);
+	return bpf_perf_event_output(ctx, ring, BPF_F_CURRENT_CPU, event, size);
 #else
 	/*
 	 * Without flags the kernel wakes the reader only when it had read all
 	 * that came before: a busy ring costs one wake-up per drain.
 	 */
 	(void)ctx;
-	return bpf_ringbuf_output(&lifecycle, event, size, 0);
+	return bpf_ringbuf_output(ring, event, size, 0);
+#endif
+}
+
+/* Likewise, for records that nobody waits for. */
+static __always_inline long output_later(void *ctx, void *ring, void *event, __u64 size)
+{
+#ifdef PERF_BUFFER
+	return output(ctx, ring, event, size);
+#else
+	/* The reader comes by itself ten times a second; sooner only when half of the room is used. */
+	__u64 used = bpf_ringbuf_query(ring, BPF_RB_AVAIL_DATA);
+	__u64 room = bpf_ringbuf_query(ring, BPF_RB_RING_SIZE);
+
+	(void)ctx;
+	return bpf_ringbuf_output(ring, event, size, used > room / 2 ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP);
 #endif
 }
 
 static __always_inline void emit(void *ctx, void *event, __u64 size, __u32 kind)
 {
 	count_made(kind);
-	if (output(ctx, event, size))
+	if (output(ctx, &lifecycle, event, size))
 		count_lost(kind);
 }
 
-/* 0, or a negative error number. */
-static __always_inline long output_transfer(void *ctx, void *event, __u64 size)
-{
-#ifdef PERF_BUFFER
-	return bpf_perf_event_output(ctx, &transfers, BPF_F_CURRENT_CPU, event, size);
-#else
-	/* The reader comes by itself ten times a second; sooner only when half of the room is used. */
-	__u64 used = bpf_ringbuf_query(&transfers, BPF_RB_AVAIL_DATA);
-	__u64 room = bpf_ringbuf_query(&transfers, BPF_RB_RING_SIZE);
-
-	(void)ctx;
-	return bpf_ringbuf_output(&transfers, event, size, used > room / 2 ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP);
-#endif
-}
-
-/* As emit(), for every kind that is not a process's lifecycle. */
-static __always_inline void emit_transfer(void *ctx, void *event, __u64 size, __u32 kind)
+/* Of what is not lifecycle; false where it was lost. */
+static __always_inline bool emit_data(void *ctx, void *event, __u64 size, __u32 kind)
 {
 	count_made(kind);
-	if (output_transfer(ctx, event, size))
-		count_lost(kind);
+	if (!output_later(ctx, &transfers, event, size))
+		return true;
+	count_lost(kind);
+	return false;
 }
 
 #endif

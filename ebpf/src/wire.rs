@@ -2,6 +2,11 @@
 //!
 //! The bytes are foreign: every length is checked, nothing is cast. A test holds these structs against the C ones.
 
+mod transfers;
+
+#[cfg(feature = "live")]
+pub(crate) use transfers::{BURST_WORDS, Burst};
+
 use zerocopy::{FromBytes, Immutable, KnownLayout};
 
 use crate::change::wire::decode_change;
@@ -9,8 +14,8 @@ use crate::connection::wire::decode_connect;
 use crate::control::wire::{decode_call, decode_kill, decode_pass, decode_wait};
 use crate::dns::wire::decode_datagram;
 use crate::{
-    Captured, Credentials, Doer, Environment, Event, Exec, ExecNumber, Exit, Fork, Gap, KernelNanos, ProcessKey, Tgid,
-    Tid,
+    Captured, Credentials, Doer, Environment, Event, Exec, ExecNumber, Exit, FlowPoint, Fork, Gap, KernelNanos,
+    ProcessKey, Tgid, Tid,
 };
 
 /// Why a record could not be decoded.
@@ -36,6 +41,15 @@ pub enum DecodeError {
     /// What was sent to or from port 53 is no DNS message: nothing is missing.
     #[error("a payload of port 53 is no DNS message")]
     NotDns,
+    /// A kind of object that this version does not know.
+    #[error("no kind of object has the number {0}")]
+    Object(u32),
+    /// A direction that this version does not know.
+    #[error("no direction of a burst has the number {0}")]
+    Slot(u32),
+    /// A reason that this version does not know.
+    #[error("no reason for a burst's end has the number {0}")]
+    Cut(u32),
 }
 
 const FORK: u16 = 1;
@@ -49,6 +63,11 @@ const KILL: u16 = 13;
 const WAIT: u16 = 14;
 const PASS: u16 = 15;
 const CALL: u16 = 16;
+const OPEN: u16 = 5;
+const CLOSE: u16 = 6;
+const BURST_BEGIN: u16 = 7;
+const BURST_END: u16 = 8;
+const COPIED: u16 = 9;
 
 const FORK_ROOT: u16 = 1;
 const EXEC_ENVIRONMENT_INCOMPLETE: u16 = 1;
@@ -82,6 +101,8 @@ struct WireFork {
     parent_tgid: u32,
     parent_exec: u32,
     vpid: u32,
+    flow_before: u32,
+    flow_now: u32,
     reserved: u32,
 }
 
@@ -127,6 +148,8 @@ struct WireExec {
     gid: u32,
     euid: u32,
     egid: u32,
+    flow_before: u32,
+    flow_now: u32,
     parts: [PartHead; EXEC_PARTS],
 }
 
@@ -157,6 +180,14 @@ pub fn decode(record: &[u8]) -> Result<Event, DecodeError> {
         WAIT => read(record).map(|(wait, _)| Event::Wait(decode_wait(&wait))),
         PASS => read(record).map(|(pass, _)| Event::Pass(decode_pass(&pass))),
         CALL => decode_call(&read(record)?.0).map(|call| Event::Call(Box::new(call))),
+        OPEN => {
+            let (open, data) = read(record)?;
+            transfers::decode_open(&open, data).map(|open| Event::Open(Box::new(open)))
+        }
+        CLOSE => read(record).map(|(close, _)| Event::Close(transfers::decode_close(&close))),
+        BURST_BEGIN => transfers::decode_burst_begin(&read(record)?.0).map(Event::BurstBegin),
+        BURST_END => transfers::decode_burst_end(&read(record)?.0).map(Event::BurstEnd),
+        COPIED => read(record).map(|(copied, _)| Event::Copied(transfers::decode_copied(&copied))),
         kind => Err(DecodeError::Kind(kind)),
     }
 }
@@ -172,6 +203,11 @@ pub(crate) fn made_at(record: &[u8]) -> Result<KernelNanos, DecodeError> {
 
 fn read<T: FromBytes>(record: &[u8]) -> Result<(T, &[u8]), DecodeError> {
     T::read_from_prefix(record).map_err(|_| DecodeError::Short(record.len()))
+}
+
+/// The image took in something between the two numbers.
+fn flow_point(before: u32, now: u32) -> Option<FlowPoint> {
+    (before != now).then_some(FlowPoint { before, now })
 }
 
 impl Header {
@@ -192,7 +228,7 @@ fn decode_fork(fork: &WireFork) -> Fork {
         parent: ProcessKey { tgid: Tgid(fork.parent_tgid), start: KernelNanos(fork.parent_start) },
         parent_tid: Tid(fork.header.tid),
         parent_exec: ExecNumber(fork.parent_exec),
-        flow: None,
+        flow: flow_point(fork.flow_before, fork.flow_now),
         root: fork.header.flags & FORK_ROOT != 0,
     }
 }
@@ -263,7 +299,7 @@ fn decode_exec(exec: &WireExec, data: &[u8]) -> Result<Exec, DecodeError> {
         working_directory,
         args,
         redactions: 0,
-        flow: None,
+        flow: flow_point(exec.flow_before, exec.flow_now),
         environment,
     })
 }
@@ -313,27 +349,31 @@ impl<'a> Parts<'a> {
         self.parts.as_slice().first().is_some_and(|(head, _)| head.flags & PART_DELETED != 0)
     }
 
-    /// Components, leaf first, to a path. A walk that was cut has lost the root's end, which `…` stands for.
     pub(crate) fn next_path(&mut self) -> Captured {
         let (head, bytes) = self.next();
-        if head.flags & PART_ABSENT != 0 {
-            return Captured::default();
-        }
-        let mut path = Vec::with_capacity(bytes.len() + 4);
-        let gap = head.gap();
-        if gap.is_some() {
-            path.extend_from_slice("…".as_bytes());
-        }
-        let components = bytes.split(|byte| *byte == 0).filter(|component| !component.is_empty());
-        for component in components.rev().filter(|component| *component != b"/") {
-            path.push(b'/');
-            path.extend_from_slice(component);
-        }
-        if path.is_empty() {
-            path.push(b'/');
-        }
-        Captured { bytes: path, gap }
+        path_from_components(head, bytes)
     }
+}
+
+/// Components, leaf first, to a path. A walk that was cut has lost the root's end, which `…` stands for.
+fn path_from_components(head: PartHead, bytes: &[u8]) -> Captured {
+    if head.flags & PART_ABSENT != 0 {
+        return Captured::default();
+    }
+    let mut path = Vec::with_capacity(bytes.len() + 4);
+    let gap = head.gap();
+    if gap.is_some() {
+        path.extend_from_slice("…".as_bytes());
+    }
+    let components = bytes.split(|byte| *byte == 0).filter(|component| !component.is_empty());
+    for component in components.rev().filter(|component| *component != b"/") {
+        path.push(b'/');
+        path.extend_from_slice(component);
+    }
+    if path.is_empty() {
+        path.push(b'/');
+    }
+    Captured { bytes: path, gap }
 }
 
 impl PartHead {
@@ -426,11 +466,21 @@ mod tests {
             };
         }
         same!(Header, "event_header", size, kind, flags, at, start, tgid, tid, exec, session);
-        same!(WireFork, "fork_event", header, parent_start, parent_tgid, parent_exec, vpid, reserved);
+        same!(
+            WireFork,
+            "fork_event",
+            header,
+            parent_start,
+            parent_tgid,
+            parent_exec,
+            vpid,
+            flow_before,
+            flow_now,
+            reserved
+        );
         same!(WireExit, "exit_event", header, status, reserved);
         same!(WireSnapshot, "snapshot_event", header, parent_start, cgroup_id, parent_tgid, vpid, uid, gid, euid, egid);
         same!(PartHead, "exec_part_head", length, flags, total);
-        same!(WireExec, "exec_event", parent_start, cgroup_id, parent_tgid, vpid, uid, gid, euid, egid, parts);
         same!(WireAddress, "socket_address", family, port, length, ip);
         same!(WireConnect, "connect_event", header, open, began, to, error, reserved);
         same!(WireDatagram, "datagram_event", header, open, when, server, burst, captured, total);
@@ -439,6 +489,21 @@ mod tests {
         same!(WireWait, "wait_event", header, child_vpid, reserved);
         same!(WirePass, "pass_event", header, open, over_open, over_burst, reserved);
         same!(WireCall, "call_event", header, arguments, target_start, target_tgid, call, error, reserved);
+        same!(
+            WireExec,
+            "exec_event",
+            parent_start,
+            cgroup_id,
+            parent_tgid,
+            vpid,
+            uid,
+            gid,
+            euid,
+            egid,
+            flow_before,
+            flow_now,
+            parts
+        );
         for (name, value) in [
             ("EVENT_CONNECT", u32::from(CONNECT)),
             ("EVENT_DATAGRAM", u32::from(DATAGRAM)),
@@ -457,6 +522,11 @@ mod tests {
             ("EVENT_EXEC", u32::from(EXEC)),
             ("EVENT_EXIT", u32::from(EXIT)),
             ("EVENT_SNAPSHOT", u32::from(SNAPSHOT)),
+            ("EVENT_OPEN", u32::from(OPEN)),
+            ("EVENT_CLOSE", u32::from(CLOSE)),
+            ("EVENT_BURST_BEGIN", u32::from(BURST_BEGIN)),
+            ("EVENT_BURST_END", u32::from(BURST_END)),
+            ("EVENT_COPIED", u32::from(COPIED)),
             ("FORK_ROOT", u32::from(FORK_ROOT)),
             ("EXEC_ENVIRONMENT_INCOMPLETE", u32::from(EXEC_ENVIRONMENT_INCOMPLETE)),
             ("PART_ABSENT", PART_ABSENT),
@@ -477,6 +547,8 @@ mod tests {
         writeln!(source, "_Static_assert(CHANGE_PARTS == {CHANGE_PARTS}, \"CHANGE_PARTS\");")
             .expect("a String takes all");
         writeln!(source, "_Static_assert(EXEC_PARTS == {EXEC_PARTS}, \"EXEC_PARTS\");").expect("a String takes all");
+
+        source.push_str(&transfers::assertions());
 
         let mut clang = Command::new("clang")
             .args(["-target", "bpf", "-fsyntax-only", "-Wall", "-Werror", "-x", "c", "-I"])

@@ -195,11 +195,17 @@ int agentsight_exec(struct bpf_raw_tracepoint_args *ctx)
 	struct task_struct *parent;
 	struct path path, root;
 	struct mm_struct *mm;
+	__u32 sources, followed;
 	__u32 zero = 0;
 
 	if (!process)
 		return 0;
 	process->exec++;
+	note_compat(task);
+	sources = process->sources;
+	followed = process->followed;
+	process->sources = 0;
+	process->followed = 0;
 	scratch = bpf_map_lookup_elem(&exec_scratch, &zero);
 	if (!scratch) {
 		/* Cannot happen: index 0 of an array of one. Said all the same. */
@@ -216,6 +222,8 @@ int agentsight_exec(struct bpf_raw_tracepoint_args *ctx)
 	event->header.tgid = tgid;
 	event->header.tid = caller_tid;
 	event->header.exec = process->exec;
+	event->flow_before = followed;
+	event->flow_now = sources;
 	event->header.session = process->session;
 	parent = BPF_CORE_READ(task, real_parent, group_leader);
 	event->parent_start = task_start_boottime(parent);

@@ -9,7 +9,8 @@ use aya::{Btf, Ebpf, EbpfLoader, Endianness, VerifierLogLevel};
 
 use super::perf_buffers::PerfBuffers;
 use super::ring::Source;
-use super::{Carrier, Cost, KernelClock, LiveError, Ring, Tree, adoption};
+use super::syscalls::SyscallHooks;
+use super::{Carrier, Cost, Harvest, KernelClock, LiveError, Ring, Tree, adoption, syscalls};
 use crate::{LossKind, Tgid};
 
 const KERNEL_BTF: &str = "/sys/kernel/btf/vmlinux";
@@ -22,8 +23,10 @@ const HOOKS: [(&str, &str); 3] = [
     ("agentsight_exec", "sched_process_exec"),
     ("agentsight_fork", "sched_process_fork"),
 ];
-/// Reached by a tail call from `agentsight_exec`, never attached.
-const EXEC_ENVIRONMENT: &str = "agentsight_exec_environment";
+/// Programs that are reached by a tail call, from one of the above or from themselves, and never attached; each is alone
+/// in its array.
+const CONTINUATIONS: [(&str, &str); 2] =
+    [("agentsight_exec_environment", "exec_environment"), ("agentsight_exit_files", "exit_files")];
 
 /// The rings (include/ring.h).
 const LIFECYCLE: &str = "lifecycle";
@@ -76,6 +79,7 @@ pub struct Probes {
     ebpf: Ebpf,
     clock: KernelClock,
     ring: Option<Ring>,
+    syscall_hooks: Option<SyscallHooks>,
     reported: [u64; LossKind::ALL.len()],
 }
 
@@ -120,17 +124,20 @@ impl Probes {
             loader.map_max_entries(LIFECYCLE, options.ring_bytes).map_max_entries(TRANSFERS, options.data_ring_bytes);
         }
         let mut ebpf = loader.load(carrier.object()).map_err(|error| refused(&error))?;
-        for name in HOOKS.map(|(program, _)| program).into_iter().chain([EXEC_ENVIRONMENT]) {
+        for (name, _) in HOOKS.into_iter().chain(CONTINUATIONS) {
             raw_tracepoint(&mut ebpf, name)?.load().map_err(|error| refused(&error))?;
         }
+        syscalls::load(&mut ebpf, &btf)?;
         if options.adopts {
             adoption::load_iterator(&mut ebpf, &btf)?;
         }
-        let mut tail_calls: ProgramArray<_> = take(&mut ebpf, "exec_environment")?;
-        let target = raw_tracepoint(&mut ebpf, EXEC_ENVIRONMENT)?.fd().map_err(|error| refused(&error))?;
-        tail_calls.set(0, target, 0).map_err(|error| map_failed("exec_environment", &error))?;
-        // The kernel empties a program array when its last descriptor is closed (prog_array_map_clear()).
-        std::mem::forget(tail_calls);
+        for (program, array) in CONTINUATIONS {
+            let mut tail_calls: ProgramArray<_> = take(&mut ebpf, array)?;
+            let target = raw_tracepoint(&mut ebpf, program)?.fd().map_err(|error| refused(&error))?;
+            tail_calls.set(0, target, 0).map_err(|error| map_failed(array, &error))?;
+            // The kernel empties a program array when its last descriptor is closed (prog_array_map_clear()).
+            std::mem::forget(tail_calls);
+        }
         // Before the first record, and while we still may: opening a perf buffer takes privileges that are dropped later.
         let source = match carrier {
             Carrier::RingBuffer => {
@@ -147,7 +154,23 @@ impl Probes {
                 .attach(hook)
                 .map_err(|error| LiveError::Attach { hook, reason: chain(&error) })?;
         }
-        Ok(Self { ebpf, clock, ring: Some(ring), reported: [0; LossKind::ALL.len()] })
+        Ok(Self { ebpf, clock, ring: Some(ring), syscall_hooks: None, reported: [0; LossKind::ALL.len()] })
+    }
+
+    /// From here on the system calls of traced processes are seen, and every process of the host pays a little for it.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn attach_syscalls(&mut self) -> Result<(), LiveError> {
+        if self.syscall_hooks.is_none() {
+            self.syscall_hooks = Some(syscalls::attach(&mut self.ebpf)?);
+        }
+        Ok(())
+    }
+
+    /// Nothing is traced any more: system calls are not looked at.
+    pub fn detach_syscalls(&mut self) {
+        self.syscall_hooks = None;
     }
 
     /// The clock of the events.
@@ -180,6 +203,15 @@ impl Probes {
     /// It was taken already.
     pub fn take_tree(&mut self) -> Result<Tree, LiveError> {
         Ok(Tree::new(take(&mut self.ebpf, "tree")?))
+    }
+
+    /// The bursts that the programs have under way, for taking out those that no call will end. The first call has it,
+    /// later ones fail.
+    ///
+    /// # Errors
+    /// It was taken already.
+    pub fn take_harvest(&mut self) -> Result<Harvest, LiveError> {
+        Ok(Harvest::new(take(&mut self.ebpf, "bursts")?))
     }
 
     /// The reading end of the ring. The first call has it, later ones fail.
@@ -264,7 +296,7 @@ where
     M::try_from(map).map_err(|error| map_failed(name, &error))
 }
 
-fn take<M>(ebpf: &mut Ebpf, name: &'static str) -> Result<M, LiveError>
+pub(super) fn take<M>(ebpf: &mut Ebpf, name: &'static str) -> Result<M, LiveError>
 where
     M: TryFrom<aya::maps::Map, Error = aya::maps::MapError>,
 {

@@ -9,7 +9,7 @@ use std::sync::mpsc::SyncSender;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use agentsight_ebpf::live::{Cost, KernelClock, LiveError, Probes, Ring, Woken};
+use agentsight_ebpf::live::{Cost, Harvest, KernelClock, LiveError, Probes, Ring, Woken};
 use agentsight_ebpf::{DecodeError, Event, KernelNanos, Loss, LossKind, ProcessKey, Tick};
 
 use super::work::Input;
@@ -57,6 +57,7 @@ impl Drain {
     pub(super) fn start(
         probes: Probes,
         ring: Ring,
+        harvest: Harvest,
         prelude: Vec<Event>,
         to: SyncSender<Input>,
         account: Account,
@@ -71,7 +72,7 @@ impl Drain {
         let thread = thread::Builder::new()
             .name("drain".to_owned())
             .spawn(move || {
-                let outlet = Outlet { probes, clock, to, root: None, undecodable: 0 };
+                let outlet = Outlet { probes, harvest, clock, to, root: None, undecodable: 0 };
                 Worker { outlet, ring, woken, stopped, account, next_tick: KernelNanos(0) }.work(prelude)
             })
             .map_err(LiveError::Wait)?;
@@ -118,6 +119,7 @@ impl Worker {
             let drained = self.ring.drain(|event| outlet.take(event));
             let now = outlet.clock.now();
             if stopping || now >= self.next_tick {
+                outlet.end_bursts(now, stopping);
                 outlet.report_losses();
                 let cost = outlet.probes.cost();
                 self.account.set_bpf_cost(u64::try_from(cost.run_time.as_nanos()).unwrap_or(u64::MAX), cost.run_count);
@@ -154,6 +156,7 @@ impl Worker {
 /// The way to the pipeline, with what goes there besides the ring's records.
 struct Outlet {
     probes: Probes,
+    harvest: Harvest,
     clock: KernelClock,
     to: SyncSender<Input>,
     root: Option<ProcessKey>,
@@ -178,7 +181,19 @@ impl Outlet {
             Event::Exit(exit) if self.root == Some(exit.process) => self.report_losses(),
             _ => {}
         }
+        let Self { harvest, to, .. } = self;
+        harvest.hear(&event, |end| send(to, end));
         self.send(event);
+    }
+
+    /// What no call of the traced processes ends.
+    fn end_bursts(&mut self, now: KernelNanos, session_ends: bool) {
+        let Self { harvest, to, .. } = self;
+        if session_ends {
+            harvest.finish(now, |end| send(to, end));
+        } else {
+            harvest.sweep(now, |end| send(to, end));
+        }
     }
 
     fn report_losses(&mut self) {
@@ -196,7 +211,11 @@ impl Outlet {
     }
 
     fn send(&self, event: Event) {
-        // The receiver outlives this thread but for a panic there, which ends the process.
-        self.to.send(Input::Event(event)).unwrap_or_default();
+        send(&self.to, event);
     }
+}
+
+fn send(to: &SyncSender<Input>, event: Event) {
+    // The receiver outlives this thread but for a panic there, which ends the process.
+    to.send(Input::Event(event)).unwrap_or_default();
 }

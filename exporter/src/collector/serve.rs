@@ -89,6 +89,8 @@ pub(super) fn serve(
     let mut probes = Probes::attach(&options(request))?;
     let tree = probes.take_tree()?;
     let mut ring = probes.take_ring()?;
+    let harvest = probes.take_harvest()?;
+    probes.attach_syscalls()?;
     let prelude = target::trace(request, &mut probes, &mut ring, &tree)?;
     privileges::drop_privileges()?;
 
@@ -103,7 +105,7 @@ pub(super) fn serve(
     let (to, inputs) = mpsc::sync_channel(INPUTS_MAX);
     let tree = Arc::new(tree);
     let _ownership = listen(session.id, ThisSession { tree: Arc::clone(&tree), to: to.clone() });
-    let drain = Drain::start(probes, ring, prelude, to.clone(), account.clone())?;
+    let drain = Drain::start(probes, ring, harvest, prelude, to.clone(), account.clone())?;
     stub::hear(hears, to, drain.waker().try_clone()?)?;
     let stub = Stub::speak_over(speaks.try_clone()?)?;
     let recorder = match request.outputs.contains(&OutputFile::Recording) {

@@ -54,6 +54,12 @@ pub(super) fn name_of_lost(kind: LossKind) -> &'static str {
         LossKind::Exit => name::EXIT,
         LossKind::Process => name::PROCESS,
         LossKind::Snapshot => name::SNAPSHOT,
+        LossKind::Open => name::OPEN,
+        LossKind::Burst => name::BURST,
+        LossKind::Connect => name::CONNECT,
+        LossKind::Dns => name::DNS,
+        LossKind::Change => name::CHANGE,
+        LossKind::Call => name::CALL,
         LossKind::Missed => name::MISSED,
         LossKind::Undecodable => name::UNDECODABLE,
     }

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: (MIT OR GPL-2.0-only)
+/*
+ * Sees: descriptors that are sent and received over unix sockets (SCM_RIGHTS).
+ *
+ * Hook: sys_exit, by a tail call when the call's transfers are counted (src/burst/burst.bpf.c). The control message is
+ * the caller's; the descriptors in it are looked up among the caller's own, so that what it says can at worst be that
+ * another of its files was passed.
+ */
+#include "descriptor.h"
+#include "user_message.h"
+
+#define SOL_SOCKET 1
+#define SCM_RIGHTS 1
+#define CONTROLS_MAX 2
+#define DESCRIPTORS_MAX 32
+
+static __always_inline void see_rights(void *ctx, struct call *call, __u64 user_fds, __u64 count)
+{
+	const struct move *over = &call->moves[0];
+
+	for (__u32 i = 0; i < DESCRIPTORS_MAX; i++) {
+		struct file *file;
+		__s32 fd = -1;
+
+		if (i >= count)
+			return;
+		bpf_probe_read_user(&fd, sizeof(fd), (void *)(user_fds + i * sizeof(fd)));
+		file = file_of(fd);
+		if (file)
+			say_pass(ctx, call, file, over, !(over->slot & 1));
+	}
+	count_made(LOSS_CALL);
+	count_lost(LOSS_CALL);
+}
+
+SEC(SYS_EXIT)
+int agentsight_pass(__u64 *ctx)
+{
+	struct call *call = current_call();
+	struct user_msghdr message;
+	__u64 at, end;
+
+	if (!call || !call->moves[0].burst ||
+	    bpf_probe_read_user(&message, sizeof(message), (void *)call->arguments[1]))
+		return 0;
+	at = message.control;
+	end = at + message.control_length;
+	for (int i = 0; i < CONTROLS_MAX; i++) {
+		struct user_cmsghdr control;
+
+		if (at + sizeof(control) > end || bpf_probe_read_user(&control, sizeof(control), (void *)at) ||
+		    control.length < sizeof(control) || at + control.length > end)
+			return 0;
+		if (control.level == SOL_SOCKET && control.type == SCM_RIGHTS)
+			see_rights(ctx, call, at + sizeof(control), (control.length - sizeof(control)) / sizeof(__s32));
+		at += (control.length + 7) & ~7ULL;
+	}
+	return 0;
+}

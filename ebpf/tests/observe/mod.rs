@@ -1,0 +1,50 @@
+//! A small program under observation: what the kernel side said of it.
+
+use std::process::{self, Command};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use agentsight_ebpf::live::{Carrier, Options, Probes};
+use agentsight_ebpf::{Event, LossKind, Tgid};
+
+/// The next child of this process is the traced one, whichever test forks it.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+/// Far more than any of the programs takes.
+const LIMIT: Duration = Duration::from_secs(20);
+
+/// Everything that was said of a Python program, over either carrier; nothing may be lost.
+pub(crate) fn observe(carrier: Carrier, program: &str) -> Vec<Event> {
+    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let options = Options { carrier: Some(carrier), ..Options::default() };
+    let mut probes = Probes::attach(&options).unwrap_or_else(|error| panic!("{carrier:?}: {error}"));
+    probes.attach_syscalls().unwrap_or_else(|error| panic!("{carrier:?}: {error}"));
+    let mut ring = probes.take_ring().expect("nobody has taken it");
+    // What is called python3 may be a script that starts it, after many things of its own.
+    let asked = Command::new("python3").args(["-c", "import sys; print(sys.executable)"]).output();
+    let python = String::from_utf8(asked.expect("python3 is installed").stdout).expect("its path is text");
+    probes.trace_next_child(Tgid(process::id()), 1).expect("the map has room");
+    let status = Command::new(python.trim()).args(["-S", "-c", program]).status().expect("python3 is installed");
+    assert!(status.success(), "{carrier:?}: the program: {status}");
+
+    let mut events = Vec::new();
+    let began = Instant::now();
+    while !events.iter().any(|event| matches!(event, Event::Exit(exit) if is_root(&events, exit.process))) {
+        ring.drain(|event| events.push(event.expect("it is one of ours")));
+        assert!(began.elapsed() < LIMIT, "{carrier:?}: no exit came");
+    }
+    let lost = probes.take_losses().expect("the map is there");
+    assert!(lost.iter().all(|(kind, _)| *kind == LossKind::Missed), "{carrier:?}: {lost:?}");
+    events
+}
+
+/// Over both carriers, one after the other.
+pub(crate) fn on_both(program: &str, claim: impl Fn(&[Event])) {
+    for carrier in [Carrier::RingBuffer, Carrier::PerfBuffers] {
+        println!("{carrier:?}");
+        claim(&observe(carrier, program));
+    }
+}
+
+fn is_root(events: &[Event], process: agentsight_ebpf::ProcessKey) -> bool {
+    events.iter().any(|event| matches!(event, Event::Fork(fork) if fork.root && fork.process == process))
+}
