@@ -124,7 +124,7 @@ pub(super) fn serve(
         redactor,
         recorder,
         writes_spans: request.outputs.contains(&OutputFile::Spans),
-        keeps_spans: request.tree.is_some(),
+        keeps_spans: request.summary.is_some(),
         lifetime: Lifetime::new(scope(request.target), request.linger),
         pipeline: Pipeline::new(&session),
         shown: Vec::new(),
@@ -150,8 +150,8 @@ pub(super) fn serve(
     for message in seen.complaint().into_iter().chain(shelf.complaint()).chain(delivered.complaints()) {
         stub.say(ToStub::Notice { message });
     }
-    if let Some(style) = request.tree {
-        stub.say(ToStub::Summary { text: summary::draw(&seen, &delivered, style) });
+    if let Some(format) = request.summary {
+        stub.say(ToStub::Summary { text: summary::text(&seen, &delivered, format) });
     }
     stub.say(ToStub::Finished);
     stub.close(STUB_IS_DEAF_AFTER);

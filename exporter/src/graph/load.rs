@@ -31,7 +31,9 @@ const OF_RESOLUTION: usize = 420;
 /// The numbers of what was folded, and the blind spots.
 const OF_NUMBERS: usize = 6 * OF_ODDITY;
 /// One span event with its attributes, without its texts.
-const OF_NOTE: usize = 260;
+const OF_NOTE: usize = 330;
+/// The `close` of a connection.
+const OF_CLOSE: usize = 330;
 /// An address in words.
 const OF_ADDRESS: usize = 64;
 /// One link with its attributes and its words, without the target's name.
@@ -96,13 +98,19 @@ impl Load {
         // The `connect` at the other end may turn up later.
         let other_end = OF_CAUSE + OF_WORDS + TEXT_LIMIT;
         let to = connection.to.as_ref().map_or(0, of_address);
-        let own = identity(&connection.image) + OF_CONNECTION + to + host + causes + other_end;
+        let own = identity(&connection.image)
+            + OF_CONNECTION
+            + of_object(&connection.object)
+            + to
+            + host
+            + causes
+            + other_end;
         Self::one(own) + Self::of_close(connection)
     }
 
     /// The span that says how a promoted connection ended.
     pub(crate) fn of_close(connection: &Connection) -> Self {
-        Self::one(identity(&connection.image) + OF_EXIT)
+        Self::one(identity(&connection.image) + OF_CLOSE)
     }
 
     /// The span that continues a connection in a later trace.
@@ -149,16 +157,22 @@ impl Add for Load {
 fn of_cause(cause: &Cause) -> usize {
     let names = match &cause.target {
         Target::Burst { image, object, .. } => {
-            let executable = image.program.as_deref().and_then(executable_name).map_or(0, |name| name.len());
-            OF_WORDS + executable.min(TEXT_LIMIT) + base_name_of(object)
+            OF_WORDS + image.program.as_deref().map_or(0, in_words) + base_name_of(object)
         }
         other => other.name().map_or(0, str::len),
     };
     OF_CAUSE + names
 }
 
-fn of_captured(text_of: &Captured) -> usize {
-    text(&text_of.bytes) + if text_of.gap.is_some() { OF_ODDITY } else { 0 }
+/// What people call a program: the name that it has or was asked for by, and that of a script.
+fn in_words(program: &Exec) -> usize {
+    let name = executable_name(program).map_or(0, |name| name.len());
+    name.max(text(&program.requested.bytes)).min(NAME_LIMIT) + text(&program.args.bytes).min(NAME_LIMIT)
+}
+
+/// What was cut is named once more.
+fn of_captured(captured: &Captured) -> usize {
+    text(&captured.bytes) + if captured.gap.is_some() || captured.bytes.len() > TEXT_LIMIT { OF_ODDITY } else { 0 }
 }
 
 fn of_address(address: &Address) -> usize {
@@ -168,9 +182,9 @@ fn of_address(address: &Address) -> usize {
     }
 }
 
-/// The path stands as an attribute, and its last part in the span's name.
+/// The path stands as an attribute, and its last part as another and in the span's name.
 fn of_object(object: &Object) -> usize {
-    path(object).map_or(0, of_captured) + base_name_of(object)
+    path(object).map_or(0, of_captured) + 2 * base_name_of(object)
 }
 
 fn base_name_of(object: &Object) -> usize {

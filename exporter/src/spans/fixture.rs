@@ -62,6 +62,14 @@ pub(crate) fn check_activities_with(session: &Session, activities: &[Activity], 
     expect.assert_eq(&text.lines().filter(says).map(|line| format!("{line}\n")).collect::<String>());
 }
 
+/// The spans that these activities become.
+pub(crate) fn spans_of_activities(activities: &[Activity]) -> Vec<Span> {
+    let mut spans = Spans::new(&session());
+    let mut out = Vec::new();
+    activities.iter().for_each(|activity| spans.translate(activity, &mut out));
+    out.into_iter().filter_map(|it| if let Signal::Span(span) = it { Some(*span) } else { None }).collect()
+}
+
 /// So many milliseconds after the root's fork.
 pub(crate) fn at(millis: u64) -> KernelNanos {
     KernelNanos(BASE.0 + millis * 1_000_000)

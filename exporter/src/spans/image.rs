@@ -6,6 +6,7 @@ use agentsight_semconv::value::{action, object_type};
 use opentelemetry::trace::{SpanId, SpanKind, Status};
 
 use super::attributes::Attributes;
+use super::link::Links;
 use super::model::Span;
 use super::outline::{Outline, identify, seconds};
 use super::time::{iso_8601, wall};
@@ -40,15 +41,16 @@ pub(super) fn promoted(spans: &mut Spans, promoted: &Promoted) -> Span {
     account::with_events(account, image_span(spans, image, *at, attributes), &image.trace)
 }
 
-/// The span, under the newest of a promoted image, that says how the image ended, and all that it did since.
+/// The span, under the newest of a promoted image, that says how the image ended, with all that it did and its causes since.
 pub(super) fn exit(spans: &mut Spans, exited: &Exited) -> Span {
     let Exited { image, at, ending, account, under } = exited;
-    account::with_events(account, exit_span(spans, image, under, (*at, *ending), account), &under.trace)
+    let links = link::links(&image.causes, 0, image.id, &spans.ids);
+    account::with_events(account, exit_span(spans, image, under, (*at, *ending), (account, links)), &under.trace)
 }
 
 /// The `exit` of an image that nothing more is heard of.
 pub(super) fn unknown_exit(spans: &mut Spans, image: &Image, under: &Place) -> Span {
-    exit_span(spans, image, under, (under.start, Ending::Incomplete), &Account::default())
+    exit_span(spans, image, under, (under.start, Ending::Incomplete), (&Account::default(), Links::default()))
 }
 
 /// It covers all that its parent saw of the life: for the original that is the whole, so that the duration is found on
@@ -58,7 +60,7 @@ fn exit_span(
     image: &Image,
     under: &Place,
     (at, ending): (KernelNanos, Ending),
-    account: &Account,
+    (account, links): (&Account, Links),
 ) -> Span {
     let mut attributes = Attributes::default();
     identify(spans, image, (object_type::PROCESS, action::EXIT), &mut attributes);
@@ -79,7 +81,7 @@ fn exit_span(
         start: under.start,
         end: at,
     };
-    Span { status, ..outline.span(spans, attributes) }
+    Span { status, ..outline.linked_span(spans, links, attributes) }
 }
 
 pub(super) fn parent_id(spans: &Spans, parent: Parent, trace: &Trace) -> Option<SpanId> {

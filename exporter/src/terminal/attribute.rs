@@ -20,6 +20,10 @@ pub(super) fn int(attributes: &[Attribute], name: Name) -> Option<i64> {
     if let Some(Value::Int(number)) = value(attributes, name) { Some(*number) } else { None }
 }
 
+pub(super) fn double(attributes: &[Attribute], name: Name) -> Option<f64> {
+    if let Some(Value::Double(number)) = value(attributes, name) { Some(*number) } else { None }
+}
+
 pub(super) fn is_set(attributes: &[Attribute], name: Name) -> bool {
     value(attributes, name) == Some(&Value::Bool(true))
 }

@@ -21,7 +21,7 @@ pub(super) struct Member<'a> {
     exit: Option<&'a Span>,
     /// In order of start.
     pub(super) children: Vec<usize>,
-    parent: Option<usize>,
+    pub(super) parent: Option<usize>,
 }
 
 /// All images of a session.
@@ -116,6 +116,12 @@ impl<'a> Family<'a> {
 }
 
 impl<'a> Member<'a> {
+    /// Its span, and the one that says how it ended.
+    pub(super) fn spans(&self) -> impl Iterator<Item = &'a Span> + use<'a> {
+        let exit = self.exit.filter(|exit| !std::ptr::eq(*exit, self.span));
+        std::iter::once(self.span).chain(exit)
+    }
+
     /// The span that knows the end: when, and how.
     pub(super) fn last(&self) -> &'a Span {
         self.exit.unwrap_or(self.span)

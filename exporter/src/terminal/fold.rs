@@ -3,6 +3,7 @@
 use agentsight_semconv as semconv;
 
 use super::attribute::is_set;
+use super::deed::{Deeds, Telling};
 use super::family::Family;
 use super::label::shown_name;
 use super::row::{End, end};
@@ -25,12 +26,15 @@ pub(super) enum Item {
     },
 }
 
-/// Siblings with nothing to tell apart, next to each other, become one line.
-pub(super) fn fold(family: &Family<'_>, children: &[usize]) -> Vec<Item> {
+/// Siblings with nothing to tell apart, next to each other, become one line: a compiler reads and writes what its neighbours
+/// do not, but all of them do it.
+pub(super) fn fold<'a>(family: &Family<'a>, deeds: &Deeds<'a>, children: &[usize]) -> Vec<Item> {
     let likeness = |place: &usize| {
         let member = &family.members[*place];
-        let quiet = member.children.is_empty() && matches!(end(member), End::Success);
-        let is_fork = is_set(&member.span.attributes, semconv::AGENTSIGHT_PROCESS_FORK);
+        let did = deeds.by(*place);
+        let is_telling = did.iter().any(|deed| deeds.telling(*place, deed) <= Telling::Network);
+        let quiet = member.children.is_empty() && matches!(end(member), End::Success) && !is_telling;
+        let is_fork = is_set(&member.span.attributes, semconv::AGENTSIGHT_PROCESS_FORK) && did.is_empty();
         quiet.then(|| (is_fork, shown_name(member.span)))
     };
     let mut items = Vec::new();

@@ -36,3 +36,10 @@ pub(super) fn shown_name(span: &Span) -> String {
     let name = by_request.or_else(executable).unwrap_or_else(|| "(unknown)".to_owned());
     printable(&name).into_owned()
 }
+/// The script that an interpreter runs, else the executable's name: what people call a process when they tell of it.
+pub(super) fn short_name(span: &Span) -> String {
+    let executable = text(&span.attributes, semconv::PROCESS_EXECUTABLE_NAME);
+    // With plain names there is no script in the span's name.
+    let script = executable.and_then(|name| span.name.strip_prefix(name)?.strip_prefix(' '));
+    script.map_or_else(|| shown_name(span), |script| printable(script).into_owned())
+}

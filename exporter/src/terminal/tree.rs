@@ -1,14 +1,20 @@
-//! The process tree as text: one line an image, with its process id, duration and end.
+//! The process tree as text: a line for each image, with its process id, duration and end, and below it what it did.
 //!
 //! ```text
-//! bash -c 'make && ./run'             100  1.20 s  exit 2
-//! ├─ make                             101   890 ms exit 0
-//! │  ├─ cc1 -quiet main.c             102   80 ms  exit 0
-//! │  └─ … 37 more cc1
-//! └─ ⇒ run                            100   300 ms exit 2      ⇒: the same process, after an exec
+//! bash -c 'sh refresh.sh; python3 agent.py'  100  91 ms  exit 1
+//! ├─ sh refresh.sh                           101   7 ms  exit 0
+//! │  │  write config.tmp 47 B
+//! │  └─ ⇒ mv config.tmp config.json          101   3 ms  exit 0      ⇒: the same process, after an exec
+//! │        rename config.tmp → config.json
+//! ├─ … 37 more cc1
+//! └─ python3 agent.py                        102  80 ms  exit 1
+//!       connect tickets.example:8080, sent 1.0 kB  ← had read config.json
+//!       read config.json 47 B  ← written by refresh.sh as config.tmp, renamed by mv, 12 ms before
+//!       … and 312 more, 41 system files read, 183 kB
 //! ```
 
 use super::TreeStyle;
+use super::deed::Deeds;
 use super::draw::draw;
 use super::escape::printable;
 use super::family::Family;
@@ -19,7 +25,8 @@ use crate::spans::model::Span;
 #[must_use]
 pub fn tree(spans: &[Span], style: TreeStyle, footer: &[String]) -> String {
     let family = Family::of(spans);
-    let rows = rows(&family, usize::from(style.width) / 2);
+    let deeds = Deeds::of(spans, &family);
+    let rows = rows(&family, &deeds, usize::from(style.width) / 2);
     let mut drawn = draw(&rows, style);
     if !rows.is_empty() && !footer.is_empty() {
         drawn.push('\n');
