@@ -1,4 +1,4 @@
-//! Makes a test of every file in `scenarios/`, so that one that is added is run without a word said anywhere else.
+//! Makes two tests of every file in `scenarios/`, one that traces it and one that replays its recording, so that one that is added is run without a word said anywhere else.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -14,13 +14,17 @@ fn main() {
         .filter(|name| name.ends_with(".scenario"))
         .collect();
     names.sort();
-    let mut tests = String::new();
+    let (mut tests, mut recordings) = (String::new(), String::new());
     for file in &names {
         let name =
             file.trim_end_matches(".scenario").replace(|character: char| !character.is_ascii_alphanumeric(), "_");
         writeln!(tests, "#[test]\nfn scenario_{name}() {{\n    holds({file:?});\n}}\n").expect("a String takes all");
+        writeln!(recordings, "#[test]\nfn recording_{name}() {{\n    holds({file:?});\n}}\n")
+            .expect("a String takes all");
     }
     writeln!(tests, "const GENERATED: [&str; {}] = {names:?};", names.len()).expect("a String takes all");
-    let out = Path::new(&env::var_os("OUT_DIR").expect("cargo sets it")).join("scenarios.rs");
-    fs::write(out, tests).expect("cargo's folder is writable");
+    let out = env::var_os("OUT_DIR").expect("cargo sets it");
+    for (file, text) in [("scenarios.rs", tests), ("scenario_recordings.rs", recordings)] {
+        fs::write(Path::new(&out).join(file), text).expect("cargo's folder is writable");
+    }
 }

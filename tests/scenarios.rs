@@ -3,12 +3,12 @@
 //! `SCENARIO_RUNS=10` repeats the live run. `SCENARIOS=DIR` judges the files of another folder.
 //! `SCENARIO_RECORDINGS=DIR` keeps each recording there.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use agentsight_tests::scenario::{self, Account, Scenario, Stage, all_in, own_folder};
+use agentsight_tests::scenario::{self, Account, Failure, Scenario, Stage, all_in, own_folder};
 use agentsight_tests::trace::Trace;
 
 include!(concat!(env!("OUT_DIR"), "/scenarios.rs"));
@@ -36,37 +36,58 @@ fn holds(file: &str) {
     assert!(mistakes.is_empty(), "\n{}", mistakes.join("\n"));
 }
 
-/// Everything that is wrong with the runs of a scenario, a run that was like another one left out.
+/// Everything that is wrong with the runs of a scenario, each thing once, with the runs that it was in.
 fn mistakes(scenario: &Scenario) -> Vec<String> {
     let stage = Stage::new(scenario);
-    let mut mistakes = BTreeSet::new();
+    let mut mistakes = Mistakes::default();
     let (recorded, finished, recording) = stage.record();
     let edges = scenario::edges(scenario, &Account::of(&recorded));
-    mistakes.extend(judge(scenario, &recorded, "recorded", &finished.stderr));
+    mistakes.judge(scenario, &recorded, "recorded", &finished.stderr);
     let replayed = Stage::replay(&recording);
     // What was sent is what the recording says, ids included; so no line needs judging again.
     if of_session(&replayed) != of_session(&recorded) {
-        mistakes.insert(format!("{}: the replay has\n{replayed}\nthe live run had\n{recorded}", scenario.name));
+        let found = vec![format!("the replay has\n{replayed}\nthe live run had\n{recorded}")];
+        mistakes.add("replayed", always(scenario, "a recording replays to the spans of the live run", found));
     }
     keep(&recording, scenario);
     for number in 1..=runs() {
         let (trace, finished) = stage.run();
-        mistakes.extend(judge(scenario, &trace, &format!("run {number}"), &finished.stderr));
-        let others = scenario::edges(scenario, &Account::of(&trace));
-        let differences = scenario::differences(&edges, &others).into_iter();
-        mistakes.extend(differences.map(|difference| {
-            format!("{}: always: expected: a second run gives the same edges\n    found: {difference}", scenario.name)
-        }));
+        let which = format!("run {number}");
+        mistakes.judge(scenario, &trace, &which, &finished.stderr);
+        let found = scenario::differences(&edges, &scenario::edges(scenario, &Account::of(&trace)));
+        if !found.is_empty() {
+            mistakes.add(&which, always(scenario, "a second run gives the same edges", found));
+        }
     }
-    mistakes.into_iter().collect()
+    mistakes.0.into_iter().map(|(_, (failure, runs))| format!("{failure}\n    in: {}", runs.join(", "))).collect()
 }
 
-fn judge(scenario: &Scenario, trace: &Trace, which: &str, stderr: &str) -> Vec<String> {
-    if trace.spans.is_empty() {
-        return vec![format!("{}: {which}: no spans came; AgentSight said: {stderr}", scenario.name)];
+/// By place and line or rule: how it failed first, and in which runs.
+#[derive(Default)]
+struct Mistakes(BTreeMap<(String, String), (Failure, Vec<String>)>);
+
+impl Mistakes {
+    fn judge(&mut self, scenario: &Scenario, trace: &Trace, which: &str, stderr: &str) {
+        if trace.spans.is_empty() {
+            self.add(which, always(scenario, "spans come", vec![format!("none; AgentSight said: {stderr}")]));
+            return;
+        }
+        for failure in scenario::failures(scenario, trace) {
+            self.add(which, failure);
+        }
     }
-    let said = scenario::failures(scenario, trace).into_iter().map(|failure| format!("{failure}\n    in: {which}"));
-    said.collect()
+
+    fn add(&mut self, which: &str, failure: Failure) {
+        let key = (failure.place.clone(), failure.expected.clone());
+        let (_, runs) = self.0.entry(key).or_insert_with(|| (failure, Vec::new()));
+        if runs.last().is_none_or(|last| last != which) {
+            runs.push(which.to_owned());
+        }
+    }
+}
+
+fn always(scenario: &Scenario, rule: &str, found: Vec<String>) -> Failure {
+    Failure { place: format!("{}: always", scenario.name), expected: rule.to_owned(), found }
 }
 
 fn of_session(trace: &Trace) -> Trace {
