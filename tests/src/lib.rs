@@ -8,6 +8,7 @@ pub mod backend;
 pub mod collector;
 pub mod deadline;
 pub mod directory;
+pub mod flow;
 pub mod held;
 pub mod http;
 pub mod jaeger;

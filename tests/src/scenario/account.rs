@@ -6,12 +6,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::claim::{Endpoint, ImagePattern, Object};
 use super::image_name::{base_name, names};
+use crate::flow::Flow;
 use crate::trace::{Span, Trace, Value};
 
 /// More spans than these never lie between a span and its image.
 const DEEPEST: usize = 1000;
 /// What is read and written below these is as if it were not there.
 const SYSTEM_FOLDERS: [&str; 5] = ["/usr/", "/etc/", "/proc/", "/sys/", "/dev/"];
+
+/// Links that say that one process' bytes became another's. (`copy` is one call's; `shm` and `flow` say "may".)
+const BETWEEN_PROCESSES: [&str; 5] = ["file", "pipe", "unix", "tcp", "udp"];
 
 /// A span by its place in the trace.
 pub(super) type At = usize;
@@ -68,6 +72,27 @@ impl<'a> Account<'a> {
         account.read_images();
         account.read_links();
         account
+    }
+
+    /// What went from one process to another by files, pipes and sockets, by the links that say so.
+    #[must_use]
+    pub fn flows(&self) -> BTreeSet<Flow> {
+        let of_data = self.links.iter().filter(|link| BETWEEN_PROCESSES.contains(&link.link_type));
+        let flows = of_data.filter_map(|link| {
+            let (cause, effect) = (self.span(link.cause?), self.span(link.effect));
+            // A connect and its accept are linked, too, and move nothing.
+            let is_data = cause.text("agentsight.action") == "write" && effect.text("agentsight.action") == "read";
+            let (writer, reader) = (self.process(link.cause?)?, self.process(link.effect).filter(|_| is_data)?);
+            let path = effect.text("file.path");
+            let object = if path.is_empty() { effect.text("agentsight.object.type") } else { path };
+            Some(Flow { writer, reader, object: object.to_owned() })
+        });
+        flows.filter(|flow| flow.writer != flow.reader).collect()
+    }
+
+    fn process(&self, at: At) -> Option<u32> {
+        let pid = self.images[self.owner(at)?].span.int("process.pid")?;
+        u32::try_from(pid).ok()
     }
 
     /// The span of this id, in this trace.
@@ -295,6 +320,20 @@ mod tests {
         let burst = made.doing(connection, "tcp", "write", "", 5, 200..300);
         let account = Account::of(&made.trace);
         assert_eq!(account.doings(0, "write", &Object::Named("tcp".into())), [burst]);
+    }
+
+    #[test]
+    fn flows_are_the_data_links_between_two_processes() {
+        let mut made = Made::default();
+        let (a, b) = (made.image("a", 1, None, 0..900), made.image("b", 2, None, 0..900));
+        let write = made.doing(a, "file", "write", "/d/x", 5, 10..20);
+        let (own, read) =
+            (made.doing(a, "file", "read", "/d/x", 5, 30..40), made.doing(b, "file", "read", "/d/x", 5, 30..40));
+        made.link("file", write, own, 5, 1.0);
+        made.link("file", write, read, 5, 1.0);
+        made.link("flow", write, b, 0, 0.5);
+        let flow = Flow { writer: 1, reader: 2, object: "/d/x".into() };
+        assert_eq!(Account::of(&made.trace).flows(), BTreeSet::from([flow]));
     }
 
     #[test]
