@@ -20,6 +20,7 @@ endef
 define TEST_NEEDS
 command -v strace|strace|the independent witness that traces are compared with
 command -v node|nodejs|a traced program
+command -v npm|npm|a traced program
 command -v git|git|a traced program
 command -v sudo|sudo|tests of starting by sudo and without root
 command -v setpriv|util-linux|tests of what a user without rights sees

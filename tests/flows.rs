@@ -21,7 +21,7 @@ use agentsight_tests::requirement::need_program;
 use agentsight_tests::run::{Started, run};
 use agentsight_tests::scenario::Account;
 use agentsight_tests::strace::{FLOW_CALLS, flows};
-use agentsight_tests::trace::Trace;
+use agentsight_tests::trace::{Span, Trace};
 
 const LIMIT: Duration = Duration::from_secs(300);
 
@@ -142,8 +142,8 @@ fn files_below(folder: &Path) -> BTreeSet<String> {
 
 fn described(trace: &Trace, flow: &Flow) -> String {
     let command = |pid: u32| {
-        let images = trace.spans.iter().filter(|span| span.int("process.pid") == Some(i64::from(pid)));
-        let last = images.filter(|span| span.text("agentsight.action") == "exec").next_back();
+        let is_its = |span: &&Span| span.int("process.pid") == Some(i64::from(pid));
+        let last = trace.spans.iter().rfind(|span| is_its(span) && span.text("agentsight.action") == "exec");
         let arguments = last.map_or_else(String::new, |span| span.texts("process.command_args").join(" "));
         arguments.chars().take(60).collect::<String>()
     };

@@ -59,6 +59,10 @@ fn mistakes(scenario: &Scenario) -> Vec<String> {
             mistakes.add(&which, always(scenario, "a second run gives the same edges", found));
         }
     }
+    if !mistakes.0.is_empty() && !finished.stderr.is_empty() {
+        let found = vec![finished.stderr];
+        mistakes.add("recorded", always(scenario, "nothing on standard error (a hint, no rule)", found));
+    }
     mistakes.0.into_iter().map(|(_, (failure, runs))| format!("{failure}\n    in: {}", runs.join(", "))).collect()
 }
 

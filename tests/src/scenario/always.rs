@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::account::{Account, At, Link, is_process};
+use super::account::{Account, At, is_process};
 use super::acyclic::circle;
+use super::links::Link;
 use super::near_miss::{doing, link};
 use crate::trace::{Attributes, Span, Value};
 
@@ -13,6 +14,9 @@ const POINT_UP: [&str; 2] = ["join", "signal"];
 const DATA: [&str; 6] = ["file", "pipe", "unix", "tcp", "udp", "shm"];
 /// Links that may join two processes.
 const OF_PROCESSES: [&str; 5] = ["signal", "join", "exec", "lineage", "segment"];
+
+/// Says each place where a rule is broken.
+type Find = fn(&Account<'_>) -> Vec<String>;
 
 /// A rule that a trace breaks.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,7 +30,7 @@ pub struct Broken {
 /// Every place where a rule is broken.
 #[must_use]
 pub fn broken_rules(account: &Account<'_>) -> Vec<Broken> {
-    let rules: [(&'static str, fn(&Account<'_>) -> Vec<String>); 8] = [
+    let rules: [(&'static str, Find); 8] = [
         ("parents and links, `join` and `signal` aside, go round in no circle", circles),
         ("the cause of a `flow` link ends before its effect starts", late_flows),
         ("the cause of a data link starts before its effect ends", late_data),

@@ -98,7 +98,7 @@ impl Interpreter {
     fn is_bundle(&self, word: &str) -> bool {
         let Some(letters) = word.strip_prefix('-').filter(|letters| !letters.starts_with('-')) else { return false };
         let last = |option: &&str| option.len() == 2 && letters.ends_with(&option[1..]);
-        letters.bytes().all(|byte| byte.is_ascii_alphabetic()) && self.instead_of_script.iter().any(|o| last(&o))
+        letters.bytes().all(|byte| byte.is_ascii_alphabetic()) && self.instead_of_script.iter().any(last)
     }
 }
 

@@ -12,6 +12,7 @@ mod claim;
 mod edges;
 mod expected;
 mod image_name;
+mod links;
 #[cfg(test)]
 mod made;
 mod near_miss;

@@ -1,7 +1,8 @@
 //! What a trace has in place of what a line says: said where a line fails, so that a reader need not open the trace.
 
-use super::account::{Account, Image, Link, io_bytes, is_process};
+use super::account::{Account, Image, io_bytes, is_process};
 use super::claim::{Claim, ImagePattern, LinkClaim, Object, PidRelation, Statement};
+use super::links::Link;
 use super::verdict::{by_images, counts, image_status};
 
 /// More lines than these are cut.

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::account::{Account, Image, Link, io_bytes, is_system};
+use super::account::{Account, Image, io_bytes, is_system};
 use super::claim::{Claim, Endpoint, ImagePattern, LinkClaim, PidRelation, Statement, Status};
+use super::links::Link;
 
 /// Whether it does.
 pub(super) fn holds(claim: &Claim, account: &Account<'_>) -> bool {

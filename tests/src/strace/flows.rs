@@ -9,6 +9,7 @@ use std::path::Path;
 use super::call::{Call, calls, number};
 use super::descriptor::{Channel, channel, path};
 use super::files::{Files, Write};
+use super::folders::{Folders, joined};
 use super::line::{What, quoted, records};
 use super::streams::{StreamId, Streams, Transfer};
 use crate::flow::{Flow, Witnessed};
@@ -22,10 +23,8 @@ pub fn flows(log: &str, folder: &Path, before: BTreeSet<String>) -> Witnessed {
     let folder = folder.display().to_string();
     let mut reader = Reader {
         processes: BTreeMap::new(),
-        parents: BTreeMap::new(),
-        folders: BTreeMap::new(),
         files: Files::new(&folder, before),
-        first_folder: folder,
+        folders: Folders::new(folder),
         peers: BTreeMap::new(),
         streams: Streams::default(),
         witnessed: Witnessed::default(),
@@ -34,7 +33,7 @@ pub fn flows(log: &str, folder: &Path, before: BTreeSet<String>) -> Witnessed {
         if let What::Forks { child, thread } = record.what {
             let process = reader.process(record.tid);
             reader.processes.insert(child, if thread { process } else { child });
-            reader.parents.insert(child, process);
+            reader.folders.forked(process, child);
         }
     }
     for call in calls(log) {
@@ -47,10 +46,7 @@ pub fn flows(log: &str, folder: &Path, before: BTreeSet<String>) -> Witnessed {
 struct Reader {
     /// The process of each thread; a thread that is not here is its own.
     processes: BTreeMap<u32, u32>,
-    parents: BTreeMap<u32, u32>,
-    /// Working directories of those that changed theirs.
-    folders: BTreeMap<u32, String>,
-    first_folder: String,
+    folders: Folders,
     files: Files,
     /// The other end of each socket, as long as it had one.
     peers: BTreeMap<String, String>,
@@ -97,18 +93,18 @@ impl Reader {
     fn named(&mut self, call: &Call, name: &str, arguments: &[&str]) {
         let process = self.process(call.tid);
         let argument = |at: usize| arguments.get(at).copied().unwrap_or_default();
-        let here = self.folder(process);
+        let here = self.folders.of(process);
         let plain = |at: usize| Some(joined(&here, &quoted(argument(at))?.0));
         let below = |at: usize| Some(joined(path(argument(at)).unwrap_or(&here), &quoted(argument(at + 1))?.0));
         match name {
             "chdir" => {
                 if let Some(folder) = plain(0) {
-                    self.folders.insert(process, folder);
+                    self.folders.changed(process, folder);
                 }
             }
             "fchdir" => {
                 if let Some(folder) = path(argument(0)) {
-                    self.folders.insert(process, folder.to_owned());
+                    self.folders.changed(process, folder.to_owned());
                 }
             }
             "truncate" if argument(1) == "0" => {
@@ -199,17 +195,6 @@ impl Reader {
     fn process(&self, tid: u32) -> u32 {
         self.processes.get(&tid).copied().unwrap_or(tid)
     }
-
-    fn folder(&self, process: u32) -> String {
-        let mut at = process;
-        loop {
-            match (self.folders.get(&at), self.parents.get(&at)) {
-                (Some(folder), _) => return folder.clone(),
-                (None, Some(&parent)) if parent != at => at = parent,
-                _ => return self.first_folder.clone(),
-            }
-        }
-    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -226,22 +211,6 @@ fn two(first: Option<String>, second: Option<String>, mut apply: impl FnMut(&str
     if let (Some(first), Some(second)) = (first, second) {
         apply(&first, &second);
     }
-}
-
-/// An absolute path without `.` and `..`, which are taken away as if there were no symbolic links.
-fn joined(folder: &str, path: &str) -> String {
-    let whole = if path.starts_with('/') { path.to_owned() } else { format!("{folder}/{path}") };
-    let mut parts: Vec<&str> = Vec::new();
-    for part in whole.split('/') {
-        match part {
-            "" | "." => {}
-            ".." => {
-                parts.pop();
-            }
-            part => parts.push(part),
-        }
-    }
-    format!("/{}", parts.join("/"))
 }
 
 #[cfg(test)]

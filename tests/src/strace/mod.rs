@@ -4,6 +4,7 @@ mod call;
 mod descriptor;
 mod files;
 mod flows;
+mod folders;
 mod kernel_view;
 mod line;
 mod streams;
