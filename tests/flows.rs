@@ -124,6 +124,8 @@ fn surroundings(command: &mut Command, home: &Directory) {
         command.env(format!("GIT_AUTHOR_{name}"), value).env(format!("GIT_COMMITTER_{name}"), value);
     }
     command.env("npm_config_update_notifier", "false").env("npm_config_offline", "true");
+    // strace cannot see what goes by io_uring.
+    command.env("UV_USE_IO_URING", "0");
 }
 
 /// The paths of all files below a folder.
