@@ -123,7 +123,7 @@ impl Reader {
     }
 
     fn opened(&mut self, name: &str, arguments: &[&str], result: &str) {
-        let flags = arguments.iter().find(|argument| argument.contains("O_")).copied().unwrap_or_default();
+        let flags = arguments.iter().find(|argument| argument.starts_with(['O', '{'])).copied().unwrap_or_default();
         let is_empty = name == "creat" || flags.contains("O_TRUNC") || flags.contains("O_EXCL");
         if let Some(Channel::File { path, deleted: false }) = channel(result) {
             if is_empty {
@@ -276,6 +276,14 @@ mod tests {
             2 mmap(NULL, 5, PROT_READ|PROT_WRITE, MAP_SHARED, 3</d/a>, 0) = 0x7f00\n\
             2 read(3</d/a>, \"x\"..., 5) = 5\n";
         assert_eq!(certain(log), ["1 -> 2 by /d/a"]);
+    }
+
+    #[test]
+    fn a_path_is_no_flag() {
+        let log = "1 write(3</d/O_TRUNC>, \"x\"..., 5) = 5\n\
+            2 openat(AT_FDCWD</d/O_TRUNC>, \"/d/O_TRUNC\", O_RDONLY) = 3</d/O_TRUNC>\n\
+            2 read(3</d/O_TRUNC>, \"y\"..., 5) = 5\n";
+        assert_eq!(certain(log), ["1 -> 2 by /d/O_TRUNC"]);
     }
 
     #[test]
