@@ -92,10 +92,11 @@ fn assert_same_flows(program: &[&str], folder: &Directory, least: usize) {
     let differences = witnessed.differences(&seen);
     assert!(
         differences.is_empty(),
-        "{}\nAgentSight saw\n{}strace saw for certain\n{}",
+        "{}\nAgentSight saw\n{}strace saw for certain\n{}and perhaps\n{}",
         differences.join("\n"),
         named(&seen),
-        named(&witnessed.certain)
+        named(&witnessed.certain),
+        named(&witnessed.possible.difference(&witnessed.certain).cloned().collect())
     );
 }
 
