@@ -10,8 +10,8 @@ use super::edges::Edge;
 use super::moved::Moved;
 use super::{Activity, Cause, CauseKind, Confidence, Graph, Image, Note, Target};
 
-/// Children of one parent that have ended and were not waited for.
-const UNWAITED_MAX: usize = 1024;
+/// Children of one parent that have ended and were not waited for: each keeps its trace.
+const UNWAITED_MAX: usize = 64;
 /// Open files that were sent and not received yet.
 const SENT_MAX: usize = 1024;
 

@@ -416,7 +416,7 @@ mod tests {
     #[test]
     fn a_trace_that_is_full_by_bytes_goes_on_too() {
         let mut session = session();
-        session.options.segment.bytes = 4_000;
+        session.options.segment.bytes = 5_000;
         let argument = "x".repeat(1_500);
         check_with(
             &session,
