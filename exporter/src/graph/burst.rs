@@ -8,6 +8,7 @@ use std::sync::{Arc, OnceLock};
 
 use agentsight_ebpf::{BurstBegin, BurstEnd, BurstId, Direction, Doer, FileId, KernelNanos, OpenHow, ProcessKey};
 
+use super::edges::Edge;
 use super::flow::Flow;
 use super::load::Load;
 use super::moved::Moved;
@@ -34,6 +35,8 @@ pub(super) struct Shown {
     pub(super) copied: Vec<(Arc<Moved>, u64)>,
     /// Those that there was no room for.
     pub(super) copies_dropped: u32,
+    /// Bursts that a descriptor was sent in which this one received.
+    pub(super) passed: Vec<Edge>,
     /// Room that was taken in its trace when something referred to it before its causes were known.
     pub(super) reserved: Option<Load>,
 }
@@ -144,7 +147,7 @@ impl Graph {
         if !begin.mapped {
             self.bursts.begun.insert((begin.first, begin.burst));
         }
-        let shown = Shown { moved, flow, copied: Vec::new(), copies_dropped: 0, reserved: None };
+        let shown = Shown { moved, flow, copied: Vec::new(), copies_dropped: 0, passed: Vec::new(), reserved: None };
         self.bursts.by_id.insert(begin.burst, Burst::Shown(Box::new(shown)));
     }
 
@@ -178,6 +181,7 @@ impl Graph {
                 }
                 self.bursts.begun.remove(&(moved.first, moved.id));
                 self.bursts.ended.insert((end.at, end.burst));
+                self.connections.count(end.burst.open, moved.direction, end.bytes);
                 if let (Way::File(id), Direction::Out) = (way(&moved), moved.direction) {
                     self.files.end_writing(id);
                 }
@@ -208,7 +212,7 @@ impl Graph {
     }
 
     /// The image that did something, announced, as its bursts hold it.
-    fn image_of(&mut self, by: &Doer, at: KernelNanos, out: &mut Vec<Activity>) -> Arc<super::Image> {
+    pub(super) fn image_of(&mut self, by: &Doer, at: KernelNanos, out: &mut Vec<Activity>) -> Arc<super::Image> {
         let image = self.image_numbered(by.process, by.exec, at, None, out);
         let Some(known) = self.processes.get_mut(by.process) else { return Arc::new(image) };
         Arc::clone(known.deeds.shared.get_or_insert_with(|| Arc::new(image)))

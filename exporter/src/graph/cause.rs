@@ -95,7 +95,7 @@ pub enum Target {
     Resolution {
         /// The burst that the query was in.
         query: BurstId,
-        /// Number among the queries of that burst.
+        /// Tells the queries of that burst apart.
         number: u32,
         /// Whose.
         image: Arc<Image>,

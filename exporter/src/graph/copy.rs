@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use agentsight_ebpf::Copied;
+use agentsight_ebpf::{Copied, Direction};
 
+use super::Graph;
+use super::burst::{Burst, Shown};
 use super::edges::EDGES_MAX;
-use super::{Graph, burst::Burst};
 
 impl Graph {
     pub(super) fn copied(&mut self, copied: &Copied) {
@@ -18,7 +19,12 @@ impl Graph {
                 return;
             }
         };
-        let Some(to) = self.bursts.shown_mut(copied.to) else {
+        let is_one_call = |to: &&mut Shown| {
+            from.direction == Direction::In
+                && to.moved.direction == Direction::Out
+                && to.moved.image.id == from.image.id
+        };
+        let Some(to) = self.bursts.shown_mut(copied.to).filter(is_one_call) else {
             self.oddities.unseen_copies += 1;
             return;
         };

@@ -60,6 +60,14 @@ impl Edges {
         true
     }
 
+    /// Leave out those that would close a circle.
+    pub(super) fn retain(&mut self, may_stay: impl Fn(&Edge) -> bool) {
+        let before = self.list.len();
+        self.list.retain(may_stay);
+        let left_out = u32::try_from(before - self.list.len()).unwrap_or(u32::MAX);
+        self.against_time = self.against_time.saturating_add(left_out);
+    }
+
     /// All edges, the surest first where there are too many.
     pub(super) fn finish(mut self, room: usize) -> (Vec<Edge>, u32) {
         let excess = self.list.len().saturating_sub(room);

@@ -15,7 +15,8 @@ impl Graph {
             self.oddities.late_events += 1;
             return;
         }
-        self.image_numbered(exit.process, exit.exec, exit.at, None, out);
+        let image = self.image_numbered(exit.process, exit.exec, exit.at, None, out);
+        self.remember_exit(&image);
         self.end_image(exit.process, exit.at, Ending::Exited(*exit), out);
     }
 
@@ -28,7 +29,7 @@ impl Graph {
         let at = at.max(known.image.start);
         let image = known.image.clone();
         let place = match known.stage {
-            Stage::Promoted => self.place_exit(process, at, out),
+            Stage::Promoted => self.place_exit(process, &account, at, out),
             Stage::Unannounced | Stage::Begun => None,
         };
         out.push(match place {
@@ -37,6 +38,7 @@ impl Graph {
         });
         self.processes.hand_over_juniors(process);
         if !matches!(ending, Ending::Replaced { .. }) {
+            self.connections.end_of_process(process, at);
             self.processes.bury(process, at);
         }
     }

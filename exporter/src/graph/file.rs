@@ -342,7 +342,7 @@ mod tests {
                 write    #4.1 100#1 f 0..3 at 11..11 under 100#1
                 read     #3.3 100#1 f 0..2 at 12..12 under 100#1 <-File #4.1 2
                 read     #3.4 100#1 f 0..2 at 14..14 under 100#1
-                ended    100#1 0..20000 incomplete
+                ended    100#1 0..20000 incomplete !Truncate
             "#]],
         );
     }
@@ -412,6 +412,7 @@ mod tests {
             &expect![[r#"
                 began    100#1 Root bash under -
                 write    #1.1 100#1 f 0..500 at 4..20 under 100#1 coalesced
+                promised #3.2
                 read     #2.1 100#1 f 0..400 at 5..21 under 100#1 coalesced <-File #3.2 10 (0.8) <-File #1.1 400 (0.8)
                 write    #3.2 100#1 f 10..20 at 20..24 under 100#1
                 ended    100#1 0..20000 incomplete
@@ -460,6 +461,7 @@ mod tests {
                 began    100#1 Root bash under -
                 began    101#0 Forked bash/bash under 100#1
                 ended    101#0 4..7 exit 0
+                promised #1.1
                 read     #1.2 101#0 f 0..4096 at 5..5 under 101#0 mapped <-Shm #1.1 (0.6)
                 write    #1.1 100#1 f 0..4096 at 3..6 under 100#1 mapped
                 ended    100#1 0..20000 incomplete

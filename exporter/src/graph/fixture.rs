@@ -248,9 +248,16 @@ fn render(activities: &[Activity]) -> String {
 fn line(activity: &Activity) -> String {
     match activity {
         Activity::Transferred(it) => data::transfer(it),
-        Activity::ConnectionBegan(it) => format!("{it:?}"),
-        Activity::ConnectionPromoted(it) | Activity::ConnectionEnded(it) => format!("{it:?}"),
-        Activity::Resolved(it) => format!("{it:?}"),
+        Activity::TransferPromised(it) => format!("promised #{}.{}", it.id.open.0, it.id.number),
+        Activity::ConnectionBegan(it) => data::connection(it),
+        Activity::ConnectionContinued(it) => {
+            let (open, trace) = (it.connection.open.0, trace(&it.place.trace));
+            let part = if it.under.part == Part::Continuation { "~" } else { "" };
+            format!("goes on  #{open} at {} under {}{part}{trace}", millis(it.place.start), it.connection.image.id)
+        }
+        Activity::ConnectionPromoted(it) => data::connection_at("promoted", it),
+        Activity::ConnectionEnded(it) => data::connection_at("closed  ", it),
+        Activity::Resolved(it) => data::resolution(it),
         Activity::ImageBegan(image) => format!("began    {}", describe(image)),
         Activity::ImagePromoted(it) => {
             let rest = data::account(&it.account) + &late_causes(&it.image);
@@ -306,8 +313,8 @@ fn trace(trace: &Trace) -> String {
 
 /// Links of an image that it had not when it began.
 fn late_causes(image: &Image) -> String {
-    let known_at_once = |it: &&Cause| !matches!(it.kind, CauseKind::Exec | CauseKind::Lineage | CauseKind::Explicit);
-    image.causes.iter().filter(known_at_once).map(cause).collect()
+    let is_late = |it: &&Cause| !matches!(it.kind, CauseKind::Exec | CauseKind::Lineage | CauseKind::Explicit);
+    image.causes.iter().filter(is_late).map(cause).collect()
 }
 
 /// ` <-File #2.1 47 (0.95)`: of a burst its number, of an image its id; the bytes, and what is not certain.

@@ -162,9 +162,11 @@ mod tests {
             &expect![[r#"
                 began    100#1 Root sh under -
                 began    101#1 Exec sh/ls under 100#1
+                promised #1.1
                 ended    101#1 4..6 exit 0 <-Flow #1.1 (0.5)
                 ended    100#1 0..8 into 100#2
                 began    100#2 Exec sh/cat under 100#1 <-Exec 100#1
+                promised #1.2
                 ended    100#2 8..9 exit 0 <-Flow #1.2 (0.5)
                 read     #1.1 100#1 script 0..47 at 3..3 under 100#1
                 read     #1.2 100#1 script 47..50 at 7..7 under 100#1

@@ -11,7 +11,8 @@ use super::burst::{Burst, Shown, Way, way};
 use super::edges::{EDGES_MAX, Edge, Edges};
 use super::load::Load;
 use super::moved::Moved;
-use super::transfer::{Sums, Transfer, Under};
+use super::process::Stage;
+use super::transfer::{Transfer, Under};
 use super::{Activity, Cause, CauseKind, Confidence, Graph};
 
 /// How long a write that began before a read ended may take to be said.
@@ -83,7 +84,9 @@ impl Graph {
         let (start, end) = (moved.first, moved.last().unwrap_or(moved.first));
         let mut edges = Edges::to(start, end);
         self.gather(&shown, &mut edges);
+        edges.retain(|edge| !self.circles.would_close(edge.cause.id, id));
         let (edges, causes_dropped) = edges.finish(EDGES_MAX);
+        self.circles.leave(id, edges.iter().map(|edge| edge.cause.id), |cause| self.bursts.shown(cause).is_none());
         let causes = self.causes(edges, start, at, out);
         let load = Load::of_transfer(&moved.image, &moved.object, &causes);
         let under = match (moved.under.get(), shown.reserved) {
@@ -95,32 +98,9 @@ impl Graph {
             _ => self.place(&moved, load, at, out),
         };
         self.forget(&moved);
-        let sums = moved.end.get().map_or_else(Sums::default, |end| Sums {
-            bytes: end.bytes,
-            operations: end.operations,
-            wait_nanos: end.wait_nanos,
-            offset: end.offset,
-            end: end.end,
-            sparse: end.sparse,
-            coalesced: end.coalesced,
-            errors: end.errors,
-        });
-        out.push(Activity::Transferred(Box::new(Transfer {
-            id,
-            image: Arc::clone(&moved.image),
-            under,
-            direction: moved.direction,
-            object: Arc::clone(&moved.object),
-            epoch: moved.epoch,
-            start,
-            end,
-            sums,
-            cut: moved.end.get().map(|end| end.cut),
-            mapped: moved.mapped,
-            found: moved.found,
-            causes,
-            causes_dropped,
-        })));
+        let promised = shown.reserved.is_some();
+        let transfer = Transfer { promised, causes, causes_dropped, ..moved.transfer(under) };
+        out.push(Activity::Transferred(Box::new(transfer)));
     }
 
     fn gather(&self, shown: &Shown, edges: &mut Edges) {
@@ -141,6 +121,9 @@ impl Graph {
                 bytes: Some(*bytes),
             });
         }
+        for edge in &shown.passed {
+            edges.push(edge.clone());
+        }
         if let Some(flow) = &shown.flow {
             flow.causes(edges);
         }
@@ -159,7 +142,8 @@ impl Graph {
             if cause.under.get().is_none() {
                 // Its own causes are not known yet.
                 let load = Load::of_transfer_at_most(&cause.image, &cause.object);
-                self.place(&cause, load, at, out);
+                let under = self.place(&cause, load, at, out);
+                out.push(Activity::TransferPromised(Box::new(cause.transfer(under))));
                 if let Some(shown) = self.bursts.shown_mut(cause.id) {
                     shown.reserved = Some(load);
                 }
@@ -173,8 +157,11 @@ impl Graph {
 
     /// Give a burst its place in a trace.
     fn place(&mut self, moved: &Moved, load: Load, at: KernelNanos, out: &mut Vec<Activity>) -> Under {
-        let place = self.stand(&moved.image, load, moved.first, at, out);
-        moved.under.get_or_init(|| Under::Image(place)).clone()
+        let under = match self.stand_in_connection(moved.id.open, &moved.image, load, moved.first, at, out) {
+            Some(under) => under,
+            None => Under::Image(self.stand(&moved.image, load, moved.first, at, out)),
+        };
+        moved.under.get_or_init(|| under).clone()
     }
 
     /// A burst that has left is no longer waited for.
@@ -215,11 +202,15 @@ impl Graph {
         let Some(known) = self.processes.get_mut(process) else { return };
         let load = Load::of_cause(&cause);
         let image = &mut known.image;
-        if image.causes.len() < EDGES_MAX && self.traces.holds(&image.trace, load) {
-            image.causes.push(cause);
-            self.traces.charge(&image.trace, load, at);
-        } else {
+        // Room for those of an image that is announced is taken at once, of others when they are said.
+        let is_begun = known.stage == Stage::Begun;
+        if image.causes.len() >= EDGES_MAX || (is_begun && !self.traces.holds(&image.trace, load)) {
             self.oddities.causes_dropped += 1;
+            return;
+        }
+        image.causes.push(cause);
+        if is_begun {
+            self.traces.charge(&image.trace, load, at);
         }
     }
 }

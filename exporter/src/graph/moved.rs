@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use agentsight_ebpf::{BurstEnd, BurstId, Direction, KernelNanos, Object, Tid};
 
-use super::transfer::Under;
+use super::transfer::{Sums, Transfer, Under};
 use super::{Image, Target, Trace};
 
 #[derive(Debug)]
@@ -69,6 +69,37 @@ impl Moved {
     /// The trace that its span is in, once that is settled.
     pub(super) fn trace(&self) -> Option<&Arc<Trace>> {
         self.under.get().map(|under| &under.place().trace)
+    }
+
+    /// What is said of it, as far as it goes: without its causes.
+    pub(super) fn transfer(&self, under: Under) -> Transfer {
+        let sums = self.end.get().map_or_else(Sums::default, |end| Sums {
+            bytes: end.bytes,
+            operations: end.operations,
+            wait_nanos: end.wait_nanos,
+            offset: end.offset,
+            end: end.end,
+            sparse: end.sparse,
+            coalesced: end.coalesced,
+            errors: end.errors,
+        });
+        Transfer {
+            id: self.id,
+            image: Arc::clone(&self.image),
+            under,
+            direction: self.direction,
+            object: Arc::clone(&self.object),
+            epoch: self.epoch,
+            start: self.first,
+            end: self.last().unwrap_or(self.first),
+            sums,
+            cut: self.end.get().map(|end| end.cut),
+            mapped: self.mapped,
+            found: self.found,
+            promised: false,
+            causes: Vec::new(),
+            causes_dropped: 0,
+        }
     }
 
     /// What a link to it says, of an effect that began then; `None` as long as it has no place.

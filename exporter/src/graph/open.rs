@@ -9,7 +9,7 @@ use std::sync::Arc;
 use agentsight_ebpf::{Close, Direction, KernelNanos, Object, Open, OpenHow, OpenId};
 
 use super::object::{self, StreamKey};
-use super::{GRACE, Graph};
+use super::{Activity, GRACE, Graph};
 
 /// Open files that are remembered: more than what the kernel has entries for.
 const OPENS_MAX: usize = 65_536;
@@ -85,7 +85,7 @@ impl Opens {
     }
 
     /// Take out one that was closed before then, or that there is no room for, and has no burst left.
-    fn take_unused(&mut self, closed_before: KernelNanos) -> Option<OpenFile> {
+    fn take_unused(&mut self, closed_before: KernelNanos) -> Option<(OpenId, OpenFile)> {
         let idle = |id: &OpenId| self.by_id.get(id).is_some_and(|open| open.bursts == 0);
         let due = self.closed.iter().take_while(|(at, _)| *at < closed_before).map(|(_, id)| *id).find(idle);
         let excess = || self.by_use.iter().map(|(_, id)| *id).find(idle).filter(|_| self.by_id.len() > OPENS_MAX);
@@ -95,7 +95,7 @@ impl Opens {
         if let Some(at) = open.closed {
             self.closed.remove(&(at, id));
         }
-        Some(open)
+        Some((id, open))
     }
 }
 
@@ -121,7 +121,7 @@ fn streams(object: &Object) -> impl Iterator<Item = StreamKey> {
 }
 
 impl Graph {
-    pub(super) fn open(&mut self, open: &Open) {
+    pub(super) fn open(&mut self, open: &Open, out: &mut Vec<Activity>) {
         let object = Arc::new(open.object.clone());
         if let Some(known) = self.opens.get(open.open) {
             // A socket is said again when it has got its addresses.
@@ -143,9 +143,11 @@ impl Graph {
         for stream in streams(&object) {
             self.streams.open(stream, open.how);
         }
+        self.accepted(open, out);
     }
 
     pub(super) fn close(&mut self, close: &Close) {
+        self.connections.close(close.open, close.at);
         if let Some(object) = self.opens.close(close.open, close.at) {
             for stream in streams(&object) {
                 self.streams.close(stream, close.at);
@@ -154,9 +156,12 @@ impl Graph {
     }
 
     /// Forget open files that are gone.
-    pub(super) fn release_opens(&mut self, now: KernelNanos) {
+    pub(super) fn release_opens(&mut self, now: KernelNanos, out: &mut Vec<Activity>) {
         let closed_before = KernelNanos(now.0.saturating_sub(GRACE.0));
-        while let Some(open) = self.opens.take_unused(closed_before) {
+        while let Some((id, open)) = self.opens.take_unused(closed_before) {
+            self.end_connection(id, now, out);
+            self.connections.forget(id);
+            self.sent.forget(id);
             if open.closed.is_none() {
                 for stream in streams(&open.object) {
                     self.streams.close(stream, now);

@@ -239,6 +239,7 @@ mod tests {
             &expect![[r#"
                 began    100#1 Root bash under -
                 began    101#0 Forked bash/bash under 100#1
+                promised #2.1
                 read     #1.1 100#1 pipe 0..65536 at 4..4 under 100#1 <-Pipe #2.1 65536
                 read     #1.2 100#1 pipe 65536..131072 at 9000..9000 under 100#1 <-Pipe #2.1 65536
                 write    #2.1 101#0 pipe 0..131072 at 3..9000 under 101#0
@@ -271,6 +272,7 @@ mod tests {
             &expect![[r#"
                 began    100#1 Root bash under -
                 began    101#0 Forked bash/bash under 100#1
+                promised #2.1
                 read     #1.1 100#1 pipe 0..100 at 5..5 under 100#1 <-Pipe #2.1 100
                 read     #1.2 100#1 pipe 100..300 at 7..7 under 100#1 <-Pipe #2.1 200
                 write    #2.1 101#0 pipe 0..300 at 4..9 under 101#0

@@ -159,7 +159,9 @@ impl Traces {
     /// Less than what was taken is needed.
     pub(super) fn give_back(&mut self, trace: &Trace, taken: Load, needed: Load) {
         if let Some(ledger) = self.ledgers.get_mut(&trace.id.to_bytes()) {
-            ledger.taken.bytes = ledger.taken.bytes.saturating_sub(taken.bytes.saturating_sub(needed.bytes));
+            let less = |of: u64, taken: u64, needed: u64| of.saturating_sub(taken.saturating_sub(needed));
+            ledger.taken.bytes = less(ledger.taken.bytes, taken.bytes, needed.bytes);
+            ledger.taken.spans = less(ledger.taken.spans, taken.spans, needed.spans);
         }
     }
 

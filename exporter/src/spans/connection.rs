@@ -10,11 +10,12 @@ use opentelemetry::trace::{SpanKind, Status};
 
 use super::attributes::Attributes;
 use super::errno::error_name;
+use super::link::{self, Links};
 use super::model::Span;
 use super::outline::{Outline, identify, named, seconds};
 use super::time::{iso_8601, wall};
-use super::{Spans, address, link, object};
-use crate::graph::{Connection, ConnectionAt, Place, Side};
+use super::{Spans, address, object};
+use crate::graph::{Connection, ConnectionAt, ConnectionContinued, Part, Place, Side};
 use crate::session::SpanRef;
 
 /// Received and sent, where that is known.
@@ -23,7 +24,7 @@ type Bytes = Option<(u64, u64)>;
 /// The ids of a connection's own span.
 pub(super) fn span_ref(spans: &Spans, connection: &Connection) -> SpanRef {
     let trace = &connection.under.trace;
-    let span_id = spans.ids.connection(connection.image.id, connection.open, trace.segment);
+    let span_id = spans.ids.connection(connection.image.id, connection.open, Part::Original, trace.segment);
     SpanRef { trace_id: trace.id, span_id }
 }
 
@@ -55,8 +56,30 @@ pub(super) fn close(spans: &mut Spans, ended: &ConnectionAt, under: &Place) -> S
 
 /// The `close` of a promoted connection that nothing more is heard of.
 pub(super) fn unknown_close(spans: &mut Spans, connection: &Connection) -> Span {
-    let under = Place { start: connection.start, ..connection.under.clone() };
+    let under = Place { start: connection.start, part: Part::Original, ..connection.under.clone() };
     closing(spans, connection, &under, under.start, None, Some(semconv::AGENTSIGHT_SPAN_INCOMPLETE))
+}
+
+/// The span that stands for a connection in a later trace: a moment, with the way back.
+pub(super) fn continuation(spans: &mut Spans, continued: &ConnectionContinued) -> Span {
+    let ConnectionContinued { connection, under, place } = continued;
+    let image = &connection.image;
+    let mut attributes = Attributes::default();
+    identify(spans, image, (object::type_of(&connection.object), action::CONTINUE), &mut attributes);
+    let (link, words) = link::connection_segment(connection, &spans.ids);
+    let links = Links { links: vec![link], texts: vec![words], dropped: 0 };
+    let segment = place.trace.segment;
+    let outline = Outline {
+        image,
+        trace: &place.trace,
+        id: spans.ids.connection(image.id, connection.open, Part::Continuation, segment),
+        parent: Some(spans.ids.image(image.id, under.part, segment)),
+        name: action::CONTINUE.into(),
+        kind: SpanKind::Internal,
+        start: place.start,
+        end: place.start,
+    };
+    outline.linked_span(spans, links, attributes)
 }
 
 fn own(spans: &mut Spans, connection: &Connection, end: KernelNanos, bytes: Bytes, mark: Option<Name>) -> Span {
@@ -84,7 +107,7 @@ fn own(spans: &mut Spans, connection: &Connection, end: KernelNanos, bytes: Byte
     let outline = Outline {
         image,
         trace: &under.trace,
-        id: spans.ids.connection(image.id, connection.open, segment),
+        id: spans.ids.connection(image.id, connection.open, Part::Original, segment),
         parent: Some(spans.ids.image(image.id, under.part, segment)),
         name: named(spans, action, &target(connection)),
         kind,
@@ -119,7 +142,7 @@ fn closing(
         image,
         trace: &under.trace,
         id: spans.ids.close(image.id, connection.open, segment),
-        parent: Some(spans.ids.connection(image.id, connection.open, segment)),
+        parent: Some(spans.ids.connection(image.id, connection.open, under.part, segment)),
         name: action::CLOSE.into(),
         kind: SpanKind::Internal,
         start: under.start,
@@ -334,14 +357,14 @@ mod tests {
         check_activities(
             &[Activity::ConnectionEnded(Box::new(closed))],
             &expect![[r#"
-            #1 close under 29a8505c8cdd0738 5..9 unset
-              agentsight.object.type=tcp
-              agentsight.action=close
-              agentsight.connection.start=2026-01-01T00:00:00.003Z
-              agentsight.connection.duration=0.006
-              agentsight.io.received=5120
-              agentsight.io.sent=740
-        "#]],
+                #1 close under 7e83290965f01bea 5..9 unset
+                  agentsight.object.type=tcp
+                  agentsight.action=close
+                  agentsight.connection.start=2026-01-01T00:00:00.003Z
+                  agentsight.connection.duration=0.006
+                  agentsight.io.received=5120
+                  agentsight.io.sent=740
+            "#]],
         );
     }
 

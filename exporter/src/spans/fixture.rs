@@ -118,6 +118,7 @@ pub(crate) fn transfer(image: &Arc<Image>, direction: Direction, object: Arc<Obj
         cut: Some(Cut::Close),
         mapped: false,
         found: false,
+        promised: false,
         causes: Vec::new(),
         causes_dropped: 0,
     }

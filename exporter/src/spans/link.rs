@@ -12,7 +12,7 @@ use super::id::SpanIds;
 use super::model::Link;
 use super::{name, object, transfer};
 use crate::duration::duration;
-use crate::graph::{Cause, CauseKind, Confidence, Image, ImageId, Part, Target};
+use crate::graph::{Cause, CauseKind, Confidence, Connection, Image, ImageId, Part, Target};
 use crate::session::SpanRef;
 
 /// Links that a span may have; backends show few, and Jaeger's storages pay for each.
@@ -51,7 +51,7 @@ fn link(cause: &Cause, ids: &SpanIds) -> Link {
             SpanRef { trace_id: trace.id, span_id: ids.burst(image.id, *id, trace.segment) }
         }
         Target::Connection { open, image, trace } => {
-            SpanRef { trace_id: trace.id, span_id: ids.connection(image.id, *open, trace.segment) }
+            SpanRef { trace_id: trace.id, span_id: ids.connection(image.id, *open, Part::Original, trace.segment) }
         }
         Target::Resolution { query, number, image, trace, .. } => {
             SpanRef { trace_id: trace.id, span_id: ids.resolution(image.id, *query, *number, trace.segment) }
@@ -73,6 +73,15 @@ pub(super) fn segment(image: &Image, ids: &SpanIds) -> (Link, String) {
     let span_id = ids.image(image.id, Part::Original, image.trace.segment);
     let to = SpanRef { trace_id: image.trace.id, span_id };
     let words = in_words(link_type::SEGMENT, image.executable_name());
+    (typed(to, link_type::SEGMENT, Confidence::CERTAIN), words)
+}
+
+/// From the continuation of a connection back to the span that it continues, with what it says in words.
+pub(super) fn connection_segment(connection: &Connection, ids: &SpanIds) -> (Link, String) {
+    let trace = &connection.under.trace;
+    let span_id = ids.connection(connection.image.id, connection.open, Part::Original, trace.segment);
+    let to = SpanRef { trace_id: trace.id, span_id };
+    let words = in_words(link_type::SEGMENT, connection.image.executable_name());
     (typed(to, link_type::SEGMENT, Confidence::CERTAIN), words)
 }
 

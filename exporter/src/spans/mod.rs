@@ -108,11 +108,23 @@ impl Spans {
             }
             Activity::Transferred(transfer) => {
                 let span = transfer::burst(self, transfer);
+                let of = span.id;
                 out.push(self.sent_of_no_image(span));
+                if transfer.promised {
+                    out.push(draft(of, None));
+                }
+            }
+            Activity::TransferPromised(transfer) => {
+                let span = transfer::burst(self, transfer);
+                out.push(draft(span.id, Some(span)));
             }
             Activity::ConnectionBegan(connection) => {
                 let span = connection::announced(self, connection);
                 out.push(draft(connection::span_ref(self, connection), Some(span)));
+            }
+            Activity::ConnectionContinued(continued) => {
+                let span = connection::continuation(self, continued);
+                out.push(self.sent_of_no_image(span));
             }
             Activity::ConnectionPromoted(promoted) => {
                 let connection = &promoted.connection;

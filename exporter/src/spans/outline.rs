@@ -94,7 +94,9 @@ pub(super) fn identify_process(image: &Image, attributes: &mut Attributes) {
 pub(super) fn place_under<'a>(spans: &Spans, image: &Image, under: &'a Under) -> (&'a Trace, SpanId) {
     match under {
         Under::Image(place) => (&place.trace, spans.ids.image(image.id, place.part, place.trace.segment)),
-        Under::Connection { open, place } => (&place.trace, spans.ids.connection(image.id, *open, place.trace.segment)),
+        Under::Connection { open, place } => {
+            (&place.trace, spans.ids.connection(image.id, *open, place.part, place.trace.segment))
+        }
     }
 }
 

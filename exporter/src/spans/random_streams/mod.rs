@@ -8,7 +8,7 @@ mod stream;
 use std::collections::{HashMap, HashSet};
 
 use agentsight_ebpf::{Event, KernelNanos};
-use agentsight_semconv::{self as semconv, AGENTSIGHT_LINK_TYPE, value};
+use agentsight_semconv::{self as semconv, AGENTSIGHT_LINK_TYPE, AGENTSIGHT_LOSS, value};
 use opentelemetry::trace::SpanId;
 use prost::Message;
 
@@ -159,7 +159,8 @@ fn every_image_begins_once_and_then_ends_once() {
 fn every_loss_is_logged_and_none_is_said_twice_on_spans() {
     for_many_streams(|events, run| {
         let lost = events.iter().filter_map(|it| if let Event::Loss(loss) = it { Some(loss.count) } else { None });
-        let logs = run.signals.iter().filter(|it| matches!(it, Signal::Log(_))).count();
+        let logs =
+            run.signals.iter().filter(|it| matches!(it, Signal::Log(log) if log.event_name == AGENTSIGHT_LOSS)).count();
         assert_eq!(logs, lost.clone().count());
         let on_spans = spans_of(run).flat_map(|span| &span.attributes);
         let on_spans =
@@ -175,9 +176,8 @@ fn every_loss_is_logged_and_none_is_said_twice_on_spans() {
 const CONTROL: [&str; 3] = [value::link_type::SIGNAL, value::link_type::JOIN, value::link_type::EXPLICIT];
 
 /// Edges that bytes go along, between bursts, connections and look-ups; `flow` has a rule of its own.
-const DATA: [&str; 9] = [
+const DATA: [&str; 8] = [
     value::link_type::FILE,
-    value::link_type::COPY,
     value::link_type::PIPE,
     value::link_type::UNIX,
     value::link_type::TCP,
@@ -227,11 +227,14 @@ fn no_cause_comes_after_its_effect() {
         let sent: HashMap<SpanRef, &Span> = spans_of(run).map(|span| (span.id, span)).collect();
         for effect in sent.values() {
             for link in &effect.links {
-                let Some(cause) = sent.get(&link.to) else { continue };
+                // Each trace has a reading of the clocks of its own: between two of them a step of the wall clock shows.
+                let Some(cause) = sent.get(&link.to).filter(|it| it.id.trace_id == effect.id.trace_id) else {
+                    continue;
+                };
                 // Rule 1: what was taken in is over when what it may have led to begins, but for the nanosecond that every
                 // span is given at least.
                 let is_in_order = match link_type(link) {
-                    value::link_type::FLOW => cause.end.0 <= effect.start.0 + 1,
+                    value::link_type::FLOW => cause.end.0 <= effect.start.0.saturating_add(1),
                     kind if DATA.contains(&kind) => cause.start <= effect.end,
                     _ => true,
                 };
@@ -252,9 +255,9 @@ fn no_trace_has_more_spans_than_it_may() {
         let mut counts: HashMap<_, u64> = HashMap::new();
         spans_of(run).for_each(|span| *counts.entry(span.id.trace_id).or_default() += 1);
         for (trace, count) in counts {
-            // A span and what it hangs under have to go somewhere, and the root to the trace that it was promised in.
+            // A span and what it hangs under, an image's and a connection's, have to go somewhere, and the root to the trace that it was promised in.
             let promised = u64::from(trace == session().trace_id);
-            assert!(count <= run.limits.spans.max(2) + promised, "{count} in {trace}, {:?}", run.limits);
+            assert!(count <= run.limits.spans.max(3) + promised, "{count} in {trace}, {:?}", run.limits);
         }
     });
 }
@@ -329,22 +332,27 @@ fn whenever_the_collector_dies_what_is_sent_later_makes_the_traces_whole() {
 #[test]
 fn a_span_is_never_larger_than_was_reckoned_with() {
     for_many_streams(|_, run| {
-        let reckoned = run.activities.iter().filter_map(|activity| {
-            Some(match activity {
-                Activity::ImageEnded(it) => Load::of_image(&it.image) + Load::of_account(&it.account),
-                Activity::ImagePromoted(it) => Load::of_image(&it.image) + Load::of_account(&it.account),
-                Activity::ImageContinued(it) => Load::of_continuation(&it.image),
-                Activity::ImageExited(it) => Load::of_exit(&it.image) + Load::of_account(&it.account),
-                Activity::Transferred(it) => Load::of_transfer(&it.image, &it.object, &it.causes),
-                Activity::ConnectionPromoted(it) | Activity::ConnectionEnded(it) => match it.close_under {
-                    Some(_) => Load::of_close(&it.connection.image),
-                    None => Load::of_connection(&it.connection),
-                },
-                Activity::Resolved(it) => Load::of_resolution(it),
-                Activity::ImageBegan(_) | Activity::ConnectionBegan(_) | Activity::Lost(_) => return None,
-            })
-        });
-        for (load, span) in reckoned.zip(spans_of(run)) {
+        let mut loads = Vec::new();
+        for activity in &run.activities {
+            match activity {
+                Activity::ImageEnded(it) => loads.push(Load::of_image(&it.image) + Load::of_account(&it.account)),
+                Activity::ImagePromoted(it) => loads.push(Load::of_image(&it.image) + Load::of_account(&it.account)),
+                Activity::ImageContinued(it) => loads.push(Load::of_continuation(&it.image)),
+                Activity::ImageExited(it) => loads.push(Load::of_exit(&it.image, &it.account)),
+                Activity::Transferred(it) => loads.push(Load::of_transfer(&it.image, &it.object, &it.causes)),
+                Activity::ConnectionPromoted(it) => loads.push(Load::of_connection(&it.connection)),
+                Activity::ConnectionEnded(it) if it.close_under.is_some() => loads.push(Load::of_close(&it.connection)),
+                Activity::ConnectionEnded(it) => loads.push(Load::of_connection(&it.connection)),
+                Activity::ConnectionContinued(it) => loads.push(Load::of_connection_continuation(&it.connection)),
+                Activity::Resolved(it) => loads.push(Load::of_resolution(&it.image, &it.name, it.answers.len())),
+                Activity::ImageBegan(_)
+                | Activity::TransferPromised(_)
+                | Activity::ConnectionBegan(_)
+                | Activity::Lost(_) => {}
+            }
+        }
+        assert_eq!(loads.len(), spans_of(run).count());
+        for (load, span) in loads.iter().zip(spans_of(run)) {
             let mut span = span.clone();
             span.attributes.retain(|it| !it.name.as_str().starts_with("agentsight.loss."));
             let bytes = encode::span(&span).encoded_len() as u64;
