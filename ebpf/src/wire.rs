@@ -395,7 +395,7 @@ mod tests {
             ("PART_UNREADABLE", PART_UNREADABLE),
             ("PART_DELETED", PART_DELETED),
             ("SESSION_SLOTS", crate::live::SESSION_SLOTS),
-            ("LOSS_KINDS", crate::LossKind::COUNTED_BY_PROGRAMS as u32),
+            ("LOSS_KINDS", u32::try_from(crate::LossKind::COUNTED_BY_PROGRAMS).expect("there are a dozen kinds")),
         ] {
             writeln!(source, "_Static_assert({name} == {value}, \"{name}\");").expect("a String takes all");
         }

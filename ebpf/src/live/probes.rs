@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use aya::maps::{HashMap, MapData, ProgramArray};
+use aya::maps::{Array, HashMap, MapData, ProgramArray};
 use aya::programs::RawTracePoint;
 use aya::{Btf, Ebpf, EbpfLoader, Endianness, VerifierLogLevel};
 
@@ -35,6 +35,8 @@ pub struct Options {
     pub btf: Option<BtfSource>,
     /// Trees that already run will be adopted ([`Probes::adopt_tree`]).
     pub adopts: bool,
+    /// Execs of processes that nobody traces may be asked for ([`Probes::watch_execs`]).
+    pub watches: bool,
     /// How many sessions there may be at once.
     pub sessions: Sessions,
     /// Let the verifier say what it does (only for finding out why it refuses).
@@ -67,6 +69,7 @@ impl Default for Options {
             ring_bytes: 8 << 20,
             btf: None,
             adopts: false,
+            watches: false,
             sessions: Sessions::One,
             verifier_log: false,
         }
@@ -87,8 +90,10 @@ pub struct Probes {
 #[repr(C)]
 struct Config {
     adopts: u32,
+    watches: u32,
+    own_tgid: u32,
 }
-// SAFETY: one u32, every bit pattern is valid.
+// SAFETY: three u32, no padding, every bit pattern is valid.
 unsafe impl aya::Pod for Config {}
 
 impl Probes {
@@ -101,7 +106,11 @@ impl Probes {
             return Err(LiveError::Lockdown);
         }
         let btf = read_btf(options.btf.as_ref())?;
-        let config = Config { adopts: u32::from(options.adopts) };
+        let config = Config {
+            adopts: u32::from(options.adopts),
+            watches: u32::from(options.watches),
+            own_tgid: std::process::id(),
+        };
         let log = if options.verifier_log {
             VerifierLogLevel::DEBUG | VerifierLogLevel::STATS
         } else {
@@ -163,6 +172,15 @@ impl Probes {
     /// The options did not ask for it, the kernel has no iterators (before 5.8), or the process is gone.
     pub fn adopt_tree(&mut self, tree: &Tree, root: Tgid, session: SessionNumber) -> Result<(), LiveError> {
         adoption::adopt_tree(&mut self.ebpf, tree, root, session)
+    }
+
+    /// Whether execs of processes that nobody traces are emitted, as [`SessionNumber::NOBODY`]'s.
+    ///
+    /// # Errors
+    /// The map is gone.
+    pub fn watch_execs(&mut self, watch: bool) -> Result<(), LiveError> {
+        let mut map: Array<&mut MapData, u32> = open(&mut self.ebpf, "watch_execs")?;
+        map.set(0, u32::from(watch), 0).map_err(|error| map_failed("watch_execs", &error))
     }
 
     /// The list of traced processes. The first call has it, later ones fail.

@@ -220,6 +220,7 @@ fn options(request: &Request) -> Options {
         ring_bytes: request.ring_bytes.unwrap_or(defaults.ring_bytes),
         btf: request.btf.as_ref().map(|file| BtfSource { path: file.path.clone(), bytes: file.bytes.clone() }),
         adopts: matches!(request.target, Target::Running(_)),
+        watches: false,
         sessions: live::Sessions::One,
         verifier_log: std::env::var("AGENTSIGHT_LOG").is_ok_and(|level| level.contains("debug")),
     }
