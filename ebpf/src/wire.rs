@@ -186,6 +186,7 @@ fn decode_snapshot(snapshot: &WireSnapshot) -> Exec {
         working_directory: Captured::default(),
         args: Captured::default(),
         redactions: 0,
+        continues: None,
         flow: None,
         environment: Environment::default(),
     }
@@ -224,6 +225,7 @@ fn decode_exec(exec: &WireExec, data: &[u8]) -> Result<Exec, DecodeError> {
         working_directory,
         args,
         redactions: 0,
+        continues: None,
         flow: None,
         environment,
     })

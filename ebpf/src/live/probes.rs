@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use aya::maps::{Array, HashMap, MapData, ProgramArray};
+use aya::maps::{Array, HashMap, MapData, MapError, ProgramArray};
 use aya::programs::RawTracePoint;
 use aya::{Btf, Ebpf, EbpfLoader, Endianness, VerifierLogLevel};
 
@@ -165,6 +165,23 @@ impl Probes {
         launchers.insert(launcher.0, session.0, 0).map_err(|error| map_failed("launchers", &error))
     }
 
+    /// A launcher will fork no root any more; nothing happens where it has.
+    ///
+    /// # Errors
+    /// The map is gone.
+    pub fn forget_launcher(&mut self, launcher: Tgid) -> Result<(), LiveError> {
+        let mut launchers: HashMap<&mut MapData, u32, u32> = open(&mut self.ebpf, "launchers")?;
+        match launchers.remove(&launcher.0) {
+            Ok(()) | Err(MapError::KeyNotFound) => Ok(()),
+            Err(MapError::SyscallError(error))
+                if error.io_error.raw_os_error() == Some(nix::errno::Errno::ENOENT as i32) =>
+            {
+                Ok(())
+            }
+            Err(error) => Err(map_failed("launchers", &error)),
+        }
+    }
+
     /// Takes a running process and all its descendants into the tree, without a gap while they fork and exit. Their
     /// [`Event::Snapshot`](crate::Event::Snapshot)s are in the ring afterwards, the root's first.
     ///
@@ -259,7 +276,7 @@ fn raw_tracepoint<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut RawTrace
 
 pub(super) fn open<'a, M>(ebpf: &'a mut Ebpf, name: &'static str) -> Result<M, LiveError>
 where
-    M: TryFrom<&'a mut aya::maps::Map, Error = aya::maps::MapError>,
+    M: TryFrom<&'a mut aya::maps::Map, Error = MapError>,
 {
     let map = ebpf.map_mut(name).ok_or_else(|| LiveError::Map { map: name, reason: "it is not there".to_owned() })?;
     M::try_from(map).map_err(|error| map_failed(name, &error))
@@ -267,13 +284,13 @@ where
 
 fn take<M>(ebpf: &mut Ebpf, name: &'static str) -> Result<M, LiveError>
 where
-    M: TryFrom<aya::maps::Map, Error = aya::maps::MapError>,
+    M: TryFrom<aya::maps::Map, Error = MapError>,
 {
     let map = ebpf.take_map(name).ok_or_else(|| LiveError::Map { map: name, reason: "it was taken".to_owned() })?;
     M::try_from(map).map_err(|error| map_failed(name, &error))
 }
 
-pub(super) fn map_failed(map: &'static str, error: &aya::maps::MapError) -> LiveError {
+pub(super) fn map_failed(map: &'static str, error: &MapError) -> LiveError {
     LiveError::Map { map, reason: chain(error) }
 }
 
