@@ -92,10 +92,6 @@ pub(super) struct Plan {
 impl Service {
     /// A session for a process that a rule wants. Trouble with it is logged.
     pub(super) fn begin_by_rule(&mut self, rule: &Rule, process: Tgid) {
-        if let Some(session) = ownership::find_owner_of(process) {
-            tracing::debug!(%session, process = process.0, "a rule wants what another collector traces");
-            return;
-        }
         let settled = &self.settled;
         let options = SessionOptions {
             service: rule.service.clone().or_else(|| settled.options.service.clone()),
@@ -111,6 +107,7 @@ impl Service {
         match begun {
             Ok(Some(_)) => tracing::info!(rule = rule.name, process = process.0, "a session begins"),
             Ok(None) => tracing::info!(rule = rule.name, process = process.0, "it ended before it could be traced"),
+            Err(error @ BeginError::Owned { .. }) => tracing::debug!(%error, rule = rule.name, "no session begins"),
             Err(error) => tracing::warn!(%error, rule = rule.name, process = process.0, "no session begins"),
         }
     }
@@ -140,7 +137,8 @@ impl Service {
             Target::NextChild => (request.stub, Scope::Command),
             Target::Running(pid) => (pid, Scope::RunningTree),
         };
-        if let Some(session) = ownership::find_owner_of(Tgid(pid)) {
+        // A running process is asked about when it is adopted.
+        if let (Target::NextChild, Some(session)) = (request.target, ownership::find_owner_of(Tgid(pid))) {
             return Err(BeginError::Owned { pid, session });
         }
         let plan = Plan {
@@ -163,6 +161,11 @@ impl Service {
     /// Between the look at whose process it is and its adoption another may have taken its id.
     fn adopt_of_user(&mut self, uid: u32, pid: Tgid, plan: Plan) -> Result<SessionNumber, BeginError> {
         let gone = || BeginError::Live(LiveError::NoSuchProcess { tgid: pid });
+        if let Some(number) = self.sessions.shop.tree.session_of(pid)
+            && let Some(session) = lock(&self.ids).get(&number).copied()
+        {
+            return Err(BeginError::Owned { pid: pid.0, session });
+        }
         let before = look_at(pid).ok_or_else(gone)?.process;
         let number = self.adopt(&[pid], plan, HashMap::new())?.ok_or_else(gone)?;
         let still_theirs = user_ids(pid).is_some_and(|ids| uid == 0 || ids.iter().all(|id| *id == uid));
@@ -209,14 +212,12 @@ impl Service {
     ) -> Result<Option<SessionNumber>, BeginError> {
         let number = self.free_number()?;
         let tree = Arc::clone(&self.sessions.shop.tree);
-        let mut adopted = false;
         {
             let mut probes = lock(&self.probes);
             probes.begin_counting(number)?;
             for root in roots {
                 match probes.adopt_tree(&tree, *root, number) {
-                    Ok(()) => adopted |= tree.session_of(*root) == Some(number),
-                    Err(LiveError::NoSuchProcess { .. }) => {}
+                    Ok(()) | Err(LiveError::NoSuchProcess { .. }) => {}
                     Err(error) => {
                         tree.release_all(number);
                         return Err(error.into());
@@ -224,10 +225,17 @@ impl Service {
                 }
             }
         }
+        let adopted = roots.iter().any(|root| tree.session_of(*root) == Some(number));
         if !adopted {
             // One who was adopted and has ended since leaves events of a session that there is not: they are passed over.
             tree.release_all(number);
             return Ok(None);
+        }
+        // Asked only now, because an answer takes its time, and what a process does meanwhile is not to be missed.
+        let owned = roots.iter().find_map(|root| Some((root.0, ownership::find_owner_of(*root)?)));
+        if let Some((pid, session)) = owned {
+            tree.release_all(number);
+            return Err(BeginError::Owned { pid, session });
         }
         let mark = self.drain.mark();
         self.stand(number, plan).inspect_err(|_| tree.release_all(number))?;
