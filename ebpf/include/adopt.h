@@ -61,7 +61,8 @@ static __always_inline __u32 session_above(struct task_struct *task)
 /* Puts a running process into the tree and says what it is; false if it is there already, or there is no room. */
 static __always_inline bool adopt(void *ctx, struct task_struct *leader, __u32 session)
 {
-	struct traced entry = {.start = task_start_boottime(leader), .session = session};
+	struct traced entry = {
+		.start = task_start_boottime(leader), .session = session, .exec_id = task_exec_id(leader)};
 	__u32 tgid = BPF_CORE_READ(leader, tgid);
 	struct snapshot_event event = {};
 	struct task_struct *parent;

@@ -12,6 +12,8 @@ struct config {
 	__u32 watches;
 	/* Whose process is never taken into a tree: it would see itself at work. */
 	__u32 own_tgid;
+	/* The programs are there several times, because this kernel can preempt them (copies.h). */
+	__u32 preemptible;
 };
 
 const volatile struct config config = {};

@@ -48,7 +48,7 @@ static __always_inline void count_made(__u32 session, __u32 kind)
 	struct event_counts *count = counts_of(session, kind);
 
 	if (count)
-		count->made++;
+		__sync_fetch_and_add(&count->made, 1);
 }
 
 static __always_inline void count_lost(__u32 session, __u32 kind)
@@ -56,7 +56,7 @@ static __always_inline void count_lost(__u32 session, __u32 kind)
 	struct event_counts *count = counts_of(session, kind);
 
 	if (count)
-		count->lost++;
+		__sync_fetch_and_add(&count->lost, 1);
 }
 
 /* 0, or a negative error number. */

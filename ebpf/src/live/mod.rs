@@ -9,6 +9,7 @@ mod cost;
 mod counts;
 mod errors;
 mod features;
+mod hooks;
 mod perf_buffers;
 mod probes;
 mod ring;

@@ -1,5 +1,6 @@
 //! The loaded programs: what is attached, whom they watch, what they counted.
 
+use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -8,21 +9,12 @@ use aya::programs::RawTracePoint;
 use aya::{Btf, Ebpf, EbpfLoader, Endianness, VerifierLogLevel};
 
 use super::counts::Counts;
+use super::hooks::{EXEC_ENVIRONMENT, HOOKS, copies};
 use super::{Carrier, Cost, KernelClock, LiveError, Ring, Tree, adoption};
 use crate::{LossKind, SessionNumber, Tgid};
 
 const KERNEL_BTF: &str = "/sys/kernel/btf/vmlinux";
 const LOCKDOWN: &str = "/sys/kernel/security/lockdown";
-
-/// Program and raw tracepoint, in the order of attachment: exit first, so that no process that was put into the
-/// tree can end unseen.
-const HOOKS: [(&str, &str); 3] = [
-    ("agentsight_exit", "sched_process_exit"),
-    ("agentsight_exec", "sched_process_exec"),
-    ("agentsight_fork", "sched_process_fork"),
-];
-/// Reached by a tail call from `agentsight_exec`, never attached.
-const EXEC_ENVIRONMENT: &str = "agentsight_exec_environment";
 
 /// How the programs are loaded.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,13 +69,14 @@ impl Default for Options {
 }
 
 /// The programs in the kernel. Dropping it detaches them.
-#[derive(Debug)]
 pub struct Probes {
     ebpf: Ebpf,
     clock: KernelClock,
     ring: Option<Ring>,
     counts: Counts,
     reported_missed: u64,
+    /// What no copy of a program saw, where there are several.
+    witnessed: Option<Array<MapData, u64>>,
 }
 
 #[derive(Clone, Copy)]
@@ -92,8 +85,9 @@ struct Config {
     adopts: u32,
     watches: u32,
     own_tgid: u32,
+    preemptible: u32,
 }
-// SAFETY: three u32, no padding, every bit pattern is valid.
+// SAFETY: four u32, no padding, every bit pattern is valid.
 unsafe impl aya::Pod for Config {}
 
 impl Probes {
@@ -106,10 +100,12 @@ impl Probes {
             return Err(LiveError::Lockdown);
         }
         let btf = read_btf(options.btf.as_ref())?;
+        let copies = copies();
         let config = Config {
             adopts: u32::from(options.adopts),
             watches: u32::from(options.watches),
             own_tgid: std::process::id(),
+            preemptible: u32::from(copies > 1),
         };
         let log = if options.verifier_log {
             VerifierLogLevel::DEBUG | VerifierLogLevel::STATS
@@ -125,15 +121,21 @@ impl Probes {
             loader.map_max_entries("lifecycle", options.ring_bytes);
         }
         let mut ebpf = loader.load(carrier.object()).map_err(|error| refused(&error))?;
-        for name in HOOKS.map(|(program, _)| program).into_iter().chain([EXEC_ENVIRONMENT]) {
-            raw_tracepoint(&mut ebpf, name)?.load().map_err(|error| refused(&error))?;
+        for hook in &HOOKS {
+            for name in hook.programs(copies) {
+                raw_tracepoint(&mut ebpf, name)?.load().map_err(|error| refused(&error))?;
+            }
         }
         if options.adopts {
             adoption::load_iterator(&mut ebpf, &btf)?;
         }
         let mut tail_calls: ProgramArray<_> = take(&mut ebpf, "exec_environment")?;
-        let target = raw_tracepoint(&mut ebpf, EXEC_ENVIRONMENT)?.fd().map_err(|error| refused(&error))?;
-        tail_calls.set(0, target, 0).map_err(|error| map_failed("exec_environment", &error))?;
+        for (slot, name) in (0..).zip(&EXEC_ENVIRONMENT[..copies]) {
+            let target = raw_tracepoint(&mut ebpf, name)?;
+            target.load().map_err(|error| refused(&error))?;
+            let target = target.fd().map_err(|error| refused(&error))?;
+            tail_calls.set(slot, target, 0).map_err(|error| map_failed("exec_environment", &error))?;
+        }
         // The kernel empties a program array when its last descriptor is closed (prog_array_map_clear()).
         std::mem::forget(tail_calls);
         // Before the first record, and while we still may: opening a perf buffer takes privileges that are dropped later.
@@ -142,12 +144,15 @@ impl Probes {
             Carrier::PerfBuffers => Ring::over_perf_buffers(take(&mut ebpf, "lifecycle")?, options.ring_bytes, clock)?,
         };
         let counts = Counts::new(take(&mut ebpf, "counts")?);
-        for (name, hook) in HOOKS {
-            raw_tracepoint(&mut ebpf, name)?
-                .attach(hook)
-                .map_err(|error| LiveError::Attach { hook, reason: chain(&error) })?;
+        let witnessed = if copies > 1 { Some(take(&mut ebpf, "missed")?) } else { None };
+        for hook in &HOOKS {
+            for name in hook.programs(copies) {
+                raw_tracepoint(&mut ebpf, name)?
+                    .attach(hook.tracepoint)
+                    .map_err(|error| LiveError::Attach { hook: hook.tracepoint, reason: chain(&error) })?;
+            }
         }
-        Ok(Self { ebpf, clock, ring: Some(ring), counts, reported_missed: 0 })
+        Ok(Self { ebpf, clock, ring: Some(ring), witnessed, counts, reported_missed: 0 })
     }
 
     /// The clock of the events.
@@ -243,8 +248,16 @@ impl Probes {
     /// How often the kernel skipped a program since the last call: whose event that was nobody can say.
     #[must_use]
     pub fn take_missed(&mut self) -> u64 {
-        let missed = self.cost().missed;
+        let missed = self.missed();
         missed - std::mem::replace(&mut self.reported_missed, missed).min(missed)
+    }
+
+    /// How many events no program saw; of a program that is there once, every time that it was skipped.
+    fn missed(&self) -> u64 {
+        match &self.witnessed {
+            Some(witnessed) => witnessed.get(&0, 0).unwrap_or_default(),
+            None => self.cost().missed,
+        }
     }
 
     /// What the programs cost so far. Time and count are 0 unless the kernel was told to keep them.
@@ -257,6 +270,12 @@ impl Probes {
             }
         }
         cost
+    }
+}
+
+impl fmt::Debug for Probes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Probes").field("ebpf", &self.ebpf).field("counts", &self.counts).finish_non_exhaustive()
     }
 }
 
