@@ -200,6 +200,8 @@ fn a_new_configuration_holds_at_once_and_a_bad_one_is_refused_with_its_place() {
         assert!(refused.contains(words), "`{words}` is not in {refused}");
     }
     let second = agent.start("read end; exit 11");
+    let store = agentsight.directory().join("store").join("agentsight.db");
+    wait_for("both to be open", LIMIT, || (count_unsent(&store).0 == 2).then_some(()));
     drop((running, second));
     wait_for("both ends", LIMIT, || {
         let codes: BTreeSet<_> =
