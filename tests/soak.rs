@@ -86,13 +86,13 @@ struct Series {
 
 impl Series {
     /// The first third is warming up: caches fill, pools reach their size.
-    fn thirds(&self) -> (&[(f64, f64)], &[(f64, f64)]) {
+    fn thirds(&self) -> [&[(f64, f64)]; 2] {
         let third = self.points.len() / 3;
-        (&self.points[third..2 * third], &self.points[2 * third..])
+        [&self.points[third..2 * third], &self.points[2 * third..]]
     }
 
     fn has_grown(&self) -> bool {
-        let (middle, last) = self.thirds();
+        let [middle, last] = self.thirds();
         median(last) > median(middle) * 1.05 + self.play
     }
 
@@ -110,7 +110,7 @@ impl Series {
 
 impl fmt::Display for Series {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (middle, last) = self.thirds();
+        let [middle, last] = self.thirds();
         let most = self.points.iter().map(|point| point.1).fold(0.0, f64::max);
         write!(
             f,
