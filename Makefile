@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-docker test-kernels bench-hooks fuzz build deps test-deps lint fmt snapshots scenario-recordings jaeger python-sdk clean
+.PHONY: help demo test test-docker test-kernels soak bench-hooks fuzz build deps test-deps lint fmt snapshots scenario-recordings jaeger python-sdk clean
 
 CARGO ?= cargo
 TARGET_DIR := $(abspath $(or $(CARGO_TARGET_DIR),target))
@@ -69,6 +69,10 @@ test-docker: test-deps ## Trace a container of a real Docker Engine; installs do
 	@tests/install-missing.sh <<<"$$DOCKER_TEST_NEEDS"
 	@$(CARGO) build --workspace --bin agentsight
 	@$(TEST_AS_ROOT) --package agentsight-tests --test docker
+
+soak: test-deps ## Half an hour of the daemon under churn: memory, descriptors and maps must stay flat (MINUTES=2 for less)
+	@$(CARGO) build --workspace --bin agentsight
+	@$(TEST_AS_ROOT) --package agentsight-tests --test soak -- --ignored --nocapture
 
 # cargo says which files the tests are in.
 test-kernels: deps ## Trace on Debian's kernels from 5.10 to the newest, in emulated machines (10 minutes; KERNELS="5.10 newest" chooses)
