@@ -9,6 +9,7 @@
 #ifndef AGENTSIGHT_CALL_H
 #define AGENTSIGHT_CALL_H
 
+#include "call_event.h"
 #include "config.h"
 #include "event.h"
 #include "kernel.h"
@@ -133,6 +134,7 @@ struct call {
 	/* Of the current move. */
 	__u64 file;
 	__u64 offset;
+	struct socket_address far; /* of a datagram: where it went to or came from; family 0: as the socket says */
 	struct object_key object;
 	struct burst_key key;
 	/* Descriptors that are passed with it, and are still to be said. */

@@ -1,7 +1,7 @@
 //! A small program under observation: what the kernel side said of it.
 
 use std::process::{self, Command};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use agentsight_ebpf::live::{Carrier, Options, Probes};
@@ -11,6 +11,11 @@ use agentsight_ebpf::{Event, LossKind, SessionNumber, Tgid};
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 /// Far more than any of the programs takes.
 const LIMIT: Duration = Duration::from_secs(20);
+
+/// While it is held, no other test of this binary traces.
+pub(crate) fn alone() -> MutexGuard<'static, ()> {
+    ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// Everything that was said of a Python program, over either carrier; nothing may be lost.
 pub(crate) fn observe(carrier: Carrier, program: &str) -> Vec<Event> {
@@ -25,7 +30,7 @@ pub(crate) fn observe(carrier: Carrier, program: &str) -> Vec<Event> {
 /// Likewise of any command.
 #[allow(dead_code, reason = "not every test has one")]
 pub(crate) fn observe_command(carrier: Carrier, command: &mut Command) -> Vec<Event> {
-    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let _alone = alone();
     let options = Options { carrier: Some(carrier), ..Options::default() };
     let mut probes = Probes::attach(&options).unwrap_or_else(|error| panic!("{carrier:?}: {error}"));
     probes.attach_syscalls().unwrap_or_else(|error| panic!("{carrier:?}: {error}"));

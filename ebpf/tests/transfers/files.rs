@@ -5,7 +5,7 @@ use std::process::Command;
 use agentsight_ebpf::live::Carrier;
 use agentsight_ebpf::{Cut, Direction, Object};
 
-use crate::observe::observe_command;
+use crate::observe::{observe_command, on_both};
 use crate::place::Place;
 use crate::story::Story;
 
@@ -106,5 +106,70 @@ fn ten_thousand_reads_make_few_records() {
         let reads = story.over("/dev/zero", Direction::In);
         assert!(reads.len() <= 2, "{}", story.tell());
         assert_eq!(reads.iter().map(|burst| burst.end.operations).sum::<u64>(), 10_007);
+    });
+}
+
+#[test]
+fn what_is_mapped_says_so_and_what_is_mapped_for_writing_lasts() {
+    let program = "
+import mmap, os, tempfile
+place = tempfile.mkdtemp() + '/mapped'
+f = open(place, 'wb+'); f.write(b'x' * 5000); f.flush()
+m = mmap.mmap(f.fileno(), 0); m[0:3] = b'abc'
+os.close(os.open(place, os.O_RDONLY))
+open(place, 'rb').read()
+";
+    on_both(program, |events| {
+        let story = Story::of(events);
+        let mapped: Vec<_> = story.over("/mapped", Direction::Out).into_iter().filter(|it| it.begin.mapped).collect();
+        assert_eq!(mapped.len(), 1, "{}", story.tell());
+        assert_eq!((mapped[0].end.offset, mapped[0].end.end, mapped[0].end.cut), (0, 5000, Cut::Exit));
+        assert!(story.over("/mapped", Direction::In).iter().any(|it| it.begin.mapped), "{}", story.tell());
+    });
+}
+
+#[test]
+fn every_way_of_moving_bytes_inside_the_kernel_is_a_copy() {
+    let program = "
+import os, tempfile
+place = tempfile.mkdtemp()
+a = os.open(place + '/from', os.O_RDWR | os.O_CREAT); os.write(a, b'x' * 4001)
+def to(name): return os.open(place + '/' + name, os.O_RDWR | os.O_CREAT)
+assert os.copy_file_range(a, to('range'), 1001, 10, 5) == 1001
+assert os.sendfile(to('sendfile'), a, 20, 2001) == 2001
+r, w = os.pipe()
+assert os.splice(a, w, 301, 30) == 301
+assert os.splice(r, to('splice'), 301) == 301
+";
+    on_both(program, |events| {
+        let story = Story::of(events);
+        for (name, offset, bytes, from) in [("/range", 5, 1001, 10), ("/sendfile", 0, 2001, 20), ("/splice", 0, 301, 0)]
+        {
+            let to = story.only(name, Direction::Out);
+            assert_eq!((to.end.offset, to.end.bytes), (offset, bytes), "{name}");
+            let copied = story.copies.iter().find(|copied| copied.to == to.end.burst).expect("it is a copy");
+            assert_eq!(copied.bytes, bytes, "{name}");
+            let burst = story.bursts.iter().find(|burst| burst.end.burst == copied.from).expect("it was read");
+            assert!((burst.end.offset..=burst.end.end).contains(&from), "{name}: {burst:?}");
+        }
+    });
+}
+
+#[test]
+fn what_an_exec_closes_is_closed_when_its_place_is_taken() {
+    // Whose places the kernel gives out again is its own affair, but among so many some are.
+    let program = "
+import os, tempfile
+place = tempfile.mkdtemp() + '/'
+for i in range(40): os.write(os.open(place + str(i), os.O_WRONLY | os.O_CREAT), b'x')
+os.execlp('python3', 'python3', '-S', '-c', 'import os; a = [os.open(\"/dev/null\", 0) for i in range(400)]')
+";
+    on_both(program, |events| {
+        let story = Story::of(events);
+        let written: Vec<_> =
+            story.opens.iter().filter(|it| matches!(&it.object, Object::File(it) if it.created)).collect();
+        assert_eq!(written.len(), 40);
+        let closed = written.iter().filter(|open| story.closed.contains(&open.open)).count();
+        assert!(closed > 0, "none of the 40 places was taken");
     });
 }

@@ -219,3 +219,32 @@ if os.fork() == 0: os._exit(0)
         assert!(matches!(config.end.cut, Cut::Close | Cut::Flow));
     });
 }
+
+#[test]
+fn a_datagram_without_a_connection_says_where_it_goes_and_where_it_came_from() {
+    let program = "
+import socket
+a = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); a.bind(('127.0.0.1', 0))
+b = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); b.bind(('127.0.0.1', 0))
+c = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); c.bind(('127.0.0.1', 0))
+for i in range(3): a.sendto(b'one', b.getsockname())
+for i in range(3): b.recvfrom(100)
+a.sendmsg([b'two!'], [], 0, c.getsockname())
+c.recvmsg(100)
+";
+    python(program, |story| {
+        let ends: Vec<_> = story
+            .opens
+            .iter()
+            .filter_map(|open| match &open.object {
+                Object::Inet(inet) => inet.remote.map(|remote| (inet.local, remote)),
+                _ => None,
+            })
+            .collect();
+        let [(a, b), (its_b, its_a), (again_a, c), (its_c, a_at_last)] = ends[..] else { panic!("{ends:?}") };
+        assert_eq!((a, b, a, c), (its_a, its_b, again_a, its_c));
+        assert_eq!(a, a_at_last);
+        let sent: Vec<_> = story.over("Udp", Direction::Out).iter().map(|burst| burst.end.bytes).collect();
+        assert_eq!(sent, [9, 4], "a burst goes to one end");
+    });
+}
