@@ -18,17 +18,6 @@
 /* The newest of an image's inputs, which a flow point ends. */
 #define INTAKES 64
 
-struct burst {
-	struct burst_sums sums;
-	__u64 start;	  /* of the process */
-	__u64 noted;	  /* when its last call ended */
-	__u64 may_end_at; /* before that it goes on over what would cut it */
-	__u32 session;
-	__u32 tid;	/* of its last call */
-	__u32 turn;	/* of its file, when it was last used */
-	__u32 followed; /* outputs: the image's sources when it began */
-};
-
 /* A hash, not an LRU: a forgotten burst would be lost bytes. User space takes out what ended images leave. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);

@@ -99,12 +99,6 @@ struct object_key {
 	__u32 generation;
 };
 
-struct burst_key {
-	__u64 open;
-	__u32 tgid;
-	__u32 image; /* exec << 2 | slot */
-};
-
 struct cut {
 	struct burst_key key;
 	__u32 why; /* enum burst_cut */
@@ -150,7 +144,7 @@ struct call {
 /* System calls do not nest, and the tracepoint does not let another task onto this CPU meanwhile. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
+	__uint(max_entries, 2); /* of the programs on sys_exit, and of those on sys_enter */
 	__type(key, __u32);
 	__type(value, struct call);
 } call_scratch SEC(".maps");
@@ -160,6 +154,13 @@ static __always_inline struct call *current_call(void)
 	__u32 zero = 0;
 
 	return bpf_map_lookup_elem(&call_scratch, &zero);
+}
+
+static __always_inline struct call *entered_call(void)
+{
+	__u32 one = 1;
+
+	return bpf_map_lookup_elem(&call_scratch, &one);
 }
 
 /* When each thread entered its last output: an output's time is its beginning. */

@@ -193,7 +193,6 @@ enum burst_cut {
 #define BURST_THREADS 2
 #define BURST_COALESCED 4
 
-/* Also the value of the map of bursts: user space takes what is left when an image ends. */
 struct burst_sums {
 	__u64 open;
 	__u32 number;
@@ -211,6 +210,24 @@ struct burst_sums {
 	__u64 copied_bytes;
 	__u32 copied_number;
 	__u32 tid; /* of the first call */
+};
+
+/* An entry of the map of bursts, which user space reads: it takes out what an image leaves when it ends. */
+struct burst_key {
+	__u64 open;
+	__u32 tgid;
+	__u32 image; /* exec << 2 | slot */
+};
+
+struct burst {
+	struct burst_sums sums;
+	__u64 start;	  /* of the process */
+	__u64 noted;	  /* when its last call ended */
+	__u64 may_end_at; /* before that it goes on over what would cut it */
+	__u32 session;
+	__u32 tid;	/* of its last call */
+	__u32 turn;	/* of its file, when it was last used */
+	__u32 followed; /* outputs: the image's sources when it began */
 };
 
 struct burst_end_event {

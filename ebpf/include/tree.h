@@ -8,11 +8,11 @@
 struct traced {
 	__u64 start; /* start_boottime, ns: guards against a tgid that is used again */
 	__u32 session;
-	__u32 exec;	/* execs since the fork */
-	__u32 exec_id;	/* the task's at the last exec that was seen, so that none is counted twice */
-	__u32 sources;	/* of this image: what it took in so far, counted as in include/bursts.h */
-	__u32 followed; /* how many of them there were at its last fork */
-	__u32 reserved;
+	__u32 exec;	 /* execs since the fork */
+	__u32 exec_id;	 /* the task's at the last exec that was seen, so that none is counted twice */
+	__u32 launching; /* the root before its first exec: what it does is its launcher's doing, and not looked at */
+	__u32 sources;	 /* of this image: what it took in so far, counted as in include/bursts.h */
+	__u32 followed;	 /* how many of them there were at its last fork */
 };
 
 /* A hash, never an LRU: a forgotten process would be a silent hole. */

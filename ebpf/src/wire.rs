@@ -4,6 +4,9 @@
 
 mod transfers;
 
+#[cfg(feature = "live")]
+pub(crate) use transfers::{BURST_WORDS, Burst};
+
 use zerocopy::{FromBytes, Immutable, KnownLayout};
 
 use crate::change::wire::decode_change;

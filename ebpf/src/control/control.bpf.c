@@ -28,7 +28,7 @@ static __always_inline __u64 effective_ids(void)
 SEC(SYS_ENTER)
 int agentsight_note_ids(__u64 *ctx)
 {
-	struct call *call = current_call();
+	struct call *call = entered_call();
 	__u64 ids = effective_ids();
 
 	(void)ctx;

@@ -206,6 +206,7 @@ static __always_inline int see_exec(struct bpf_raw_tracepoint_args *ctx, __u32 c
 	note_compat(task);
 	sources = process->sources;
 	followed = process->followed;
+	process->launching = 0;
 	process->sources = 0;
 	process->followed = 0;
 	scratch = bpf_map_lookup_elem(&exec_scratch, &copy);

@@ -70,6 +70,7 @@ static __always_inline int see_fork(struct bpf_raw_tracepoint_args *ctx)
 			return 0;
 		entry.session = *session;
 		event.header.flags = FORK_ROOT;
+		entry.launching = 1;
 		/* One child only: what else the launcher starts is not the command. */
 		bpf_map_delete_elem(&launchers, &parent_tgid);
 	}

@@ -9,11 +9,11 @@ use aya::programs::RawTracePoint;
 use aya::{Btf, Ebpf, EbpfLoader, Endianness, VerifierLogLevel};
 
 use super::counts::Counts;
-use super::hooks::{EXEC_ENVIRONMENT, HOOKS, copies};
+use super::hooks::{CONTINUATIONS, HOOKS, copies};
 use super::perf_buffers::PerfBuffers;
 use super::ring::Source;
 use super::syscalls::SyscallHooks;
-use super::{Carrier, Cost, KernelClock, LiveError, Ring, Tree, adoption, syscalls};
+use super::{Carrier, Cost, Harvest, KernelClock, LiveError, Ring, Tree, adoption, syscalls};
 use crate::{LossKind, SessionNumber, Tgid};
 
 const KERNEL_BTF: &str = "/sys/kernel/btf/vmlinux";
@@ -132,15 +132,17 @@ impl Probes {
         if options.adopts {
             adoption::load_iterator(&mut ebpf, &btf)?;
         }
-        let mut tail_calls: ProgramArray<_> = take(&mut ebpf, "exec_environment")?;
-        for (slot, name) in (0..).zip(&EXEC_ENVIRONMENT[..copies]) {
-            let target = raw_tracepoint(&mut ebpf, name)?;
-            target.load().map_err(|error| refused(&error))?;
-            let target = target.fd().map_err(|error| refused(&error))?;
-            tail_calls.set(slot, target, 0).map_err(|error| map_failed("exec_environment", &error))?;
+        for (array, programs) in CONTINUATIONS {
+            let mut tail_calls: ProgramArray<_> = take(&mut ebpf, array)?;
+            for (slot, name) in (0..).zip(&programs[..copies]) {
+                let target = raw_tracepoint(&mut ebpf, name)?;
+                target.load().map_err(|error| refused(&error))?;
+                let target = target.fd().map_err(|error| refused(&error))?;
+                tail_calls.set(slot, target, 0).map_err(|error| map_failed(array, &error))?;
+            }
+            // The kernel empties a program array when its last descriptor is closed (prog_array_map_clear()).
+            std::mem::forget(tail_calls);
         }
-        // The kernel empties a program array when its last descriptor is closed (prog_array_map_clear()).
-        std::mem::forget(tail_calls);
         // Before the first record, and while we still may: opening a perf buffer takes privileges that are dropped later.
         let source = match carrier {
             Carrier::RingBuffer => {
@@ -210,6 +212,15 @@ impl Probes {
     /// It was taken already.
     pub fn take_tree(&mut self) -> Result<Tree, LiveError> {
         Ok(Tree::new(take(&mut self.ebpf, "tree")?))
+    }
+
+    /// The bursts that the programs have under way, for taking out those that no call will end. The first call has it,
+    /// later ones fail.
+    ///
+    /// # Errors
+    /// It was taken already.
+    pub fn take_harvest(&mut self) -> Result<Harvest, LiveError> {
+        Ok(Harvest::new(take(&mut self.ebpf, "bursts")?))
     }
 
     /// The reading end of the ring. The first call has it, later ones fail.

@@ -5,43 +5,12 @@
  * Hook: sys_enter, by tail calls from src/syscall/enter.bpf.c: at the exit the file is gone. That a call will fail is
  * found out as the kernel will find it out.
  */
-#include "bursts.h"
-#include "descriptor.h"
-
-/* Ends what the current image has under way over an open file whose last descriptor goes, and says that it is gone. */
-static __always_inline void close_last(void *ctx, const struct call *call, __s32 fd, __u32 why)
-{
-	struct file *file = file_of(fd);
-	struct burst_key key = {.tgid = call->tgid};
-	struct close_event event = {};
-	struct open_file *open;
-	__u64 at = (__u64)file;
-	__u32 session;
-
-	if (!file || references_to(file) > 1)
-		return;
-	open = bpf_map_lookup_elem(&opens, &at);
-	if (!open)
-		return;
-	key.open = open->id;
-	session = open->session;
-	if (session) {
-		for (__u32 slot = BURST_IN; slot <= BURST_MAPPED_IN; slot++) {
-			key.image = call->exec << 2 | slot;
-			cut_burst(ctx, &key, call->now, why);
-		}
-	}
-	if (bpf_map_delete_elem(&opens, &at) || session != call->session)
-		return;
-	fill_header(&event.header, call, EVENT_CLOSE, sizeof(event));
-	event.open = key.open;
-	emit_data(ctx, &event, sizeof(event), LOSS_OPEN);
-}
+#include "closes.h"
 
 SEC(SYS_ENTER)
 int agentsight_close(__u64 *ctx)
 {
-	struct call *call = current_call();
+	struct call *call = entered_call();
 
 	if (call)
 		close_last(ctx, call, call->arguments[0], CUT_CLOSE);
@@ -51,7 +20,7 @@ int agentsight_close(__u64 *ctx)
 SEC(SYS_ENTER)
 int agentsight_replace(__u64 *ctx)
 {
-	struct call *call = current_call();
+	struct call *call = entered_call();
 
 	/* Nothing is closed where the old descriptor is not open, or is the new one. */
 	if (call && call->arguments[0] != call->arguments[1] && file_of(call->arguments[0]))
@@ -65,7 +34,7 @@ int agentsight_replace(__u64 *ctx)
 SEC(SYS_ENTER)
 int agentsight_close_range(__u64 *ctx)
 {
-	struct call *call = current_call();
+	struct call *call = entered_call();
 	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
 	__u32 end;
 

@@ -31,7 +31,7 @@ int agentsight_sys_exit(__u64 *ctx)
 	tgid = pid_tgid >> 32;
 	tid = pid_tgid;
 	process = bpf_map_lookup_elem(&tree, &tgid);
-	if (!process)
+	if (!process || process->launching)
 		return 0;
 	compat = is_compat();
 	if (!compat && !shape->stage)

@@ -93,7 +93,7 @@ pub(super) struct WireBurstBegin {
     now: u32,
 }
 
-/// `struct burst_sums`: of a record, and of the map's entry.
+/// `struct burst_sums`: of a record, and of an entry of the map.
 #[derive(FromBytes, Immutable, KnownLayout, Clone, Copy, Debug)]
 #[repr(C)]
 pub(crate) struct WireSums {
@@ -114,6 +114,25 @@ pub(crate) struct WireSums {
     copied_number: u32,
     pub(crate) tid: u32,
 }
+
+/// `struct burst`: an entry of the map of bursts.
+#[cfg(feature = "live")]
+#[derive(FromBytes, Immutable, KnownLayout, Clone, Copy, Debug)]
+#[repr(C)]
+pub(crate) struct Burst {
+    pub(crate) sums: WireSums,
+    start: u64,
+    pub(crate) noted: u64,
+    pub(crate) may_end_at: u64,
+    session: u32,
+    tid: u32,
+    turn: u32,
+    followed: u32,
+}
+
+/// Its length, as the map's binding is given it.
+#[cfg(feature = "live")]
+pub(crate) const BURST_WORDS: usize = size_of::<Burst>() / size_of::<u64>();
 
 #[derive(FromBytes, Immutable, KnownLayout)]
 #[repr(C)]
@@ -287,6 +306,7 @@ impl WireSums {
     }
 
     /// What the burst got from another inside the kernel, where it did.
+    #[cfg(feature = "live")]
     pub(crate) fn copied(&self, at: KernelNanos, by: crate::Doer) -> Option<Copied> {
         (self.copied_open != 0).then_some(Copied {
             at,
@@ -365,6 +385,7 @@ pub(super) fn assertions() -> String {
         copied_number,
         tid
     );
+    same!(Burst, "burst", sums, start, noted, may_end_at, session, tid, turn, followed);
     same!(WireBurstEnd, "burst_end_event", header, slot, cut, sums);
     same!(WireCopied, "copied_event", header, from_open, to_open, from_number, to_number, bytes);
     for (name, value) in [

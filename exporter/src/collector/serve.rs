@@ -91,6 +91,7 @@ pub(super) fn serve(
     let mut probes = Probes::attach(&options(request))?;
     let tree = Arc::new(probes.take_tree()?);
     let mut ring = probes.take_ring()?;
+    let harvest = probes.take_harvest()?;
     probes.attach_syscalls()?;
     let prelude = target::trace(request, &mut probes, &mut ring, &tree)?;
     privileges::drop_privileges()?;
@@ -109,7 +110,7 @@ pub(super) fn serve(
     let own_trace = tracing::info_span!("collector").entered();
     let (to, inputs) = mpsc::sync_channel(INPUTS_MAX);
     let _ownership = listen(ThisSession { id, tree: Arc::clone(&tree), to: to.clone() });
-    let drain = Drain::start(Arc::new(Mutex::new(probes)), ring, prelude, to.clone(), account.clone())?;
+    let drain = Drain::start(Arc::new(Mutex::new(probes)), ring, harvest, prelude, to.clone(), account.clone())?;
     drain.count_for(SessionNumber::FIRST);
     stub::hear(hears, SessionNumber::FIRST, to, drain.waker().try_clone()?)?;
     let stub = Arc::new(Stub::speak_over(speaks.try_clone()?)?);
