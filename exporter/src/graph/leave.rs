@@ -15,11 +15,8 @@ use super::process::Stage;
 use super::transfer::{Transfer, Under};
 use super::{Activity, Cause, CauseKind, Confidence, Graph};
 
-/// How long a write that began before a read ended may take to be said.
-const HOLD: u64 = 1_000_000_000;
-/// … where some bytes of a pipe or socket that were seen from the beginning have no writer yet: one that is blocked in
-/// its call until the reader goes on.
-const HOLD_FOR_BLOCKED: u64 = 10_000_000_000;
+/// How long a write that began before a read ended may take to be said, nanoseconds.
+pub(super) const HOLD: u64 = 1_000_000_000;
 
 impl Graph {
     /// Time has reached `now`: let go what is settled.
@@ -60,10 +57,7 @@ impl Graph {
         match way(moved) {
             Way::Nowhere => true,
             Way::File(id) => waited > HOLD || !self.files.get(id).is_some_and(|file| file.may_be_written()),
-            Way::Stream(key) => {
-                let limit = if moved.found { HOLD } else { HOLD_FOR_BLOCKED };
-                waited > limit || !self.streams.has_writer(key) || self.streams.accounts_for(key, moved)
-            }
+            Way::Stream(key) => waited > self.streams.patience(key, moved) || self.streams.accounts_for(key, moved),
         }
     }
 

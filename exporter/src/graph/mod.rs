@@ -8,6 +8,8 @@
 mod account;
 mod activity;
 mod adoption;
+#[cfg(test)]
+mod bounds;
 mod burst;
 mod cause;
 mod circle;

@@ -77,11 +77,11 @@ impl Opens {
         self.by_id.insert(id, open);
     }
 
-    fn close(&mut self, id: OpenId, at: KernelNanos) -> Option<Arc<Object>> {
-        let open = self.by_id.get_mut(&id).filter(|it| it.closed.is_none())?;
-        open.closed = Some(at);
-        self.closed.insert((at, id));
-        Some(Arc::clone(&open.object))
+    fn close(&mut self, id: OpenId, at: KernelNanos) {
+        if let Some(open) = self.by_id.get_mut(&id).filter(|it| it.closed.is_none()) {
+            open.closed = Some(at);
+            self.closed.insert((at, id));
+        }
     }
 
     /// Take out one that was closed before then, or that there is no room for, and has no burst left.
@@ -141,18 +141,14 @@ impl Graph {
             self.files.open(id, file.created || file.truncated, open.at);
         }
         for stream in streams(&object) {
-            self.streams.open(stream, open.how);
+            self.streams.open(stream);
         }
         self.accepted(open, out);
     }
 
     pub(super) fn close(&mut self, close: &Close) {
         self.connections.close(close.open, close.at);
-        if let Some(object) = self.opens.close(close.open, close.at) {
-            for stream in streams(&object) {
-                self.streams.close(stream, close.at);
-            }
-        }
+        self.opens.close(close.open, close.at);
     }
 
     /// Forget open files that are gone.
@@ -162,11 +158,6 @@ impl Graph {
             self.end_connection(id, now, out);
             self.connections.forget(id);
             self.sent.forget(id);
-            if open.closed.is_none() {
-                for stream in streams(&open.object) {
-                    self.streams.close(stream, now);
-                }
-            }
             self.leave_object(&open.object);
         }
     }

@@ -3,16 +3,21 @@
 //! The writer of a byte may be said after its reader, because its call ends later: so a reading burst waits until all
 //! of its bytes are accounted for, or until that has become unlikely.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use agentsight_ebpf::{KernelNanos, OpenHow, Protocol};
+use agentsight_ebpf::{KernelNanos, Protocol};
 
 use super::edges::{Edge, Edges};
+use super::leave::HOLD;
 use super::moved::{Moved, Range};
 use super::object::StreamKey;
 use super::{CauseKind, Confidence, Graph};
 
+/// How long a reading burst waits for a writer that may be blocked in its call until the reader goes on, nanoseconds.
+const HOLD_FOR_BLOCKED: u64 = 10_000_000_000;
+/// Streams that hold something and have no end that is known.
+const LEFT_MAX: usize = 1024;
 /// Writing bursts of one stream that are kept: of those that nobody reads the oldest are forgotten.
 const WRITES_MAX: usize = 256;
 
@@ -22,21 +27,24 @@ struct Stream {
     writes: VecDeque<Arc<Moved>>,
     /// Open files that are an end of it: a pipe's count twice.
     ends: u32,
-    /// Those that are not closed.
-    live_ends: u32,
-    /// When the last one that was open was closed.
-    closed: KernelNanos,
-    /// When its offsets began anew, because a FIFO was opened or a port used again.
+    /// When its offsets began anew, because a FIFO was opened or a port used again: what comes after that.
     since: KernelNanos,
+    /// Something was written since.
+    is_used: bool,
     /// Everything before this offset was read, by bursts that have left.
     consumed: u64,
     /// Reading bursts that have not left.
     readers: u32,
+    /// Its number among those without an end.
+    left: u64,
 }
 
 #[derive(Default)]
 pub(super) struct Streams {
     by_key: BTreeMap<StreamKey, Stream>,
+    /// Those without an end that still hold something, by when the last end was forgotten.
+    left: BTreeSet<(u64, StreamKey)>,
+    leavings: u64,
 }
 
 impl Streams {
@@ -46,35 +54,42 @@ impl Streams {
     }
 
     /// An open file that is an end of it came into sight.
-    pub(super) fn open(&mut self, key: StreamKey, how: OpenHow) {
+    pub(super) fn open(&mut self, key: StreamKey) {
         let stream = self.by_key.entry(key).or_default();
-        // One that is found may hold what was written before.
-        if stream.live_ends == 0 && how != OpenHow::Found {
-            stream.since = stream.closed;
-            stream.consumed = 0;
-        }
+        self.left.remove(&(stream.left, key));
         stream.ends += 1;
-        stream.live_ends += 1;
-    }
-
-    pub(super) fn close(&mut self, key: StreamKey, at: KernelNanos) {
-        if let Some(stream) = self.by_key.get_mut(&key) {
-            stream.live_ends = stream.live_ends.saturating_sub(1);
-            stream.closed = stream.closed.max(at);
-        }
     }
 
     /// An open file that is an end of it is forgotten.
     pub(super) fn release(&mut self, key: StreamKey) {
         let Some(stream) = self.by_key.get_mut(&key) else { return };
         stream.ends = stream.ends.saturating_sub(1);
-        if stream.ends == 0 {
+        if stream.ends > 0 {
+            return;
+        }
+        if stream.writes.is_empty() {
             self.by_key.remove(&key);
+            return;
+        }
+        // The reader's end is said when it is first used, and that may be long after the writer's was closed.
+        self.leavings += 1;
+        stream.left = self.leavings;
+        self.left.insert((stream.left, key));
+        if self.left.len() > LEFT_MAX
+            && let Some((_, oldest)) = self.left.pop_first()
+        {
+            self.by_key.remove(&oldest);
         }
     }
 
     pub(super) fn begin_writing(&mut self, key: StreamKey, write: &Arc<Moved>) {
         if let Some(stream) = self.by_key.get_mut(&key) {
+            // One write alone is the first. Who has it open does not tell: an end is said when it is first used.
+            if write.offset == 0 && stream.is_used {
+                stream.since = KernelNanos(write.first.0.saturating_sub(1));
+                stream.consumed = 0;
+            }
+            stream.is_used = true;
             stream.writes.push_back(Arc::clone(write));
             if stream.writes.len() > WRITES_MAX {
                 stream.writes.pop_front();
@@ -115,10 +130,19 @@ impl Streams {
         covered >= read.range().end
     }
 
-    /// Whether anybody is known who could have written to it.
-    pub(super) fn has_writer(&self, key: StreamKey) -> bool {
+    /// How long a burst that took what nobody has put in may wait, nanoseconds.
+    pub(super) fn patience(&self, key: StreamKey, read: &Moved) -> u64 {
         let of_the_reader = if matches!(key, StreamKey::Pipe(_)) { 2 } else { 1 };
-        self.by_key.get(&key).is_some_and(|stream| stream.ends > of_the_reader || !stream.writes.is_empty())
+        let is_known = |stream: &Stream| stream.ends > of_the_reader || !stream.writes.is_empty();
+        let has_writer = self.by_key.get(&key).is_some_and(is_known);
+        match key {
+            // Whoever made a pipe can have given its other end to traced processes only.
+            StreamKey::Pipe(_) if !read.found => HOLD_FOR_BLOCKED,
+            StreamKey::Pipe(_) if !has_writer => 0,
+            _ if has_writer && !read.found => HOLD_FOR_BLOCKED,
+            StreamKey::Inet { from, to, .. } if !has_writer && from.ip() != to.ip() && !from.ip().is_loopback() => 0,
+            StreamKey::Pipe(_) | StreamKey::Unix(_) | StreamKey::Inet { .. } => HOLD,
+        }
     }
 }
 
@@ -463,6 +487,34 @@ mod tests {
                 write    #3.1 100#1 f 0..30 at 8..8 under 100#1
                 read     #4.1 100#1 f 0..30 at 9..9 under 100#1 <-Pipe #3.1 30
                 ended    100#1 0..20000 incomplete
+            "#]],
+        );
+    }
+
+    #[test]
+    fn a_reader_may_turn_up_long_after_the_writer_has_gone() {
+        check(
+            "
+                0 root 100
+                1 exec 100 /bin/bash bash
+                2 fork 100 101
+                3 open 101 #1 pipe 7
+                3 out 101 #1.1 0..10
+                4 close 101 #1
+                5 exit 101 0
+                12s tick
+                14s open 100 #2 pipe 7
+                14s in 100 #2.1 0..10
+                15s tick
+            ",
+            &expect![[r#"
+                began    100#1 Root bash under -
+                began    101#0 Forked bash/bash under 100#1
+                ended    101#0 2..5 exit 0
+                write    #1.1 101#0 pipe 0..10 at 3..3 under 101#0
+                promoted 100#1 0..12000
+                read     #2.1 100#1 pipe 0..10 at 14000..14000 under 100#1 <-Pipe #1.1 10
+                exited   100#1 0..20000 incomplete
             "#]],
         );
     }
