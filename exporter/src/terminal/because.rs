@@ -17,8 +17,8 @@ use crate::spans::model::{Link, Span};
 /// Causes of one sort that are named; the others are counted.
 const NAMED: usize = 2;
 
-/// What a deed followed from, the surest first: whose data it took, then what the image had taken in before; and where
-/// what it put out went. Not escaped.
+/// What a deed followed from: whose data it took, and what the image had taken in before; and where what it put out went.
+/// Not escaped.
 pub(super) fn because<'a>(deeds: &Deeds<'a>, family: &Family<'a>, place: usize, deed: &Deed<'a>) -> Vec<String> {
     let mut data = Words::default();
     let mut flow = Words::default();
@@ -30,9 +30,12 @@ pub(super) fn because<'a>(deeds: &Deeds<'a>, family: &Family<'a>, place: usize, 
             None => {}
         }
     }
-    let mut words = Vec::new();
-    words.extend(data.joined("").map(|text| format!("← {text}")));
+    let mut words: Vec<String> = data.joined("").map(|text| format!("← {text}")).into_iter().collect();
     words.extend(flow.joined("had ").map(|text| format!("← {text}")));
+    // Of what was put out, why it was comes before whose answer came back.
+    if !matches!(deed.kind, Kind::Read) {
+        words.reverse();
+    }
     words.extend(receivers(deeds, family, place, deed).map(|text| format!("→ {text}")));
     words
 }

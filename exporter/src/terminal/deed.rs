@@ -158,7 +158,7 @@ impl<'a> Deeds<'a> {
     /// How much a deed tells.
     pub(super) fn telling(&self, place: usize, deed: &Deed<'a>) -> Telling {
         if deed.error.is_some() {
-            return Telling::Failed;
+            return deed.telling_of_failure();
         }
         let from_another = |link: &Link| {
             let is_data = !matches!(link_type(link), Some("flow" | "join" | "signal"));
@@ -167,7 +167,7 @@ impl<'a> Deeds<'a> {
         let object = deed.object();
         let is_talk = matches!(object, object_type::PIPE | object_type::UNIX);
         match deed.kind {
-            Kind::Connect | Kind::Accept => Telling::Network,
+            Kind::Connect | Kind::Accept | Kind::Resolve => Telling::Network,
             Kind::Read | Kind::Write if matches!(object, object_type::UDP | object_type::TCP | object_type::IP) => {
                 Telling::Network
             }
@@ -176,13 +176,7 @@ impl<'a> Deeds<'a> {
             Kind::Read | Kind::Write if is_talk => Telling::Talk,
             Kind::Write => Telling::Written,
             Kind::Read => Telling::Read,
-            Kind::Resolve => Telling::Little,
-            Kind::Change(event) => match event.name.as_str() {
-                "rename" | "unlink" | "link" | "symlink" | "truncate" => Telling::Changed,
-                "mkdir" | "rmdir" | "fallocate" | "bind" | "listen" | "mmap" => Telling::Little,
-                "connect" => Telling::Talk,
-                _ => Telling::Rights,
-            },
+            Kind::Change(event) => telling_of_change(event),
         }
     }
 
@@ -261,6 +255,15 @@ impl<'a> Deed<'a> {
         self.spans.first().and_then(of).unwrap_or_default()
     }
 
+    /// Looking for what is not there is how programs find their way, and trying one call before another too.
+    fn telling_of_failure(&self) -> Telling {
+        match self.kind {
+            Kind::Change(event) if telling_of_change(event) == Telling::Rights => Telling::Failed,
+            Kind::Change(_) => Telling::Little,
+            Kind::Read | Kind::Write | Kind::Connect | Kind::Accept | Kind::Resolve => Telling::Failed,
+        }
+    }
+
     /// Of `/dev/null` and its like, which keep nothing.
     fn is_on_device(&self) -> bool {
         let kind = self.spans.first().and_then(|span| text(&span.attributes, semconv::AGENTSIGHT_FILE_KIND));
@@ -271,6 +274,15 @@ impl<'a> Deed<'a> {
     pub(super) fn links(&self) -> impl Iterator<Item = &'a Link> + use<'a, '_> {
         let spans = self.spans.iter().filter(|_| !matches!(self.kind, Kind::Change(_)));
         spans.flat_map(|span| &span.links)
+    }
+}
+
+fn telling_of_change(event: &SpanEvent) -> Telling {
+    match event.name.as_str() {
+        "rename" | "unlink" | "link" | "symlink" | "truncate" => Telling::Changed,
+        "mkdir" | "rmdir" | "fallocate" | "bind" | "listen" | "mmap" => Telling::Little,
+        "connect" => Telling::Talk,
+        _ => Telling::Rights,
     }
 }
 

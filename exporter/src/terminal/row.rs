@@ -48,7 +48,11 @@ pub(super) enum End {
 pub(super) fn rows<'a>(family: &Family<'a>, deeds: &Deeds<'a>, branch_limit: usize) -> Vec<Row> {
     let drawn = |detail| rows_in(family, deeds, branch_limit, detail);
     let all = drawn(Detail::MOST);
-    if all.len() <= ROWS_MAX { all } else { drawn(Detail::LEAST) }
+    if all.len() <= ROWS_MAX {
+        return all;
+    }
+    let some = drawn(Detail::SOME);
+    if some.len() <= ROWS_MAX { some } else { drawn(Detail::LEAST) }
 }
 
 /// How much is said of what one image did.
@@ -58,11 +62,23 @@ struct Detail {
     deeds: usize,
     /// What tells less than this is only counted.
     least: Telling,
+    counted: Counted,
+}
+
+/// What is counted of that which has no line.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Counted {
+    All,
+    /// Not what every program reads.
+    Own,
+    /// Nothing of an image of which nothing is told.
+    BesideOthers,
 }
 
 impl Detail {
-    const MOST: Self = Self { deeds: 8, least: Telling::Little };
-    const LEAST: Self = Self { deeds: 3, least: Telling::Rights };
+    const MOST: Self = Self { deeds: 8, least: Telling::Little, counted: Counted::All };
+    const SOME: Self = Self { deeds: 3, least: Telling::Talk, counted: Counted::Own };
+    const LEAST: Self = Self { deeds: 3, least: Telling::Rights, counted: Counted::BesideOthers };
 }
 
 fn rows_in<'a>(family: &Family<'a>, deeds: &Deeds<'a>, branch_limit: usize, detail: Detail) -> Vec<Row> {
@@ -106,10 +122,11 @@ fn deed_contents<'a>(family: &Family<'a>, deeds: &Deeds<'a>, place: usize, detai
     let mut contents: Vec<Content> = shown.map(|(_, deed)| Content::Deed(told(deeds, family, place, deed))).collect();
     contents.extend(unseen(&family.members[place]).map(Content::Deed));
     let more = all.iter().filter(|deed| !is_told_by_another(deed, all)).count() - telling.len().min(detail.deeds);
-    let folded = folded(&family.members[place]);
+    let folded = folded(&family.members[place]).filter(|_| detail.counted == Counted::All);
     let more = (more > 0).then(|| format!("{more} more"));
     let counted: Vec<String> = more.into_iter().chain(folded).collect();
-    if !counted.is_empty() {
+    let is_alone = contents.is_empty() && detail.counted == Counted::BesideOthers;
+    if !counted.is_empty() && !is_alone {
         contents.push(Content::Fold(format!("… and {}", counted.join(", "))));
     }
     contents

@@ -75,8 +75,15 @@ fn what<'a>(deeds: &Deeds<'a>, deed: &Deed<'a>) -> String {
         Kind::Resolve => {
             let answers = deed.spans.iter().flat_map(|span| texts(&span.attributes, semconv::DNS_ANSWERS));
             let answers: Vec<_> = answers.take(2).map(String::as_str).collect();
-            let answers = if answers.is_empty() { String::new() } else { format!(" → {}", answers.join(", ")) };
-            format!("{} {}{answers}", action::RESOLVE, name())
+            let codes =
+                deed.spans.iter().filter_map(|span| text(&span.attributes, semconv::AGENTSIGHT_DNS_RESPONSE_CODE));
+            let outcome = match answers.as_slice() {
+                // An error is said of any deed.
+                [] if deed.error.is_none() => codes.last().map(|code| format!(" {code}")).unwrap_or_default(),
+                [] => String::new(),
+                answers => format!(" → {}", answers.join(", ")),
+            };
+            format!("{} {}{outcome}", action::RESOLVE, name())
         }
         Kind::Change(event) => change(event),
     }
@@ -117,14 +124,14 @@ mod tests {
     use std::sync::Arc;
 
     use agentsight_ebpf::{
-        BurstId, Captured, Change, ChangeKind, Direction, Doer, ExecNumber, FileId, Object, OpenId, Tid,
+        BurstId, Captured, Change, ChangeKind, Direction, DnsAnswer, Doer, ExecNumber, FileId, Object, OpenId, Tid,
     };
     use expect_test::{Expect, expect};
 
     use crate::graph::fixture::{activities, events, session};
     use crate::graph::{
-        Account, Activity, Blind, Cause, CauseKind, Confidence, Connection, ConnectionAt, Folded, Image, Note, Side,
-        Target, Transfer, Under,
+        Account, Activity, Blind, Cause, CauseKind, Confidence, Connection, ConnectionAt, Folded, Image, Note,
+        Resolution, Side, Target, Transfer, Under,
     };
     use crate::spans::fixture::{at, file, images, own_span, spans_of_activities, tcp, transfer};
     use crate::terminal::{TreeStyle, tree};
@@ -310,6 +317,71 @@ mod tests {
                   … and 34 more
         "#]],
         );
+    }
+
+    #[test]
+    fn a_name_that_was_looked_up_stands_with_its_connection_or_with_what_came_of_it() {
+        let looked_up = |pid, image: &Arc<Image>| {
+            let resolution = |number, name: &str, response_code, address: Option<&str>| Resolution {
+                image: Arc::clone(image),
+                under: own_span(image),
+                query: BurstId { open: OpenId(7), number: 1 },
+                number,
+                server: None,
+                name: name.to_owned(),
+                query_type: 1,
+                start: at(12),
+                end: at(13),
+                response_code,
+                answers: address
+                    .map(|address| DnsAnswer { address: address.parse().unwrap(), ttl_seconds: 9 })
+                    .into_iter()
+                    .collect(),
+                causes: Vec::new(),
+            };
+            let all = [
+                resolution(0, "tickets.example", Some(0), Some("127.0.0.1")),
+                resolution(1, "other.example", Some(0), Some("10.0.0.7")),
+                resolution(2, "no.example", Some(3), None),
+                resolution(3, "bad.example", Some(2), None),
+            ];
+            let (account, mut data) = stale_cache(pid, image);
+            if pid == 102 {
+                data.extend(all.map(|it| Activity::Resolved(Box::new(it))));
+            }
+            (account, data)
+        };
+        check(80, looked_up, &expect![[r#"
+            bash -c 'sh refresh.sh; python3 agent.py'  100  91 ms  exit 0
+            ├─ sh refresh.sh                           101   7 ms  exit 0
+            │  │  write config.tmp 47 B
+            │  └─ mv config.tmp config.json            103   3 ms  exit 0
+            │        rename config.tmp → config.json
+            └─ python3 agent.py                        102  80 ms  exit 0
+                  resolve bad.example SERVFAIL
+                  resolve other.example → 10.0.0.7
+                  resolve no.example NXDOMAIN
+                  connect tickets.example:8080, sent 1.0 kB  ← had read config.json
+                  read config.json 47 B  ← written by refresh.sh as config.tmp, renamed by …
+                  … and 41 system files read, 183 kB
+        "#]]);
+    }
+
+    #[test]
+    fn a_tree_of_very_many_processes_keeps_what_tells_most() {
+        let mut text = "0 clock\n0 root 100\n1 exec 100 /bin/make make\n".to_owned();
+        for n in 0..150 {
+            let pid = 200 + n;
+            text += &format!("2 fork 100 {pid}\n3 exec {pid} /bin/c{n} c{n}\n");
+            text += &format!("4 open {pid} #{pid} file /home/me/{n}.c\n5 in {pid} #{pid}.1 0..47\n6 exit {pid} 0\n");
+        }
+        text +=
+            "7 open 100 #9 created file /home/me/log\n8 out 100 #9.1 0..5\n9 fork 100 400\n9 exec 400 /bin/tail tail\n";
+        text += "10 open 400 #10 file /home/me/log\n11 in 400 #10.1 0..5\n12 exit 400 0\n13 exit 100 0\n20s tick";
+        let drawn =
+            tree(&crate::spans::fixture::spans_of(&session(), &text), TreeStyle { width: 80, colour: false }, &[]);
+        assert!(!drawn.contains("read 7.c") && drawn.contains("read log 5 B  ← written by make"), "{drawn}");
+        assert_eq!(drawn.lines().count(), 1 + 150 + 2, "{drawn}");
     }
 
     #[test]
