@@ -81,7 +81,7 @@ impl Ownership {
     fn answer_in(dir: &Path, owner: impl Owner) -> io::Result<Self> {
         fs::DirBuilder::new().recursive(true).mode(0o755).create(dir)?;
         remove_stale(dir);
-        let path = dir.join(format!("{}.sock", std::process::id()));
+        let path = dir.join(socket_of(std::process::id()));
         let listener = UnixListener::bind(&path)?;
         // Anybody may ask: the answer concerns the asker alone.
         fs::set_permissions(&path, fs::Permissions::from_mode(0o666))?;
@@ -138,6 +138,12 @@ pub fn find_owner_of(process: Tgid) -> Option<SessionId> {
     find(Path::new(RUN_DIR), Question::Of(process))
 }
 
+/// The session of another collector than this process that traces `process`.
+pub(crate) fn find_other_owner_of(process: Tgid) -> Option<SessionId> {
+    let own = socket_of(std::process::id());
+    find_among(sockets(Path::new(RUN_DIR)).filter(|path| !path.ends_with(&own)), Question::Of(process))
+}
+
 /// Ends the session that traces `process`, as root; the processes go on. Returns the session, if there was one.
 #[must_use]
 pub fn end_session_of(process: Tgid) -> Option<SessionId> {
@@ -145,8 +151,12 @@ pub fn end_session_of(process: Tgid) -> Option<SessionId> {
 }
 
 fn find(dir: &Path, question: Question) -> Option<SessionId> {
+    find_among(sockets(dir), question)
+}
+
+fn find_among(sockets: impl Iterator<Item = PathBuf>, question: Question) -> Option<SessionId> {
     // All are asked before any is heard, so that those who hang take their time together.
-    let asked: Vec<UnixStream> = sockets(dir).filter_map(|path| ask(&path, question).ok()).collect();
+    let asked: Vec<UnixStream> = sockets.filter_map(|path| ask(&path, question).ok()).collect();
     let deadline = Instant::now() + PATIENCE;
     asked.iter().find_map(|collector| hear(collector, deadline).ok().flatten())
 }
@@ -171,6 +181,10 @@ pub(crate) fn sockets(dir: &Path) -> impl Iterator<Item = PathBuf> {
     let is_a_collectors =
         |path: &Path| path.file_stem().is_some_and(|name| name.as_encoded_bytes().iter().all(u8::is_ascii_digit));
     entries.filter(move |path| path.extension().is_some_and(|extension| extension == "sock") && is_a_collectors(path))
+}
+
+fn socket_of(collector: u32) -> String {
+    format!("{collector}.sock")
 }
 
 /// A collector that was killed leaves its socket behind.

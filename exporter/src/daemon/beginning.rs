@@ -26,7 +26,7 @@ use crate::otlp::settings::Settings;
 use crate::ownership;
 use crate::recording::WriteError;
 use crate::session::{CallerContext, Session, SessionId, SessionOptions};
-use crate::store::{Lock, StoreError};
+use crate::store::{Lock, StoreError, UnendedSession};
 use crate::terminal::Format;
 
 /// The programs count for 1,024 sessions, of which one is nobody's.
@@ -67,10 +67,26 @@ pub(super) struct Standing {
     /// While it is held nobody takes the session for a dead one's.
     pub(super) _alive: Lock,
     pub(super) caller: Option<Line>,
-    /// A tree is being adopted until this mark; these of its processes had spans in an earlier session.
-    pub(super) adopting: Option<(Mark, HashMap<ProcessKey, EarlierSpan>)>,
+    pub(super) adopting: Option<Adopting>,
     /// The session is over, and whole at this mark.
     pub(super) closing: Option<Mark>,
+}
+
+/// A tree that is being adopted.
+pub(super) struct Adopting {
+    /// By then all snapshots have come.
+    pub(super) until: Mark,
+    /// What the tree was in a dead daemon's session, where it was in one.
+    pub(super) inheritance: Inheritance,
+}
+
+/// What a dead daemon's session leaves to the one that follows it.
+#[derive(Debug, Default)]
+pub(super) struct Inheritance {
+    /// The spans of the processes that live.
+    pub(super) spans: HashMap<ProcessKey, EarlierSpan>,
+    /// The session, open in the store until the new one is stored: whoever dies in between leaves nothing unlinked.
+    pub(super) from: Option<UnendedSession>,
 }
 
 /// The line to whoever asked for a session.
@@ -102,7 +118,7 @@ impl Service {
             begin::begin_session(&CallerContext::default(), &options).map_err(BeginError::from).and_then(|session| {
                 let lifetime = Lifetime::new(Scope::RunningTree, Duration::ZERO);
                 let plan = Plan { session, target: Target::Running(process.0), lifetime, destination };
-                self.adopt(&[process], plan, HashMap::new())
+                self.adopt(&[process], plan, Inheritance::default())
             });
         match begun {
             Ok(Some(_)) => tracing::info!(rule = rule.name, process = process.0, "a session begins"),
@@ -167,7 +183,7 @@ impl Service {
             return Err(BeginError::Owned { pid: pid.0, session });
         }
         let before = look_at(pid).ok_or_else(gone)?.process;
-        let number = self.adopt(&[pid], plan, HashMap::new())?.ok_or_else(gone)?;
+        let number = self.adopt(&[pid], plan, Inheritance::default())?.ok_or_else(gone)?;
         let still_theirs = user_ids(pid).is_some_and(|ids| uid == 0 || ids.iter().all(|id| *id == uid));
         if is_alive(before) && still_theirs {
             Ok(number)
@@ -208,45 +224,53 @@ impl Service {
         &mut self,
         roots: &[Tgid],
         plan: Plan,
-        earlier: HashMap<ProcessKey, EarlierSpan>,
+        inheritance: Inheritance,
     ) -> Result<Option<SessionNumber>, BeginError> {
         let number = self.free_number()?;
         let tree = Arc::clone(&self.sessions.shop.tree);
-        {
-            let mut probes = lock(&self.probes);
-            probes.begin_counting(number)?;
-            probes.attach_syscalls()?;
-            for root in roots {
-                match probes.adopt_tree(&tree, *root, number) {
-                    Ok(()) | Err(LiveError::NoSuchProcess { .. }) => {}
-                    Err(error) => {
-                        tree.release_all(number);
-                        return Err(error.into());
-                    }
-                }
+        // Whoever asks from within the tree is to hear whose it is from the first moment on.
+        lock(&self.ids).insert(number, plan.session.id);
+        let adopted = self.adopt_all(roots, number).and_then(|adopted| {
+            // Asked only now, because an answer takes its time, and what a process does meanwhile is not to be missed.
+            let owner = |root: &Tgid| Some((root.0, ownership::find_other_owner_of(*root)?));
+            match roots.iter().find_map(owner).filter(|_| adopted) {
+                Some((pid, session)) => Err(BeginError::Owned { pid, session }),
+                None => Ok(adopted),
             }
-        }
-        let adopted = roots.iter().any(|root| tree.session_of(*root) == Some(number));
-        if !adopted {
-            // One who was adopted and has ended since leaves events of a session that there is not: they are passed over.
-            tree.release_all(number);
-            return Ok(None);
-        }
-        // Asked only now, because an answer takes its time, and what a process does meanwhile is not to be missed.
-        let owned = roots.iter().find_map(|root| Some((root.0, ownership::find_owner_of(*root)?)));
-        if let Some((pid, session)) = owned {
-            tree.release_all(number);
-            return Err(BeginError::Owned { pid, session });
-        }
+        });
         let mark = self.drain.mark();
-        self.stand(number, plan).inspect_err(|_| tree.release_all(number))?;
+        let stands = match adopted {
+            Ok(true) => self.stand(number, plan),
+            Ok(false) | Err(_) => Ok(()),
+        };
+        // One who was adopted and has ended since leaves events of a session that there is not: they are passed over.
+        if !matches!((&adopted, &stands), (Ok(true), Ok(()))) {
+            tree.release_all(number);
+            lock(&self.ids).remove(&number);
+            return adopted.and(stands).map(|()| None);
+        }
         if let Some(work) = self.sessions.get_mut(number) {
             work.hold();
         }
         if let Some(standing) = self.standing.get_mut(&number) {
-            standing.adopting = Some((mark, earlier));
+            standing.adopting = Some(Adopting { until: mark, inheritance });
         }
         Ok(Some(number))
+    }
+
+    /// Whether any of the roots is this session's now.
+    fn adopt_all(&mut self, roots: &[Tgid], number: SessionNumber) -> Result<bool, BeginError> {
+        let tree = &self.sessions.shop.tree;
+        let mut probes = lock(&self.probes);
+        probes.begin_counting(number)?;
+        probes.attach_syscalls()?;
+        for root in roots {
+            match probes.adopt_tree(tree, *root, number) {
+                Ok(()) | Err(LiveError::NoSuchProcess { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(roots.iter().any(|root| tree.session_of(*root) == Some(number)))
     }
 
     /// Everything that a session needs but what it is to trace.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use agentsight_ebpf::SessionNumber;
 
-use super::beginning::{Line, Standing};
+use super::beginning::{Inheritance, Line, Standing};
 use super::service::Service;
 use crate::channel::ToStub;
 use crate::collector::deliver::Couriers;
@@ -15,7 +15,7 @@ use crate::collector::drain::{Mark, lock};
 use crate::collector::serve::{
     DELIVERY_AFTERWARDS, DELIVERY_WHILE_WAITED_FOR, STUB_IS_DEAF_AFTER, TELEMETRY_LAST_WORDS,
 };
-use crate::collector::sessions::Input;
+use crate::collector::sessions::{Input, Sessions};
 use crate::collector::stub::Stub;
 use crate::collector::summary::{self, Seen};
 
@@ -27,10 +27,16 @@ const LAST_WORD: Duration = Duration::from_millis(100);
 impl Service {
     /// All that was emitted before `mark` has been taken in.
     pub(super) fn reach(&mut self, mark: Mark) {
+        let mut inherited = false;
         for (number, standing) in &mut self.standing {
-            if let Some((_, earlier)) = standing.adopting.take_if(|(until, _)| *until <= mark) {
-                self.sessions.let_go(*number, &earlier);
+            if let Some(adopting) = standing.adopting.take_if(|adopting| adopting.until <= mark) {
+                inherited |= adopting.inheritance.from.is_some();
+                let_go(&mut self.sessions, *number, adopting.inheritance);
             }
+        }
+        if inherited {
+            // The dead daemon's open spans are stored only now, and nobody sends them yet.
+            self.delivery.inherit(&mut self.sessions.shop.store);
         }
         let is_whole = |standing: &Standing| standing.closing.is_some_and(|until| until <= mark);
         let whole: Vec<_> =
@@ -85,12 +91,12 @@ impl Service {
     /// What is whole is ended; what still lives stays open in the store, where the next daemon finds it and goes on.
     pub(crate) fn end(mut self, inputs: &Receiver<Input>) {
         self.close_the_door();
-        let Self { drain, mut sessions, standing, delivery, telemetry, .. } = self;
+        let Self { drain, mut sessions, mut standing, delivery, telemetry, .. } = self;
         let drained = drain.stop(|| drop(sessions.take(inputs.try_iter())));
         sessions.take(inputs.try_iter());
-        for (number, standing) in &standing {
-            if let Some((_, earlier)) = &standing.adopting {
-                sessions.let_go(*number, earlier);
+        for (number, standing) in &mut standing {
+            if let Some(adopting) = standing.adopting.take() {
+                let_go(&mut sessions, *number, adopting.inheritance);
             }
         }
         sessions.forget_the_dead();
@@ -113,6 +119,16 @@ impl Service {
         telemetry.end(TELEMETRY_LAST_WORDS);
         delivery.end();
         drop(drained);
+    }
+}
+
+/// A tree is adopted: what came meanwhile goes its way, and the session that it follows is ended.
+fn let_go(sessions: &mut Sessions, number: SessionNumber, inheritance: Inheritance) {
+    sessions.let_go(number, &inheritance.spans);
+    if let Some(old) = inheritance.from
+        && let Err(error) = sessions.shop.store.end_session(old.session.id, old.last_stored)
+    {
+        tracing::warn!(%error, session = %old.session.id, "a dead daemon's session is left open");
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use agentsight_ebpf::live::is_alive;
 use agentsight_ebpf::{EarlierSpan, ProcessKey, Tgid};
 
-use super::beginning::{BeginError, Plan};
+use super::beginning::{BeginError, Inheritance, Plan};
 use super::service::Service;
 use crate::channel::Target;
 use crate::collector::begin;
@@ -22,7 +22,8 @@ impl Service {
             tracing::warn!(%error, "what a dead daemon left cannot be seen");
             Vec::new()
         });
-        for left in left {
+        // The newest first: where one died while it took over from another, its word about a process is the later one.
+        for left in left.into_iter().rev() {
             let id = left.session.id;
             match self.succeed(left) {
                 Ok(true) => tracing::info!(session = %id, "it goes on in a new session"),
@@ -32,26 +33,21 @@ impl Service {
         }
     }
 
+    /// Where nothing of it lives, or it does not work out, it is ended with all others that were left.
     fn succeed(&mut self, left: UnendedSession) -> Result<bool, BeginError> {
-        let UnendedSession { session: old, last_stored, lock: _lock } = left;
-        let store = &mut self.sessions.shop.store;
-        let earlier = still_running(store, &old)?;
-        let destination = destination_of(store, &old)?;
-        // Its open spans are stored as they are, and sent by whoever sends what nobody does.
-        store.end_session(old.id, last_stored)?;
-        if earlier.is_empty() {
-            return Ok(false);
-        }
-        let mut roots: Vec<ProcessKey> = earlier.keys().copied().collect();
+        let (store, old) = (&self.sessions.shop.store, &left.session);
+        let spans = still_running(store, old)?;
+        let mut roots: Vec<ProcessKey> = spans.keys().copied().collect();
         roots.sort_by_key(|process| process.start);
         let roots: Vec<Tgid> = roots.into_iter().map(|process| process.tgid).collect();
+        let Some(first) = roots.first() else { return Ok(false) };
         let plan = Plan {
             session: begin::begin_session(&CallerContext::default(), &old.options)?,
-            target: Target::Running(roots.first().map_or(0, |root| root.0)),
+            target: Target::Running(first.0),
             lifetime: Lifetime::new(Scope::RunningTree, Duration::ZERO),
-            destination,
+            destination: destination_of(store, old)?,
         };
-        Ok(self.adopt(&roots, plan, earlier)?.is_some())
+        Ok(self.adopt(&roots, plan, Inheritance { spans, from: Some(left) })?.is_some())
     }
 }
 
