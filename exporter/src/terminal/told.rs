@@ -351,7 +351,10 @@ mod tests {
             }
             (account, data)
         };
-        check(80, looked_up, &expect![[r#"
+        check(
+            80,
+            looked_up,
+            &expect![[r#"
             bash -c 'sh refresh.sh; python3 agent.py'  100  91 ms  exit 0
             ├─ sh refresh.sh                           101   7 ms  exit 0
             │  │  write config.tmp 47 B
@@ -364,7 +367,8 @@ mod tests {
                   connect tickets.example:8080, sent 1.0 kB  ← had read config.json
                   read config.json 47 B  ← written by refresh.sh as config.tmp, renamed by …
                   … and 41 system files read, 183 kB
-        "#]]);
+        "#]],
+        );
     }
 
     #[test]
