@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-docker test-kernels fuzz build deps test-deps lint fmt snapshots scenario-recordings jaeger python-sdk clean
+.PHONY: help demo test test-docker test-kernels soak bench-hooks fuzz build deps test-deps lint fmt snapshots scenario-recordings jaeger python-sdk clean
 
 CARGO ?= cargo
 TARGET_DIR := $(abspath $(or $(CARGO_TARGET_DIR),target))
@@ -49,15 +49,16 @@ demo: build ## Trace a small sample agent and show its process tree
 	@$(TARGET_DIR)/release/agentsight run --tree -- python3 examples/sample_agent.py
 
 # Cargo starts each test binary through a "runner"; ours is sudo where we are not root, because the kernel shows its events to root only.
-define TEST_AS_ROOT
+define AS_ROOT
 export AGENTSIGHT_BIN=$(TARGET_DIR)/debug/agentsight; \
 if [[ $$(id -u) != 0 ]]; then \
     echo "The tests trace real programs, which takes root: they run by sudo."; sudo -v; \
     triple=$$(rustc -vV | sed -n 's/^host: //p'); \
     export "CARGO_TARGET_$$(tr 'a-z-' 'A-Z_' <<<"$$triple")_RUNNER=$(CURDIR)/tests/as-root.sh"; \
 fi; \
-$(CARGO) test
+$(CARGO)
 endef
+TEST_AS_ROOT = $(AS_ROOT) test
 
 test: test-deps jaeger python-sdk ## Run all tests; those that trace need root, so this asks for sudo
 	@$(CARGO) build --workspace --bin agentsight
@@ -69,6 +70,10 @@ test-docker: test-deps ## Trace a container of a real Docker Engine; installs do
 	@$(CARGO) build --workspace --bin agentsight
 	@$(TEST_AS_ROOT) --package agentsight-tests --test docker
 
+soak: test-deps ## Half an hour of the daemon under churn: memory, descriptors and maps must stay flat (MINUTES=2 for less)
+	@$(CARGO) build --workspace --bin agentsight
+	@$(TEST_AS_ROOT) --package agentsight-tests --test soak -- --ignored --nocapture
+
 # cargo says which files the tests are in.
 test-kernels: deps ## Trace on Debian's kernels from 5.10 to the newest, in emulated machines (10 minutes; KERNELS="5.10 newest" chooses)
 	@tests/install-missing.sh <<<"$$KERNEL_TEST_NEEDS"
@@ -76,6 +81,9 @@ test-kernels: deps ## Trace on Debian's kernels from 5.10 to the newest, in emul
 	@tests=$$($(CARGO) test --workspace --no-run --test loading --test full_ring --test lifecycle \
 	    --message-format json-render-diagnostics | sed -n 's/.*"executable":"\([^"]*\)".*/\1/p'); \
 	tests/kernels/run.sh $(TARGET_DIR)/debug/agentsight $$tests
+
+bench-hooks: deps ## Measure what the hooks on system calls add to a call, on this machine (2 minutes)
+	@$(AS_ROOT) bench --package agentsight-ebpf --bench hooks
 
 fuzz: deps ## Feed the pipeline arbitrary bytes of the kernel's for a while (MINUTES=10)
 	@AGENTSIGHT_FUZZ_MINUTES=$(or $(MINUTES),10) $(CARGO) test --package agentsight --test fuzz -- --ignored --nocapture

@@ -7,17 +7,20 @@ use std::process::Command;
 fn main() {
     println!("cargo::rerun-if-changed=include");
     println!("cargo::rerun-if-changed=src");
+    println!("cargo::rerun-if-changed=benches");
     println!("cargo::rerun-if-env-changed=AGENTSIGHT_CLANG");
     if env::var_os("CARGO_FEATURE_LIVE").is_none() {
         return;
     }
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
-    // The same programs over either way out of the kernel (include/ring.h), and the attempts of `live::features`.
+    // The same programs over either way out of the kernel (include/ring.h), the attempts of `live::features`,
+    // and the benchmark's empty programs.
     let programs = "src/programs.bpf.c";
     for (source, name, definitions) in [
         (programs, "ring_buffer.bpf.o", [].as_slice()),
         (programs, "perf_buffer.bpf.o", &["-DPERF_BUFFER"]),
         ("src/live/hooks.bpf.c", "hooks.bpf.o", &[]),
+        ("benches/hooks/floor.bpf.c", "floor.bpf.o", &[]),
     ] {
         let object = out.join(name);
         compile(source, &object, definitions);

@@ -9,6 +9,7 @@
 #ifndef AGENTSIGHT_CALL_H
 #define AGENTSIGHT_CALL_H
 
+#include "call_event.h"
 #include "config.h"
 #include "event.h"
 #include "kernel.h"
@@ -46,6 +47,7 @@ enum exit_stage {
 	/* After them, where the transfer was such (call->then). */
 	STAGE_DATAGRAM, /* to or from port 53 */
 	STAGE_PASS,	/* with descriptors */
+	STAGE_RIGHTS,	/* two of the descriptors */
 	EXIT_STAGES,
 };
 
@@ -132,15 +134,19 @@ struct call {
 	/* Of the current move. */
 	__u64 file;
 	__u64 offset;
+	struct socket_address far; /* of a datagram: where it went to or came from; family 0: as the socket says */
 	struct object_key object;
 	struct burst_key key;
+	/* Descriptors that are passed with it, and are still to be said. */
+	__u64 user_rights;
+	__u32 rights_left;
 	struct cut cuts[CUTS_MAX];
 };
 
 /* System calls do not nest, and the tracepoint does not let another task onto this CPU meanwhile. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
+	__uint(max_entries, 2); /* of the programs on sys_exit, and of those on sys_enter */
 	__type(key, __u32);
 	__type(value, struct call);
 } call_scratch SEC(".maps");
@@ -150,6 +156,13 @@ static __always_inline struct call *current_call(void)
 	__u32 zero = 0;
 
 	return bpf_map_lookup_elem(&call_scratch, &zero);
+}
+
+static __always_inline struct call *entered_call(void)
+{
+	__u32 one = 1;
+
+	return bpf_map_lookup_elem(&call_scratch, &one);
 }
 
 /* When each thread entered its last output: an output's time is its beginning. */

@@ -258,6 +258,16 @@ static __always_inline void read_path(struct file *file, struct open_scratch *sc
 		walk_path(scratch->record.data, &scratch->used, OPEN_DATA_BYTES_MAX, &path, &root);
 }
 
+/* Of an address one number, 0 where there is none. */
+static __always_inline __u32 mark_of(const struct socket_address *address)
+{
+	const __u32 *words = (const __u32 *)address->ip;
+
+	if (!address->family)
+		return 0;
+	return (address->port * 0x9e3779b1U + words[0] + words[1] * 3 + words[2] * 5 + words[3] * 7) | 1;
+}
+
 /* What an announcement of a socket would say, in one number: when it differs, it is announced again. */
 static __always_inline __u64 ends_of(struct file *file, __u32 object)
 {
@@ -276,7 +286,7 @@ static __always_inline __u64 ends_of(struct file *file, __u32 object)
 /* Says what the open file is, unless its session knows; call this before any other record that names it. */
 static __always_inline void announce(void *ctx, const struct call *call, struct file *file, struct open_file *open)
 {
-	__u64 ends = ends_of(file, open->object);
+	__u64 ends = ends_of(file, open->object) + mark_of(&call->far);
 	struct open_scratch *scratch;
 	__u32 zero = 0;
 	__u64 size;
@@ -298,9 +308,14 @@ static __always_inline void announce(void *ctx, const struct call *call, struct 
 	scratch->record.event.object = open->object;
 	scratch->record.event.mode = open->mode;
 	scratch->record.event.socket = open->socket;
-	if (open->object == OBJECT_INET)
+	if (open->object == OBJECT_INET) {
 		read_ends(sock_of(file), &scratch->record.event);
-	else if (open->object == OBJECT_UNIX)
+		if (call->far.family) {
+			scratch->record.event.remote.family = call->far.family;
+			scratch->record.event.remote.port = call->far.port;
+			__builtin_memcpy(scratch->record.event.remote.bytes, call->far.ip, sizeof(call->far.ip));
+		}
+	} else if (open->object == OBJECT_UNIX)
 		read_unix_end(sock_of(file), scratch);
 	else
 		read_path(file, scratch);

@@ -15,7 +15,7 @@ use crate::control::wire::{decode_call, decode_kill, decode_pass, decode_wait};
 use crate::dns::wire::decode_datagram;
 use crate::{
     Captured, Credentials, Doer, Environment, Event, Exec, ExecNumber, Exit, FlowPoint, Fork, Gap, KernelNanos,
-    ProcessKey, Tgid, Tid,
+    ProcessKey, SessionNumber, Tgid, Tid,
 };
 
 /// Why a record could not be decoded.
@@ -153,12 +153,16 @@ struct WireExec {
     parts: [PartHead; EXEC_PARTS],
 }
 
-/// Decode one record of the ring.
+/// Decode one record of the ring: whose it is, and what it says.
 ///
 /// # Errors
 /// The record is not one that this version's programs make.
-pub fn decode(record: &[u8]) -> Result<Event, DecodeError> {
+pub fn decode(record: &[u8]) -> Result<(SessionNumber, Event), DecodeError> {
     let (header, _) = read::<Header>(record)?;
+    Ok((SessionNumber(header.session), decode_event(&header, record)?))
+}
+
+fn decode_event(header: &Header, record: &[u8]) -> Result<Event, DecodeError> {
     match header.kind {
         FORK => read(record).map(|(fork, _)| Event::Fork(decode_fork(&fork))),
         EXEC => {
@@ -261,6 +265,7 @@ fn decode_snapshot(snapshot: &WireSnapshot) -> Exec {
         working_directory: Captured::default(),
         args: Captured::default(),
         redactions: 0,
+        continues: None,
         flow: None,
         environment: Environment::default(),
     }
@@ -299,6 +304,7 @@ fn decode_exec(exec: &WireExec, data: &[u8]) -> Result<Exec, DecodeError> {
         working_directory,
         args,
         redactions: 0,
+        continues: None,
         flow: flow_point(exec.flow_before, exec.flow_now),
         environment,
     })
@@ -533,6 +539,8 @@ mod tests {
             ("PART_TRUNCATED", PART_TRUNCATED),
             ("PART_UNREADABLE", PART_UNREADABLE),
             ("PART_DELETED", PART_DELETED),
+            ("SESSION_SLOTS", crate::live::SESSION_SLOTS),
+            ("LOSS_KINDS", u32::try_from(crate::LossKind::COUNTED_BY_PROGRAMS).expect("there are a dozen kinds")),
         ] {
             writeln!(source, "_Static_assert({name} == {value}, \"{name}\");").expect("a String takes all");
         }

@@ -41,8 +41,11 @@ for target in serve, serve_stream:
 name_server = ('127.0.0.53', 53)
 ";
 
-/// Direction, id, name, response code, addresses; the server's own side has no port 53 at its other end.
-fn messages(events: &[Event]) -> Vec<(Direction, u16, String, Option<u8>, Vec<String>)> {
+/// Direction, id, name, response code, addresses.
+type Message = (Direction, u16, String, Option<u8>, Vec<String>);
+
+/// The server's own side has no port 53 at its other end.
+fn messages(events: &[Event]) -> Vec<Message> {
     let dns = events.iter().filter_map(|event| if let Event::Dns(it) = event { Some(&**it) } else { None });
     dns.map(|message: &Dns| {
         assert_eq!(message.server.map(|it| it.to_string()).as_deref(), Some("127.0.0.53:53"));
@@ -55,7 +58,7 @@ fn messages(events: &[Event]) -> Vec<(Direction, u16, String, Option<u8>, Vec<St
     .collect()
 }
 
-fn asked(id: u16, name: &str) -> [(Direction, u16, String, Option<u8>, Vec<String>); 2] {
+fn asked(id: u16, name: &str) -> [Message; 2] {
     [
         (Direction::Out, id, name.to_owned(), None, vec![]),
         (Direction::In, id, name.to_owned(), Some(0), vec!["192.0.2.7 300".to_owned()]),

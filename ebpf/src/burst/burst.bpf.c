@@ -5,6 +5,7 @@
  *
  * Hook: sys_exit, by tail calls from the programs of src/burst/transfer.bpf.c.
  */
+#include "address.h"
 #include "bursts.h"
 #include "descriptor.h"
 #include "shapes.h"
@@ -74,7 +75,7 @@ static __always_inline void go_on(void *ctx, struct call *call)
 
 static __always_inline void name_object(struct call *call, struct file *file, const struct open_file *open, __u32 slot)
 {
-	struct sock *sock;
+	struct sock *sock, *peer;
 
 	call->object.inode = open->inode;
 	call->object.device = open->device;
@@ -83,8 +84,13 @@ static __always_inline void name_object(struct call *call, struct file *file, co
 		return;
 	/* A stream belongs to the socket that it is sent to. */
 	sock = sock_of(file);
-	if (is_out(slot))
-		sock = BPF_CORE_READ((struct unix_sock *)sock, peer);
+	call->object.generation = 0;
+	if (is_out(slot)) {
+		peer = BPF_CORE_READ((struct unix_sock *)sock, peer);
+		/* Datagrams to whomever the call names: they are counted for their sender. */
+		call->object.generation = !peer;
+		sock = peer ? peer : sock;
+	}
 	call->object.inode = (__u64)sock;
 	call->object.device = DEVICE_SOCK;
 }
@@ -139,7 +145,33 @@ static __always_inline void meet_others_at_stream(struct call *call, struct obje
 	call->offset = *(volatile __u64 *)count;
 	if (!move->peeks)
 		__sync_fetch_and_add(count, move->bytes);
+}
+
+#define IPPROTO_UDP 17
+
+/*
+ * Where a datagram of a socket without a peer went to, or came from. A burst over it is with one other end, for as
+ * long as bursts may be cut: it is that end that the announcement before it names.
+ */
+static __always_inline bool know_far_end(struct call *call, struct file *file, const struct open_file *open,
+					 const struct move *move, const struct burst *burst)
+{
 	call->turn = 0;
+	__builtin_memset(&call->far, 0, sizeof(call->far));
+	if (open->object != OBJECT_INET || open->socket != IPPROTO_UDP ||
+	    BPF_CORE_READ(sock_of(file), __sk_common.skc_dport))
+		return true;
+	if (move->user_address)
+		read_user_address(&call->far, NULL, move->user_address, sizeof(struct socket_address));
+	call->turn = mark_of(&call->far);
+	if (!call->turn || (burst && burst->turn != call->turn && call->now < burst->may_end_at)) {
+		/* It is not said: what was said of it last holds on. */
+		call->far.family = 0;
+		if (burst)
+			call->turn = burst->turn;
+		return open->session != call->session;
+	}
+	return true;
 }
 
 static __always_inline void turn_round(struct call *call, struct open_file *open, __u32 slot)
@@ -227,8 +259,8 @@ int agentsight_move(__u64 *ctx)
 		goto next;
 	open = find_open(file);
 	if (!open) {
-		count_made(LOSS_OPEN);
-		count_lost(LOSS_OPEN);
+		count_made(call->session, LOSS_OPEN);
+		count_lost(call->session, LOSS_OPEN);
 		goto next;
 	}
 	if (open->object == OBJECT_NONE)
@@ -245,15 +277,16 @@ int agentsight_move(__u64 *ctx)
 			__sync_fetch_and_add(&burst->sums.errors, 1);
 		goto next;
 	}
-	announce(ctx, call, file, open);
+	if (know_far_end(call, file, open, move, burst))
+		announce(ctx, call, file, open);
 	look_inside(call, file, open);
 
 	call->cuts_count = 0;
 	name_object(call, file, open, slot);
 	object = find_object(&call->object);
 	if (!object) {
-		count_made(LOSS_BURST);
-		count_lost(LOSS_BURST);
+		count_made(call->session, LOSS_BURST);
+		count_lost(call->session, LOSS_BURST);
 		goto next;
 	}
 	if (is_stream(open->object)) {
@@ -452,8 +485,8 @@ static __always_inline bool begin(void *ctx, struct call *call, struct move *mov
 	if (!event.number || bpf_map_update_elem(&bursts, &call->key, burst, BPF_NOEXIST)) {
 		if (bpf_map_lookup_elem(&bursts, &call->key))
 			return false;
-		count_made(LOSS_BURST);
-		count_lost(LOSS_BURST);
+		count_made(call->session, LOSS_BURST);
+		count_lost(call->session, LOSS_BURST);
 		return false;
 	}
 	/* An unannounced burst would stay in the map when its image ends. */
@@ -497,8 +530,8 @@ int agentsight_count(__u64 *ctx)
 	open = bpf_map_lookup_elem(&opens, &call->file);
 	object = bpf_map_lookup_elem(&objects, &call->object);
 	if (!process || !open || !object || open->id != call->key.open) {
-		count_made(LOSS_BURST);
-		count_lost(LOSS_BURST);
+		count_made(call->session, LOSS_BURST);
+		count_lost(call->session, LOSS_BURST);
 		goto next;
 	}
 	burst = bpf_map_lookup_elem(&bursts, &call->key);

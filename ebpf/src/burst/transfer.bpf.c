@@ -84,6 +84,9 @@ int agentsight_transfer(__u64 *ctx)
 	}
 	if (shape->address_at)
 		move->user_address = call->arguments[4];
+	else if (call->number == __NR_sendmsg || call->number == __NR_recvmsg)
+		/* struct msghdr begins with it. */
+		bpf_probe_read_user(&move->user_address, sizeof(move->user_address), (void *)call->arguments[1]);
 	bpf_tail_call(ctx, &exit_stages, STAGE_MOVE);
 	return 0;
 }
@@ -116,6 +119,8 @@ int agentsight_messages(__u64 *ctx)
 	}
 	move = add_move(call, call->arguments[0], shape->slot, bytes, FROM_FILE);
 	move->failed = call->result < 0;
+	/* All messages of one call are taken to go to, or come from, where the first does. */
+	bpf_probe_read_user(&move->user_address, sizeof(move->user_address), (void *)call->arguments[1]);
 	bpf_tail_call(ctx, &exit_stages, STAGE_MOVE);
 	return 0;
 }

@@ -196,8 +196,8 @@ int agentsight_change(__u64 *ctx)
 	shape = &change_shapes[call->number & (NUMBERS_MAX - 1)];
 	scratch = bpf_map_lookup_elem(&change_scratch, &zero);
 	if (!scratch) {
-		count_made(LOSS_CHANGE);
-		count_lost(LOSS_CHANGE);
+		count_made(call->session, LOSS_CHANGE);
+		count_lost(call->session, LOSS_CHANGE);
 		return 0;
 	}
 	event = &scratch->record.event;

@@ -91,8 +91,8 @@ int agentsight_connect(__u64 *ctx)
 	open = find_open(file);
 	record = bpf_map_lookup_elem(&connect_scratch, &zero);
 	if (!open || !record) {
-		count_made(LOSS_CONNECT);
-		count_lost(LOSS_CONNECT);
+		count_made(call->session, LOSS_CONNECT);
+		count_lost(call->session, LOSS_CONNECT);
 		return 0;
 	}
 	if (open->object != OBJECT_INET && open->object != OBJECT_UNIX)
@@ -120,8 +120,8 @@ int agentsight_connect(__u64 *ctx)
 	if (open->object == OBJECT_INET && waits) {
 		key = (__u64)sock;
 		if (bpf_map_update_elem(&connecting, &key, &record->event, BPF_ANY)) {
-			count_made(LOSS_CONNECT);
-			count_lost(LOSS_CONNECT);
+			count_made(call->session, LOSS_CONNECT);
+			count_lost(call->session, LOSS_CONNECT);
 			return 0;
 		}
 		/* On this host the answer may have been quicker than the call. */

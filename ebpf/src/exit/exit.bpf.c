@@ -8,6 +8,7 @@
  */
 #include "adopt.h"
 #include "closes.h"
+#include "copies.h"
 
 /* So many descriptors a program looks at, and then tail-calls itself, 32 times at most. */
 #define CLOSED_AT_EXIT 32
@@ -21,26 +22,23 @@ struct ending {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
+	__uint(max_entries, COPIES);
 	__type(key, __u32);
 	__type(value, struct ending);
 } ending_scratch SEC(".maps");
 
-/* Only ever reached by a tail call, from agentsight_exit or from itself. */
+/* The second half of an exit: only ever reached by a tail call, from the first half or from itself. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
-	__uint(max_entries, 1);
+	__uint(max_entries, COPIES);
 	__type(key, __u32);
 	__type(value, __u32);
 } exit_files SEC(".maps");
 
-SEC("raw_tp/sched_process_exit")
-int agentsight_exit_files(struct bpf_raw_tracepoint_args *ctx)
+static __always_inline int see_exit_files(struct bpf_raw_tracepoint_args *ctx, __u32 copy)
 {
-	struct ending *ending;
-	__u32 zero = 0;
+	struct ending *ending = bpf_map_lookup_elem(&ending_scratch, &copy);
 
-	ending = bpf_map_lookup_elem(&ending_scratch, &zero);
 	if (!ending)
 		return 0;
 	for (int i = 0; i < CLOSED_AT_EXIT; i++) {
@@ -52,7 +50,7 @@ int agentsight_exit_files(struct bpf_raw_tracepoint_args *ctx)
 		close_last(ctx, &ending->call, fd, CUT_EXIT);
 	}
 	if (ending->next_fd < ending->fds)
-		bpf_tail_call(ctx, &exit_files, 0);
+		bpf_tail_call(ctx, &exit_files, copy);
 	/* A tail call that returns has failed: there are more descriptors than so many calls see. */
 	emit(ctx, &ending->event, sizeof(ending->event), LOSS_EXIT);
 	return 0;
@@ -69,8 +67,7 @@ static __always_inline __u32 descriptors_of(struct task_struct *task)
 	return BPF_CORE_READ(files, fdt, max_fds);
 }
 
-SEC("raw_tp/sched_process_exit")
-int agentsight_exit(struct bpf_raw_tracepoint_args *ctx)
+static __always_inline int see_exit(struct bpf_raw_tracepoint_args *ctx, __u32 copy)
 {
 	struct task_struct *task = (struct task_struct *)((__u64 *)ctx)[0];
 	__u64 pid_tgid = bpf_get_current_pid_tgid();
@@ -81,17 +78,18 @@ int agentsight_exit(struct bpf_raw_tracepoint_args *ctx)
 	struct task_struct *leader;
 	struct exit_event *event;
 	struct ending *ending;
-	__u32 zero = 0;
-	__u32 status;
+	__u32 status, above;
 
-	if (adopting && !process && has_traced_ancestor(task)) {
-		adopt(ctx, BPF_CORE_READ(task, group_leader), adopting->session);
+	/* A later copy cannot tell what it would adopt from what an earlier one has just taken out of the tree. */
+	above = adopting && copy == COPY_FIRST && !process ? session_above(task) : 0;
+	if (above) {
+		adopt(ctx, BPF_CORE_READ(task, group_leader), above);
 		process = bpf_map_lookup_elem(&tree, &tgid);
 	}
 	if (!process)
 		return 0;
 	if (adopting)
-		adopt_children(ctx, task, adopting->session);
+		adopt_children(ctx, task, process->session);
 	signal = BPF_CORE_READ(task, signal);
 	if (BPF_CORE_READ(signal, live.counter) > 0)
 		return 0;
@@ -111,11 +109,11 @@ int agentsight_exit(struct bpf_raw_tracepoint_args *ctx)
 		status = BPF_CORE_READ(leader, exit_code);
 	}
 
-	ending = bpf_map_lookup_elem(&ending_scratch, &zero);
+	ending = bpf_map_lookup_elem(&ending_scratch, &copy);
 	if (!ending) {
-		/* Cannot happen: index 0 of an array of one. Said all the same. */
-		count_made(LOSS_EXIT);
-		count_lost(LOSS_EXIT);
+		/* Cannot happen: each copy has its place. Said all the same. */
+		count_made(process->session, LOSS_EXIT);
+		count_lost(process->session, LOSS_EXIT);
 		return 0;
 	}
 	event = &ending->event;
@@ -140,7 +138,52 @@ int agentsight_exit(struct bpf_raw_tracepoint_args *ctx)
 	ending->call.session = event->header.session;
 	ending->next_fd = 0;
 	ending->fds = descriptors_of(task);
-	bpf_tail_call(ctx, &exit_files, 0);
+	bpf_tail_call(ctx, &exit_files, copy);
 	emit(ctx, event, sizeof(*event), LOSS_EXIT);
 	return 0;
+}
+
+SEC("raw_tp/sched_process_exit")
+int agentsight_exit_files(struct bpf_raw_tracepoint_args *ctx)
+{
+	return see_exit_files(ctx, COPY_FIRST);
+}
+
+SEC("raw_tp/sched_process_exit")
+int agentsight_exit(struct bpf_raw_tracepoint_args *ctx)
+{
+	note_seen();
+	return see_exit(ctx, COPY_FIRST);
+}
+
+SEC("raw_tp/sched_process_exit")
+int agentsight_exit_files_again(struct bpf_raw_tracepoint_args *ctx)
+{
+	return see_exit_files(ctx, COPY_SECOND);
+}
+
+SEC("raw_tp/sched_process_exit")
+int agentsight_exit_again(struct bpf_raw_tracepoint_args *ctx)
+{
+	note_seen();
+	return see_exit(ctx, COPY_SECOND);
+}
+
+SEC("raw_tp/sched_process_exit")
+int agentsight_exit_files_once_more(struct bpf_raw_tracepoint_args *ctx)
+{
+	return see_exit_files(ctx, COPY_THIRD);
+}
+
+SEC("raw_tp/sched_process_exit")
+int agentsight_exit_once_more(struct bpf_raw_tracepoint_args *ctx)
+{
+	note_seen();
+	return see_exit(ctx, COPY_THIRD);
+}
+
+SEC("raw_tp/sched_process_exit")
+int agentsight_exit_witness(void)
+{
+	return bear_witness();
 }

@@ -9,7 +9,7 @@ use aya::maps::{HashMap, MapData};
 use zerocopy::{FromBytes, IntoBytes};
 
 use crate::wire::{BURST_WORDS, Burst};
-use crate::{BurstBegin, BurstId, Cut, Direction, Doer, Event, ExecNumber, KernelNanos, ProcessKey};
+use crate::{BurstBegin, BurstId, Cut, Direction, Doer, Event, ExecNumber, KernelNanos, ProcessKey, SessionNumber};
 
 /// As the programs have it (`SECOND`, include/bursts.h).
 const IDLE_NANOS: u64 = 1_000_000_000;
@@ -26,6 +26,7 @@ pub struct Harvest {
 
 #[derive(Clone, Copy, Debug)]
 struct Begun {
+    session: SessionNumber,
     direction: Direction,
     mapped: bool,
 }
@@ -35,10 +36,11 @@ impl Harvest {
         Self { map, begun: BTreeMap::new() }
     }
 
-    /// Hears an event of the kernel before it is passed on; what must be passed on before it goes to `each`.
-    pub fn hear(&mut self, event: &Event, mut each: impl FnMut(Event)) {
+    /// Hears an event of the kernel before it is passed on; what of its session must be passed on before it goes to `each`.
+    pub fn hear(&mut self, session: SessionNumber, event: &Event, mut each: impl FnMut(Event)) {
+        let mut each = |_, end| each(end);
         match event {
-            Event::BurstBegin(begin) => self.note(begin),
+            Event::BurstBegin(begin) => self.note(session, begin),
             Event::BurstEnd(end) => self.forget((end.by.process, end.by.exec), end.burst),
             Event::Exec(exec) => {
                 let until = (exec.process, exec.exec);
@@ -53,7 +55,7 @@ impl Harvest {
     }
 
     /// Takes out what has been idle for a second.
-    pub fn sweep(&mut self, now: KernelNanos, mut each: impl FnMut(Event)) {
+    pub fn sweep(&mut self, now: KernelNanos, mut each: impl FnMut(SessionNumber, Event)) {
         let Self { map, begun } = self;
         begun.retain(|image, bursts| {
             bursts.retain(|id, begun| {
@@ -73,15 +75,28 @@ impl Harvest {
     }
 
     /// Takes out all that is left: the session ends.
-    pub fn finish(&mut self, now: KernelNanos, mut each: impl FnMut(Event)) {
+    pub fn finish(&mut self, now: KernelNanos, mut each: impl FnMut(SessionNumber, Event)) {
         for (image, bursts) in std::mem::take(&mut self.begun) {
             self.take_all(image, bursts, now, Cut::Session, &mut each);
         }
     }
 
-    fn note(&mut self, begin: &BurstBegin) {
+    /// Takes out all that is left of one session, which ends while others go on.
+    pub fn finish_session(
+        &mut self,
+        session: SessionNumber,
+        now: KernelNanos,
+        mut each: impl FnMut(SessionNumber, Event),
+    ) {
+        let of_session = self.begun.extract_if(.., |_, bursts| bursts.values().any(|begun| begun.session == session));
+        for (image, bursts) in of_session.collect::<Vec<_>>() {
+            self.take_all(image, bursts, now, Cut::Session, &mut each);
+        }
+    }
+
+    fn note(&mut self, session: SessionNumber, begin: &BurstBegin) {
         let image = (begin.by.process, begin.by.exec);
-        let begun = Begun { direction: begin.direction, mapped: begin.mapped };
+        let begun = Begun { session, direction: begin.direction, mapped: begin.mapped };
         self.begun.entry(image).or_default().insert(begin.burst, begun);
     }
 
@@ -98,7 +113,7 @@ impl Harvest {
         from: (ProcessKey, ExecNumber),
         until: (ProcessKey, ExecNumber),
         at: KernelNanos,
-        each: &mut impl FnMut(Event),
+        each: &mut impl FnMut(SessionNumber, Event),
     ) {
         while let Some(image) = self.begun.range(from..until).next().map(|(image, _)| *image) {
             let bursts = self.begun.remove(&image).unwrap_or_default();
@@ -112,7 +127,7 @@ impl Harvest {
         bursts: BTreeMap<BurstId, Begun>,
         at: KernelNanos,
         cut: Cut,
-        each: &mut impl FnMut(Event),
+        each: &mut impl FnMut(SessionNumber, Event),
     ) {
         for (id, begun) in bursts {
             let key = key_of(image, id, begun);
@@ -148,14 +163,14 @@ fn take(
     burst: &Burst,
     at: KernelNanos,
     cut: Cut,
-    each: &mut impl FnMut(Event),
+    each: &mut impl FnMut(SessionNumber, Event),
 ) {
     if map.remove(key).is_err() {
         return;
     }
     let by = Doer { process, exec, tid: crate::Tid(burst.sums.tid) };
     if let Some(copied) = burst.sums.copied(at, by) {
-        each(Event::Copied(copied));
+        each(begun.session, Event::Copied(copied));
     }
-    each(Event::BurstEnd(burst.sums.into_end(at, by, begun.direction, cut)));
+    each(begun.session, Event::BurstEnd(burst.sums.into_end(at, by, begun.direction, cut)));
 }

@@ -6,7 +6,7 @@
 //! its buffer before the record was stamped, so before any buffer was read: it is among them, and its stamp is the
 //! earlier one. What waits is stamped before the clock of the next drain, so nothing waits twice.
 
-use crate::{DecodeError, Event, KernelNanos, wire};
+use crate::{DecodeError, Event, KernelNanos, SessionNumber, wire};
 
 /// As much room as is kept from one drain to the next, records.
 const KEPT_RECORDS: usize = 4096;
@@ -14,7 +14,7 @@ const KEPT_RECORDS: usize = 4096;
 /// What was read and not yet handed over, with the time at which the programs made it.
 #[derive(Default)]
 pub(super) struct Merge {
-    waiting: Vec<(KernelNanos, Event)>,
+    waiting: Vec<(KernelNanos, SessionNumber, Event)>,
 }
 
 impl Merge {
@@ -25,7 +25,7 @@ impl Merge {
     pub(super) fn take(&mut self, record: &[u8]) -> Result<KernelNanos, DecodeError> {
         let made = wire::made_at(record)?;
         match wire::decode(record) {
-            Ok(event) => self.waiting.push((made, event)),
+            Ok((session, event)) => self.waiting.push((made, session, event)),
             Err(DecodeError::NotDns) => {}
             Err(error) => return Err(error),
         }
@@ -33,12 +33,12 @@ impl Merge {
     }
 
     /// Hands over what was made before `before`, by time; returns how many that were.
-    pub(super) fn hand_over(&mut self, before: KernelNanos, mut each: impl FnMut(Event)) -> usize {
+    pub(super) fn hand_over(&mut self, before: KernelNanos, mut each: impl FnMut((SessionNumber, Event))) -> usize {
         // Each buffer's records are nearly in order already, which is what this sort is quick on. It is stable: what one
         // program said with one stamp stays in the order in which it was said.
-        self.waiting.sort_by_key(|(made, _)| *made);
-        let ready = self.waiting.partition_point(|(made, _)| *made < before);
-        self.waiting.drain(..ready).for_each(|(_, event)| each(event));
+        self.waiting.sort_by_key(|(made, ..)| *made);
+        let ready = self.waiting.partition_point(|(made, ..)| *made < before);
+        self.waiting.drain(..ready).for_each(|(_, session, event)| each((session, event)));
         self.waiting.shrink_to(KEPT_RECORDS);
         ready
     }
@@ -56,12 +56,12 @@ mod tests {
 
     fn hand_over(merge: &mut Merge, before: u64) -> Vec<u64> {
         let mut times = Vec::new();
-        merge.hand_over(KernelNanos(before), |event| times.push(event.at().0));
+        merge.hand_over(KernelNanos(before), |(_, event)| times.push(event.at().0));
         times
     }
 
     fn read(merge: &mut Merge, times: &[u64]) {
-        let tick = |at: &u64| (KernelNanos(*at), Event::Tick(Tick { at: KernelNanos(*at) }));
+        let tick = |at: &u64| (KernelNanos(*at), SessionNumber::FIRST, Event::Tick(Tick { at: KernelNanos(*at) }));
         merge.waiting.extend(times.iter().map(tick));
     }
 
@@ -91,7 +91,7 @@ mod tests {
         let mut merge = Merge::default();
         for at in [3_u64, 1, 2] {
             // The time of what it tells of is not the time at which it was made.
-            merge.waiting.push((KernelNanos(10), Event::Tick(Tick { at: KernelNanos(at) })));
+            merge.waiting.push((KernelNanos(10), SessionNumber::FIRST, Event::Tick(Tick { at: KernelNanos(at) })));
         }
         assert_eq!(hand_over(&mut merge, 11), [3, 1, 2]);
     }

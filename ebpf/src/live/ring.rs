@@ -11,7 +11,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use super::merge::Merge;
 use super::perf_buffers::PerfBuffers;
 use super::{Carrier, KernelClock, LiveError};
-use crate::{DecodeError, Event};
+use crate::{DecodeError, Event, SessionNumber};
 
 /// The programs wake nobody for a record of `transfers` before half of its room is used, so it is looked at this often.
 const TRANSFERS_DELAY: Duration = Duration::from_millis(100);
@@ -54,7 +54,7 @@ impl Ring {
     }
 
     /// Hands over every record that was made before this call, in order of time; returns how many.
-    pub fn drain(&mut self, mut each: impl FnMut(Result<Event, DecodeError>)) -> usize {
+    pub fn drain(&mut self, mut each: impl FnMut(Result<(SessionNumber, Event), DecodeError>)) -> usize {
         let Self { source, merge, clock } = self;
         let before = clock.now();
         let mut undecodable = 0;

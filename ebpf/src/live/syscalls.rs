@@ -13,7 +13,7 @@ const ENTER: &str = "agentsight_sys_enter";
 const EXIT: &str = "agentsight_sys_exit";
 
 /// The programs that are reached by tail calls, in the order of `enum exit_stage` (include/call.h) from its second on.
-const EXIT_STAGES: [&str; 15] = [
+const EXIT_STAGES: [&str; 16] = [
     "agentsight_transfer",
     "agentsight_messages",
     "agentsight_copy",
@@ -29,6 +29,7 @@ const EXIT_STAGES: [&str; 15] = [
     "agentsight_count",
     "agentsight_datagram",
     "agentsight_pass",
+    "agentsight_rights",
 ];
 
 /// Likewise of `enum enter_stage`, from its third on: the second is no program.

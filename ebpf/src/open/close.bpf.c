@@ -10,7 +10,7 @@
 SEC(SYS_ENTER)
 int agentsight_close(__u64 *ctx)
 {
-	struct call *call = current_call();
+	struct call *call = entered_call();
 
 	if (call)
 		close_last(ctx, call, call->arguments[0], CUT_CLOSE);
@@ -20,7 +20,7 @@ int agentsight_close(__u64 *ctx)
 SEC(SYS_ENTER)
 int agentsight_replace(__u64 *ctx)
 {
-	struct call *call = current_call();
+	struct call *call = entered_call();
 
 	/* Nothing is closed where the old descriptor is not open, or is the new one. */
 	if (call && call->arguments[0] != call->arguments[1] && file_of(call->arguments[0]))
@@ -34,7 +34,7 @@ int agentsight_replace(__u64 *ctx)
 SEC(SYS_ENTER)
 int agentsight_close_range(__u64 *ctx)
 {
-	struct call *call = current_call();
+	struct call *call = entered_call();
 	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
 	__u32 end;
 

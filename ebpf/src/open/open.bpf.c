@@ -35,6 +35,23 @@ static __always_inline __u64 open_flags(const struct call *call)
 	return 0;
 }
 
+/*
+ * The address is another open file's now: the one that had it is gone, by a way that made no call of ours, such as
+ * close-on-exec, or its last descriptor in a process that is not traced.
+ */
+static __always_inline void close_former(void *ctx, const struct call *call, struct file *file)
+{
+	struct close_event event = {};
+	__u64 key = (__u64)file;
+	struct open_file *former = bpf_map_lookup_elem(&opens, &key);
+
+	if (!former || former->session != call->session)
+		return;
+	fill_header(&event.header, call, EVENT_CLOSE, sizeof(event));
+	event.open = former->id;
+	emit_data(ctx, &event, sizeof(event), LOSS_OPEN);
+}
+
 /* The file was created, or emptied: what was in it, or in another file of its number, is another version. */
 static __always_inline void begin_epoch(const struct open_file *open)
 {
@@ -72,10 +89,11 @@ int agentsight_open(__u64 *ctx)
 			}
 		}
 	}
+	close_former(ctx, call, file);
 	open = note_made(file, 0, listener_id);
 	if (!open) {
-		count_made(LOSS_OPEN);
-		count_lost(LOSS_OPEN);
+		count_made(call->session, LOSS_OPEN);
+		count_lost(call->session, LOSS_OPEN);
 		return 0;
 	}
 	if (open->object == OBJECT_FILE && (open->mode & S_IFMT) == S_IFREG) {
@@ -112,10 +130,11 @@ int agentsight_pair(__u64 *ctx)
 		file = file_of(fds[i]);
 		if (!file)
 			continue;
+		close_former(ctx, call, file);
 		open = note_made(file, 0, 0);
 		if (!open) {
-			count_made(LOSS_OPEN);
-			count_lost(LOSS_OPEN);
+			count_made(call->session, LOSS_OPEN);
+			count_lost(call->session, LOSS_OPEN);
 		} else if (sockets) {
 			announce(ctx, call, file, open);
 		}

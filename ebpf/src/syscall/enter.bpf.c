@@ -24,14 +24,14 @@ int agentsight_sys_enter(__u64 *ctx)
 	tgid = pid_tgid >> 32;
 	tid = pid_tgid;
 	process = bpf_map_lookup_elem(&tree, &tgid);
-	if (!process || is_compat())
+	if (!process || process->launching || is_compat())
 		return 0;
 	now = kernel_clock();
 	if (enter_shapes[number] == ENTER_TIME) {
 		bpf_map_update_elem(&entered, &tid, &now, BPF_ANY);
 		return 0;
 	}
-	call = current_call();
+	call = entered_call();
 	if (!call)
 		return 0;
 	call->now = now;

@@ -31,7 +31,7 @@ int agentsight_sys_exit(__u64 *ctx)
 	tgid = pid_tgid >> 32;
 	tid = pid_tgid;
 	process = bpf_map_lookup_elem(&tree, &tgid);
-	if (!process)
+	if (!process || process->launching)
 		return 0;
 	compat = is_compat();
 	if (!compat && !shape->stage)
@@ -53,6 +53,7 @@ int agentsight_sys_exit(__u64 *ctx)
 	call->at = 0;
 	call->then = 0;
 	call->copies = 0;
+	call->far.family = 0;
 	read_arguments(regs, call->arguments);
 	if (enter_shapes[number] == ENTER_TIME) {
 		entered_at = bpf_map_lookup_elem(&entered, &tid);

@@ -17,8 +17,8 @@
 use std::collections::HashMap;
 
 use agentsight_ebpf::{
-    Captured, Clock, Credentials, Environment, Event, Exec, ExecNumber, Exit, Fork, KernelNanos, Loss, LossKind,
-    ProcessKey, Tgid, Tick, Tid, WallNanos,
+    Captured, Clock, Credentials, EarlierSpan, Environment, Event, Exec, ExecNumber, Exit, Fork, KernelNanos, Loss,
+    LossKind, ProcessKey, Tgid, Tick, Tid, WallNanos,
 };
 use opentelemetry::trace::TraceId;
 
@@ -63,6 +63,7 @@ pub(crate) fn exec_of(path: &str) -> Exec {
         working_directory: Captured::whole("/home/me"),
         args: Captured::default(),
         redactions: 0,
+        continues: None,
         flow: None,
         environment: Environment::default(),
     }
@@ -146,18 +147,21 @@ impl World {
         let exec = ExecNumber(exec.0 + 1);
         self.processes.insert(process.tgid.0, (process, exec, parent));
         let mut environment = Environment::default();
+        let mut continues = None;
         let mut rest = rest;
         let flow = data::flow(rest);
         if flow.is_some() {
             rest = &rest[2..];
         }
         while let Some((name, value)) = rest[0].split_once('=') {
+            let digit = || value.parse().expect("a digit stands for all bytes of an id");
             let value = Some(Captured::whole(value));
             match name {
                 "TRACEPARENT" => environment.traceparent = value,
                 "TRACESTATE" => environment.tracestate = value,
                 "OTEL_SERVICE_NAME" => environment.service_name = value,
                 "OTEL_RESOURCE_ATTRIBUTES" => environment.resource_attributes = value,
+                "EARLIER" => continues = Some(EarlierSpan { trace_id: [digit(); 16], span_id: [digit(); 8] }),
                 "UNREAD" => environment.incomplete = true,
                 _ => panic!("not a variable that is read: {name}"),
             }
@@ -174,6 +178,7 @@ impl World {
             args: Captured::whole(args),
             flow,
             environment,
+            continues,
             ..exec_of(rest[0])
         }
     }

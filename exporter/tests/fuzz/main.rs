@@ -96,7 +96,7 @@ fn run(pipeline: &mut Pipeline, records: &mut Records, count: u64) -> Told {
     let mut next_tick = records.now().0;
     for _ in 0..count {
         match decode(&records.next()) {
-            Ok(event) => {
+            Ok((_, event)) => {
                 told.decoded += 1;
                 pipeline.apply(&event, &mut signals);
             }
