@@ -75,11 +75,11 @@ fn what<'a>(deeds: &Deeds<'a>, deed: &Deed<'a>) -> String {
         Kind::Resolve => {
             let answers = deed.spans.iter().flat_map(|span| texts(&span.attributes, semconv::DNS_ANSWERS));
             let answers: Vec<_> = answers.take(2).map(String::as_str).collect();
-            let codes =
+            let mut codes =
                 deed.spans.iter().filter_map(|span| text(&span.attributes, semconv::AGENTSIGHT_DNS_RESPONSE_CODE));
             let outcome = match answers.as_slice() {
                 // An error is said of any deed.
-                [] if deed.error.is_none() => codes.last().map(|code| format!(" {code}")).unwrap_or_default(),
+                [] if deed.error.is_none() => codes.next_back().map(|code| format!(" {code}")).unwrap_or_default(),
                 [] => String::new(),
                 answers => format!(" → {}", answers.join(", ")),
             };
