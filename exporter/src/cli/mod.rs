@@ -137,6 +137,9 @@ pub(crate) struct TracingArgs {
     /// Do not draw the process tree
     #[arg(long)]
     pub no_tree: bool,
+    /// Sum the session up on standard error at the end, as a tree for people or as JSON for programs
+    #[arg(long, value_enum, value_name = "FORMAT", conflicts_with = "no_tree")]
+    pub format: Option<SummaryFormat>,
     /// Type information of the running kernel, where it has no /sys/kernel/btf/vmlinux
     #[arg(long, value_name = "FILE")]
     pub btf: Option<PathBuf>,
@@ -195,6 +198,9 @@ pub(crate) struct ReplayArgs {
     /// Do not draw the process tree
     #[arg(long)]
     pub no_tree: bool,
+    /// Sum the recording up as a tree for people, or as JSON for programs
+    #[arg(long, value_enum, value_name = "FORMAT", conflicts_with = "no_tree")]
+    pub format: Option<SummaryFormat>,
 }
 
 /// `agentsight doctor`.
@@ -220,6 +226,15 @@ pub(crate) struct CollectorArgs {
     /// Process id of the stub; its channel is standard input and output
     #[arg(long = "for", value_name = "PID")]
     pub stub: u32,
+}
+
+/// `--format`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SummaryFormat {
+    /// Processes with what they did, one line each.
+    Tree,
+    /// One JSON object, with everything.
+    Json,
 }
 
 /// `--names`.

@@ -119,7 +119,7 @@ pub(super) fn serve(
     if request.outputs.contains(&OutputFile::Recording) {
         work.recorder = Some(Recorder::begin(Arc::clone(&stub), &work.session)?);
     }
-    work.speak_to(Arc::clone(&stub), &request.outputs, request.tree.is_some());
+    work.speak_to(Arc::clone(&stub), &request.outputs, request.summary.is_some());
     let containers = Containers::default();
     let mut sessions = Sessions::new(Workshop { tree, clock, store, account, containers, redactor });
     sessions.add(SessionNumber::FIRST, work);
@@ -152,8 +152,8 @@ pub(super) fn serve(
     for message in seen.complaint().into_iter().chain(complaint).chain(delivered.complaints()) {
         stub.say(ToStub::Notice { message });
     }
-    if let Some(style) = request.tree {
-        stub.say(ToStub::Summary { text: summary::draw(&seen, &delivered, style) });
+    if let Some(format) = request.summary {
+        stub.say(ToStub::Summary { text: summary::text(&seen, &delivered, format) });
     }
     stub.say(ToStub::Finished);
     if let Some(stub) = Arc::into_inner(stub) {
