@@ -49,11 +49,18 @@ fd = os.pidfd_open(two)
 signal.pidfd_send_signal(fd, signal.SIGKILL)
 os.waitpid(one, 0)
 os.waitpid(two, 0)
+signal.signal(signal.SIGALRM, signal.SIG_IGN)
+import ctypes
+libc, timer = ctypes.CDLL(None), ctypes.c_void_p()
+assert libc.timer_create(1, None, ctypes.byref(timer)) == 0
+assert libc.timer_settime(timer, 0, (ctypes.c_long * 4)(0, 1000000, 0, 1000000), None) == 0
+end = time.monotonic() + 0.05
+while time.monotonic() < end: pass
 ";
     on_both(program, |events| {
         let said: Vec<_> = kills(events).iter().map(|kill| (kill.by.process, kill.target, kill.signal)).collect();
         let [root, one, two] = [0, 1, 2].map(|number| child(events, number));
-        // Signal 0 is a question; the kernel's own SIGCHLD is nobody's.
+        // Signal 0 is a question; the kernel's own SIGCHLD and a timer's SIGALRM are nobody's.
         assert_eq!(said, [(root, one, 10), (root, two, 19), (root, two, 9)]);
     });
 }

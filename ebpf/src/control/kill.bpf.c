@@ -13,6 +13,20 @@
 #define MADE_BY_KERNEL ((__u64)1) /* SEND_SIG_PRIV; SEND_SIG_NOINFO, 0, is a user's without more to say */
 #define OVERFLOW 3		  /* TRACE_SIGNAL_OVERFLOW_FAIL: there was no room for it, and it was not sent */
 
+/* A timer's signal, say, is made while anybody runs. */
+static __always_inline bool is_made_by_kernel(int code)
+{
+	switch (code) {
+	case -2:  /* SI_TIMER */
+	case -3:  /* SI_MESGQ */
+	case -4:  /* SI_ASYNCIO */
+	case -5:  /* SI_SIGIO */
+	case -60: /* SI_ASYNCNL */
+		return true;
+	}
+	return code > 0;
+}
+
 SEC("raw_tp/signal_generate")
 int agentsight_kill(struct bpf_raw_tracepoint_args *ctx)
 {
@@ -28,8 +42,8 @@ int agentsight_kill(struct bpf_raw_tracepoint_args *ctx)
 
 	if (!process)
 		return 0;
-	/* si_code above 0 is the kernel's own. */
-	if ((__u64)info == MADE_BY_KERNEL || result == OVERFLOW || (info && BPF_CORE_READ(info, si_code) > 0))
+	if ((__u64)info == MADE_BY_KERNEL || result == OVERFLOW ||
+	    (info && is_made_by_kernel(BPF_CORE_READ(info, si_code))))
 		return 0;
 	leader = BPF_CORE_READ(target, group_leader);
 	event.header.size = sizeof(event);
