@@ -6,10 +6,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
 
-use agentsight_ebpf::{BurstBegin, BurstEnd, BurstId, Direction, Doer, FileId, KernelNanos, OpenHow, ProcessKey};
+use agentsight_ebpf::{
+    BurstBegin, BurstEnd, BurstId, Direction, Doer, ExecNumber, FileId, KernelNanos, OpenHow, ProcessKey,
+};
 
 use super::edges::Edge;
 use super::flow::Flow;
+use super::image::Origin;
 use super::load::Load;
 use super::moved::Moved;
 use super::object::{self, StreamKey};
@@ -104,6 +107,9 @@ impl Graph {
             self.oddities.late_events += 1;
             return;
         }
+        if self.is_the_launchers(&begin.by) {
+            return;
+        }
         if !self.opens.begin_burst(begin.burst.open, begin.burst.number) {
             self.oddities.repeated_bursts += 1;
             return;
@@ -149,6 +155,11 @@ impl Graph {
         }
         let shown = Shown { moved, flow, copied: Vec::new(), copies_dropped: 0, passed: Vec::new(), reserved: None };
         self.bursts.by_id.insert(begin.burst, Burst::Shown(Box::new(shown)));
+    }
+
+    /// What the root's process does before its exec is the launcher's code, which waits to be told to go on.
+    fn is_the_launchers(&self, by: &Doer) -> bool {
+        by.exec == ExecNumber(0) && self.processes.get(by.process).is_some_and(|it| it.image.origin == Origin::Root)
     }
 
     fn begin_folded(&mut self, begin: &BurstBegin, file: FileId, out: &mut Vec<Activity>) {
@@ -231,5 +242,56 @@ fn beginning_of(end: &BurstEnd) -> BurstBegin {
         source: None,
         flow: None,
         mapped: false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+
+    use crate::graph::fixture::check;
+
+    #[test]
+    fn what_the_launcher_reads_before_the_roots_exec_is_not_the_roots() {
+        check(
+            "
+                0 root 100
+                1 open 100 #1 found pipe 7
+                1 in 100 #1.1 0..80 source 1
+                2 exec 100 TRACEPARENT=00-11111111111111111111111111111111-6fb6096f42eddb81-01 /bin/bash bash
+                3 fork 100 101
+                4 exec 101 TRACEPARENT=00-11111111111111111111111111111111-6fb6096f42eddb81-01 /bin/ls ls
+                5 exit 101 0
+                6 exit 100 0
+            ",
+            &expect![[r#"
+                began    100#1 Root bash under -
+                began    101#1 Exec bash/ls under 100#1
+                ended    101#1 3..5 exit 0
+                ended    100#1 0..6 exit 0
+            "#]],
+        );
+    }
+
+    #[test]
+    fn an_end_without_a_beginning_is_a_burst_and_a_second_one_is_not() {
+        check(
+            "
+                0 root 100
+                1 exec 100 /bin/bash bash
+                2 open 100 #1 file a
+                ! 3 in 100 #1.1 0..
+                4 end #1.1 10
+                5 end #1.1 10
+                6 tick
+                7 end #1.1 10
+            ",
+            &expect![[r#"
+                began    100#1 Root bash under -
+                read     #1.1 100#1 a 0..10 at 3..4 under 100#1
+                ended    100#1 0..20000 incomplete
+                odd      repeated_bursts: 2
+            "#]],
+        );
     }
 }

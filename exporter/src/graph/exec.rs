@@ -95,6 +95,9 @@ impl Graph {
         image.program = Some(Arc::clone(&program));
         if stage == Stage::Unannounced {
             self.adopt(&mut image, &program, forker.as_deref());
+        } else if let Some(value) = &program.environment.traceparent {
+            // Too late to hang under what it names, but its children are measured against it.
+            image.inherited_traceparent = Some(value.bytes.as_slice().into());
         }
         if let Some(root) = self.root.as_mut().filter(|root| root.id == image.id) {
             **root = image.clone();

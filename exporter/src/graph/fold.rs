@@ -52,7 +52,7 @@ impl Folding {
 fn is_of_the_system(path: &[u8]) -> bool {
     let begins = |with: &&str| path.starts_with(with.as_bytes());
     let has = |part: &&str| path.windows(part.len()).any(|window| window == part.as_bytes());
-    FOLDERS.iter().any(|it| begins(it)) || BEGINNINGS.iter().any(|it| begins(it)) || ANYWHERE.iter().any(|it| has(it))
+    FOLDERS.iter().any(&begins) || BEGINNINGS.iter().any(begins) || ANYWHERE.iter().any(has)
 }
 
 impl Graph {
