@@ -197,7 +197,6 @@ struct pt_regs {
 #endif
 
 struct thread_info {
-	unsigned long flags;
 	__u32 status;
 };
 
@@ -206,6 +205,7 @@ struct linux_binprm {
 };
 
 struct mm_struct {
+	unsigned long task_size;
 	unsigned long arg_start;
 	unsigned long arg_end;
 	unsigned long env_start;

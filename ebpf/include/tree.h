@@ -31,13 +31,9 @@ volatile __u32 compat_traced;
 
 static __always_inline void note_compat(struct task_struct *task)
 {
-#ifndef __TARGET_ARCH_arm64
-	/* TIF_ADDR32, since 3.4. */
-	if (BPF_CORE_READ(task, thread_info.flags) & (1UL << 29))
+	/* The end of what the image may address. The thread's flag for it had another number before 6.18. */
+	if (BPF_CORE_READ(task, mm, task_size) <= 1UL << 32)
 		compat_traced = true;
-#else
-	(void)task;
-#endif
 }
 
 /* Processes whose next child is the root of a session: tgid of the stub, session. */

@@ -265,6 +265,7 @@ fn decode_snapshot(snapshot: &WireSnapshot) -> Exec {
         working_directory: Captured::default(),
         args: Captured::default(),
         redactions: 0,
+        continues: None,
         flow: None,
         environment: Environment::default(),
     }
@@ -303,6 +304,7 @@ fn decode_exec(exec: &WireExec, data: &[u8]) -> Result<Exec, DecodeError> {
         working_directory,
         args,
         redactions: 0,
+        continues: None,
         flow: flow_point(exec.flow_before, exec.flow_now),
         environment,
     })
@@ -538,7 +540,7 @@ mod tests {
             ("PART_UNREADABLE", PART_UNREADABLE),
             ("PART_DELETED", PART_DELETED),
             ("SESSION_SLOTS", crate::live::SESSION_SLOTS),
-            ("LOSS_KINDS", u32::try_from(crate::LossKind::COUNTED_BY_PROGRAMS).expect("there are few")),
+            ("LOSS_KINDS", u32::try_from(crate::LossKind::COUNTED_BY_PROGRAMS).expect("there are a dozen kinds")),
         ] {
             writeln!(source, "_Static_assert({name} == {value}, \"{name}\");").expect("a String takes all");
         }

@@ -221,3 +221,46 @@ libc.process_vm_writev(os.getpid(), vector, 1, vector, 1, 0)
         assert_eq!(said.len(), expected.len(), "{said:?}");
     });
 }
+
+/// A 32-bit program without a C library: open, read twice, close, exit, by calls of its own numbers.
+const BITS32: &str = r#"
+static int call(int number, int first, int second, int third)
+{
+	int result;
+	__asm__ volatile("int $0x80" : "=a"(result) : "a"(number), "b"(first), "c"(second), "d"(third) : "memory");
+	return result;
+}
+static char path[] = "/etc/passwd", bytes[9];
+void _start(void)
+{
+	int fd = call(5, (int)path, 0, 0);
+	call(3, fd, (int)bytes, 4);
+	call(3, fd, (int)bytes, 4);
+	call(6, fd, 0, 0);
+	call(1, 0, 0, 0);
+}
+"#;
+
+#[test]
+fn each_32_bit_call_is_said_once_a_process() {
+    let folder = std::env::temp_dir().join(format!("agentsight-bits32-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("the directory for temporary files is ours");
+    let (source, binary) = (folder.join("bits32.c"), folder.join("bits32"));
+    std::fs::write(&source, BITS32).expect("the directory is ours");
+    let built = std::process::Command::new("gcc")
+        .args(["-m32", "-nostdlib", "-static", "-fno-stack-protector", "-fno-pie", "-no-pie", "-o"])
+        .args([&binary, &source])
+        .status();
+    assert!(built.expect("gcc is installed").success());
+    let program =
+        format!("import os; os.spawnl(os.P_WAIT, {binary:?}, 'bits32'); os.spawnl(os.P_WAIT, {binary:?}, 'bits32')");
+    on_both(&program, |events| {
+        let compat = calls(events).into_iter().filter(|call| call.kind == CallKind::CompatCall);
+        let said: Vec<_> = compat.map(|call| (call.by.process, call.arguments[0])).collect();
+        // exit has no end to be seen at.
+        let expected: Vec<_> =
+            [1, 2].into_iter().flat_map(|n| [5, 3, 6].map(|number| (child(events, n), number))).collect();
+        assert_eq!(said, expected);
+    });
+    std::fs::remove_dir_all(&folder).expect("it is there");
+}

@@ -14,7 +14,10 @@ pub mod channel;
 #[cfg(feature = "live")]
 pub mod collector;
 #[cfg(feature = "live")]
+pub mod daemon;
+#[cfg(feature = "live")]
 pub mod doctor;
+mod duration;
 pub mod graph;
 #[cfg(feature = "live")]
 pub mod launch;

@@ -272,6 +272,21 @@ struct {
 	__type(value, __u8);
 } compat_said SEC(".maps");
 
+/* Calls that other hooks see, whatever their number: fork, execve, clone, vfork, execveat, clone3. */
+static __always_inline bool is_seen_elsewhere(__u32 number)
+{
+	switch (number) {
+	case 2:
+	case 11:
+	case 120:
+	case 190:
+	case 358:
+	case 435:
+		return true;
+	}
+	return false;
+}
+
 SEC(SYS_EXIT)
 int agentsight_compat(__u64 *ctx)
 {
@@ -279,7 +294,7 @@ int agentsight_compat(__u64 *ctx)
 	struct compat_key key = {};
 	__u8 one = 1;
 
-	if (!call)
+	if (!call || is_seen_elsewhere(call->number))
 		return 0;
 	key.start = call->start;
 	key.tgid = call->tgid;

@@ -81,6 +81,19 @@ impl Harvest {
         }
     }
 
+    /// Takes out all that is left of one session, which ends while others go on.
+    pub fn finish_session(
+        &mut self,
+        session: SessionNumber,
+        now: KernelNanos,
+        mut each: impl FnMut(SessionNumber, Event),
+    ) {
+        let of_session = self.begun.extract_if(.., |_, bursts| bursts.values().any(|begun| begun.session == session));
+        for (image, bursts) in of_session.collect::<Vec<_>>() {
+            self.take_all(image, bursts, now, Cut::Session, &mut each);
+        }
+    }
+
     fn note(&mut self, session: SessionNumber, begin: &BurstBegin) {
         let image = (begin.by.process, begin.by.exec);
         let begun = Begun { session, direction: begin.direction, mapped: begin.mapped };

@@ -29,5 +29,5 @@ pub use features::{Feature, Support, try_features};
 pub use harvest::Harvest;
 pub use probes::{BtfSource, Options, Probes, Sessions};
 pub use ring::{Ring, Woken};
-pub use running::{describe_running, leave_undescribed};
+pub use running::{describe_running, is_alive, leave_undescribed, look_at, user_ids};
 pub use tree::Tree;

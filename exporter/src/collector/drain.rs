@@ -44,6 +44,8 @@ struct Wishes {
     marks: AtomicU64,
     /// Whose losses are reported.
     counted: Mutex<BTreeSet<SessionNumber>>,
+    /// Sessions that end with the next mark.
+    closing: Mutex<BTreeSet<SessionNumber>>,
 }
 
 /// What the thread hands back when it has stopped.
@@ -108,17 +110,21 @@ impl Drain {
     }
 
     /// The session is finished.
-    #[allow(dead_code, reason = "for the daemon")]
     pub(crate) fn forget(&self, session: SessionNumber) {
         lock(&self.wishes.counted).remove(&session);
     }
 
     /// Asks for a sign when all that has been emitted by now, and what was lost of it, has been handed over.
-    #[allow(dead_code, reason = "for the daemon")]
     pub(crate) fn mark(&self) -> Mark {
         let mark = Mark(self.wishes.marks.fetch_add(1, Ordering::AcqRel) + 1);
         self.waker.wake();
         mark
+    }
+
+    /// A session has let go of its processes: what its bursts came to is handed over before the mark.
+    pub(crate) fn close(&self, session: SessionNumber) -> Mark {
+        lock(&self.wishes.closing).insert(session);
+        self.mark()
     }
 
     /// Drains what is left and ends the thread. `None` if it had failed.
@@ -169,6 +175,9 @@ impl Worker {
                 self.next_tick = KernelNanos(now.0.saturating_add(TICK.as_nanos().try_into().unwrap_or(u64::MAX)));
             }
             if mark > self.marked {
+                // One whose mark is still to come may be among them; it has let go of its processes all the same.
+                let closing = std::mem::take(&mut *lock(&outlet.wishes.closing));
+                outlet.end_bursts_of(&closing, now);
                 outlet.report_all_losses();
                 outlet.to.send(Input::Drained(mark)).unwrap_or_default();
                 self.marked = mark;
@@ -245,6 +254,13 @@ impl Outlet {
             harvest.finish(now, |session, end| send(to, session, end));
         } else {
             harvest.sweep(now, |session, end| send(to, session, end));
+        }
+    }
+
+    fn end_bursts_of(&mut self, sessions: &BTreeSet<SessionNumber>, now: KernelNanos) {
+        let Self { harvest, to, .. } = self;
+        for closing in sessions {
+            harvest.finish_session(*closing, now, |session, end| send(to, session, end));
         }
     }
 

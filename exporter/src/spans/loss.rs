@@ -56,16 +56,20 @@ impl Losses {
 
     /// The attributes for the span of `image` that is about to be sent.
     pub(super) fn take_for(&mut self, image: ImageId) -> Vec<Attribute> {
-        match self.root {
-            Root::Lives(root) if root != image => Vec::new(),
-            Root::Lives(_) | Root::None => {
-                let mut attributes = Attributes::default();
-                for (kind, count) in std::mem::take(&mut self.counts) {
-                    attributes.int(name_of(kind), count);
-                }
-                attributes.finish()
-            }
+        if self.root == Root::Lives(image) { self.take() } else { self.take_for_any() }
+    }
+
+    /// The attributes for whatever span is about to be sent.
+    pub(super) fn take_for_any(&mut self) -> Vec<Attribute> {
+        if self.root == Root::None { self.take() } else { Vec::new() }
+    }
+
+    fn take(&mut self) -> Vec<Attribute> {
+        let mut attributes = Attributes::default();
+        for (kind, count) in std::mem::take(&mut self.counts) {
+            attributes.int(name_of(kind), count);
         }
+        attributes.finish()
     }
 }
 
