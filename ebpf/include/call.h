@@ -125,6 +125,7 @@ struct call {
 	__u32 at;   /* which of them is being counted */
 	__u32 then; /* enum exit_stage: where to go when all are, or 0 */
 	__u32 cuts_count;
+	__u32 cuts_done;
 	__u32 flow_before;
 	__u32 flow_now;
 	__u32 copies; /* the second move got what the first gave */

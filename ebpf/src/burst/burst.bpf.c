@@ -282,6 +282,7 @@ int agentsight_move(__u64 *ctx)
 	look_inside(call, file, open);
 
 	call->cuts_count = 0;
+	call->cuts_done = 0;
 	name_object(call, file, open, slot);
 	object = find_object(&call->object);
 	if (!object) {
@@ -350,6 +351,9 @@ next:
 	return 0;
 }
 
+/* So many a program ends, and then tail-calls itself: the verifier walks every turn. */
+#define CUTS_PER_CALL 16
+
 SEC(SYS_EXIT)
 int agentsight_cut(__u64 *ctx)
 {
@@ -357,11 +361,17 @@ int agentsight_cut(__u64 *ctx)
 
 	if (!call)
 		return 0;
-	for (__u32 i = 0; i < CUTS_MAX; i++) {
-		if (i >= call->cuts_count)
+	for (int i = 0; i < CUTS_PER_CALL; i++) {
+		__u32 at = call->cuts_done;
+
+		if (at >= call->cuts_count)
 			break;
-		cut_burst(ctx, &call->cuts[i].key, call->now, call->cuts[i].why);
+		call->cuts_done = at + 1;
+		at &= CUTS_MAX - 1;
+		cut_burst(ctx, &call->cuts[at].key, call->now, call->cuts[at].why);
 	}
+	if (call->cuts_done < call->cuts_count)
+		bpf_tail_call(ctx, &exit_stages, STAGE_CUT);
 	bpf_tail_call(ctx, &exit_stages, STAGE_COUNT);
 	return 0;
 }
