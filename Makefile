@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-docker test-kernels build deps test-deps lint fmt snapshots jaeger python-sdk clean
+.PHONY: help demo test test-docker test-kernels build deps test-deps lint fmt snapshots jaeger otelcol python-sdk clean
 
 CARGO ?= cargo
 TARGET_DIR := $(abspath $(or $(CARGO_TARGET_DIR),target))
@@ -58,7 +58,7 @@ fi; \
 $(CARGO) test
 endef
 
-test: test-deps jaeger python-sdk ## Run all tests; those that trace need root, so this asks for sudo
+test: test-deps jaeger otelcol python-sdk ## Run all tests; those that trace need root, so this asks for sudo
 	@$(CARGO) build --workspace --bin agentsight
 	@$(TEST_AS_ROOT) --workspace
 	@echo "NOT RUN: the test of a real Docker Engine, which \`make test-docker\` runs."
@@ -103,6 +103,9 @@ snapshots: ## Rewrite the expected texts of the tests that need no root; read th
 
 jaeger: ## Build the Jaeger that the tests send to (about 10 minutes, once)
 	@tests/backends/jaeger/build.sh
+
+otelcol: ## Build the OpenTelemetry Collector that the tests send through (about 5 minutes, once)
+	@tests/backends/otelcol/build.sh
 
 python-sdk: ## Install the OpenTelemetry SDK that the tests send with (once)
 	@tests/backends/python-sdk/build.sh

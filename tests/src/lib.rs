@@ -11,6 +11,7 @@ pub mod directory;
 pub mod held;
 pub mod http;
 pub mod jaeger;
+pub mod otelcol;
 pub mod process_tree;
 pub mod programs;
 pub mod receiver;
