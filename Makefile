@@ -20,6 +20,8 @@ endef
 define TEST_NEEDS
 command -v strace|strace|the independent witness that traces are compared with
 command -v node|nodejs|a traced program
+command -v npm|npm|fetches Grafana's grammar of TraceQL
+command -v prometheus|prometheus|answers the dashboards' questions
 command -v git|git|a traced program
 command -v sudo|sudo|tests of starting by sudo and without root
 command -v setpriv|util-linux|tests of what a user without rights sees
