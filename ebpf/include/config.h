@@ -8,6 +8,8 @@
 struct config {
 	/* Trees that already run will be adopted; otherwise the verifier drops that code, and loading is faster. */
 	__u32 adopts;
+	/* The programs are there several times, because this kernel can preempt them (copies.h). */
+	__u32 preemptible;
 };
 
 const volatile struct config config = {};

@@ -120,6 +120,12 @@ enum loss_kind {
 	LOSS_KINDS,
 };
 
+/*
+ * What is made and lost is counted for each session by itself: a session's number, cut to its slot. Slot 0 is for
+ * what belongs to no session.
+ */
+#define SESSION_SLOTS 1024
+
 struct event_counts {
 	__u64 made; /* what the programs wanted to say, by loss_kind */
 	__u64 lost; /* what the ring or the map had no room for */

@@ -152,6 +152,7 @@ struct task_struct {
 	int pid;
 	int tgid;
 	int exit_code;
+	__u64 self_exec_id;
 	__u64 start_boottime;
 	struct task_struct *real_parent;
 	struct list_head children;
@@ -183,6 +184,16 @@ static __always_inline __u64 task_start_boottime(struct task_struct *task)
 	if (bpf_core_field_exists(task->start_boottime))
 		return BPF_CORE_READ(task, start_boottime);
 	return BPF_CORE_READ((struct task_struct___before_5_5 *)task, real_start_time);
+}
+
+/* Counts the execs of this process and its ancestors. Of 32 bits before 5.7 (d1e7fd6462ca): the low half is all of it.
+ */
+static __always_inline __u32 task_exec_id(struct task_struct *task)
+{
+	__u32 id = 0;
+
+	bpf_probe_read_kernel(&id, sizeof(id), (void *)task + bpf_core_field_offset(struct task_struct, self_exec_id));
+	return id;
 }
 
 /* The process id in the process's own pid namespace, as getpid() gives it. */

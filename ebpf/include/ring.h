@@ -30,25 +30,33 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, LOSS_KINDS);
+	__uint(max_entries,
+	       SESSION_SLOTS *LOSS_KINDS); /* set again by the loader: a collector of one session needs few */
 	__type(key, __u32);
 	__type(value, struct event_counts);
 } counts SEC(".maps");
 
-static __always_inline void count_made(__u32 kind)
+static __always_inline struct event_counts *counts_of(__u32 session, __u32 kind)
 {
-	struct event_counts *count = bpf_map_lookup_elem(&counts, &kind);
+	__u32 index = (session & (SESSION_SLOTS - 1)) * LOSS_KINDS + kind;
 
-	if (count)
-		count->made++;
+	return bpf_map_lookup_elem(&counts, &index);
 }
 
-static __always_inline void count_lost(__u32 kind)
+static __always_inline void count_made(__u32 session, __u32 kind)
 {
-	struct event_counts *count = bpf_map_lookup_elem(&counts, &kind);
+	struct event_counts *count = counts_of(session, kind);
 
 	if (count)
-		count->lost++;
+		__sync_fetch_and_add(&count->made, 1);
+}
+
+static __always_inline void count_lost(__u32 session, __u32 kind)
+{
+	struct event_counts *count = counts_of(session, kind);
+
+	if (count)
+		__sync_fetch_and_add(&count->lost, 1);
 }
 
 /* 0, or a negative error number. */
@@ -70,11 +78,14 @@ static __always_inline long output(void *ctx, void *event, __u64 size)
 #endif
 }
 
+/* Every event begins with its header, which says whose it is. */
 static __always_inline void emit(void *ctx, void *event, __u64 size, __u32 kind)
 {
-	count_made(kind);
+	__u32 session = ((struct event_header *)event)->session;
+
+	count_made(session, kind);
 	if (output(ctx, event, size))
-		count_lost(kind);
+		count_lost(session, kind);
 }
 
 #endif

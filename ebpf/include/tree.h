@@ -8,7 +8,9 @@
 struct traced {
 	__u64 start; /* start_boottime, ns: guards against a tgid that is used again */
 	__u32 session;
-	__u32 exec; /* execs since the fork */
+	__u32 exec;    /* execs since the fork */
+	__u32 exec_id; /* the task's at the last exec that was seen, so that none is counted twice */
+	__u32 reserved;
 };
 
 /* A hash, never an LRU: a forgotten process would be a silent hole. */

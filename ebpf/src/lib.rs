@@ -31,7 +31,7 @@ pub use event::{Clock, Event, Tick};
 pub use exec::{Container, Credentials, Environment, Exec, Runtime};
 pub use exit::Exit;
 pub use fork::Fork;
-pub use identity::{Doer, ExecNumber, KernelNanos, ProcessKey, Tgid, Tid, WallNanos};
+pub use identity::{Doer, ExecNumber, KernelNanos, ProcessKey, SessionNumber, Tgid, Tid, WallNanos};
 pub use loss::{Loss, LossKind};
 pub use open::{
     Address, Close, FileId, FileKind, Inet, Object, Open, OpenHow, OpenId, Protocol, RegularFile, UnixKind, UnixSocket,

@@ -5,7 +5,8 @@
 use zerocopy::{FromBytes, Immutable, KnownLayout};
 
 use crate::{
-    Captured, Credentials, Environment, Event, Exec, ExecNumber, Exit, Fork, Gap, KernelNanos, ProcessKey, Tgid, Tid,
+    Captured, Credentials, Environment, Event, Exec, ExecNumber, Exit, Fork, Gap, KernelNanos, ProcessKey,
+    SessionNumber, Tgid, Tid,
 };
 
 /// Why a record could not be decoded.
@@ -112,12 +113,16 @@ struct WireExec {
     parts: [PartHead; EXEC_PARTS],
 }
 
-/// Decode one record of the ring.
+/// Decode one record of the ring: whose it is, and what it says.
 ///
 /// # Errors
 /// The record is not one that this version's programs make.
-pub fn decode(record: &[u8]) -> Result<Event, DecodeError> {
+pub fn decode(record: &[u8]) -> Result<(SessionNumber, Event), DecodeError> {
     let (header, _) = read::<Header>(record)?;
+    Ok((SessionNumber(header.session), decode_event(&header, record)?))
+}
+
+fn decode_event(header: &Header, record: &[u8]) -> Result<Event, DecodeError> {
     match header.kind {
         FORK => read(record).map(|(fork, _)| Event::Fork(decode_fork(&fork))),
         EXEC => {
@@ -389,6 +394,8 @@ mod tests {
             ("PART_TRUNCATED", PART_TRUNCATED),
             ("PART_UNREADABLE", PART_UNREADABLE),
             ("PART_DELETED", PART_DELETED),
+            ("SESSION_SLOTS", crate::live::SESSION_SLOTS),
+            ("LOSS_KINDS", crate::LossKind::COUNTED_BY_PROGRAMS as u32),
         ] {
             writeln!(source, "_Static_assert({name} == {value}, \"{name}\");").expect("a String takes all");
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::process::{self, Command};
 
 use agentsight_ebpf::live::{Carrier, Options, Probes};
-use agentsight_ebpf::{Event, LossKind, Tgid};
+use agentsight_ebpf::{Event, LossKind, SessionNumber, Tgid};
 
 /// Each makes a fork, an exec and an exit; with the shell that starts them that is one more of each.
 const CHILDREN: u64 = 401;
@@ -16,15 +16,20 @@ fn sent_and_lost_is_made_when_nobody_drains() {
         let options = Options { carrier: Some(carrier), ring_bytes: 64 << 10, ..Options::default() };
         let mut probes = Probes::attach(&options).unwrap_or_else(|error| panic!("{carrier:?}: {error}"));
         let mut ring = probes.take_ring().expect("nobody has taken it");
-        probes.trace_next_child(Tgid(process::id()), 1).expect("the map has room");
+        probes.trace_next_child(Tgid(process::id()), SessionNumber::FIRST).expect("the map has room");
         let script = format!("i=0; while [ $i -lt {CHILDREN} ]; do /bin/true; i=$((i+1)); done");
         let status = Command::new("sh").args(["-c", &script]).status().expect("every Unix has sh");
         assert!(status.success(), "{status}");
 
         let mut sent: BTreeMap<LossKind, u64> = BTreeMap::new();
-        while ring.drain(|event| *sent.entry(kind(&event.expect("it is one of ours"))).or_default() += 1) > 0 {}
+        while ring.drain(|record| {
+            let (session, event) = record.expect("it is one of ours");
+            assert_eq!(session, SessionNumber::FIRST);
+            *sent.entry(kind(&event)).or_default() += 1;
+        }) > 0
+        {}
         let mut lost_in_all = 0;
-        for (kind, made, lost) in probes.read_counts().expect("the map is there") {
+        for (kind, made, lost) in probes.read_counts(SessionNumber::FIRST).expect("the map is there") {
             if !sent.contains_key(&kind) && !matches!(kind, LossKind::Fork | LossKind::Exec | LossKind::Exit) {
                 continue;
             }
@@ -34,7 +39,8 @@ fn sent_and_lost_is_made_when_nobody_drains() {
             lost_in_all += lost;
         }
         assert!(lost_in_all > 0, "{carrier:?}: the test should overload it");
-        let reported: u64 = probes.take_losses().expect("the map is there").iter().map(|(_, count)| count).sum();
+        let losses = probes.take_losses(SessionNumber::FIRST).expect("the map is there");
+        let reported: u64 = losses.iter().map(|(_, count)| count).sum();
         assert_eq!(reported, lost_in_all, "{carrier:?}");
     }
 }

@@ -7,9 +7,9 @@
  * the same on every kernel.
  */
 #include "adopt.h"
+#include "copies.h"
 
-SEC("raw_tp/sched_process_exit")
-int agentsight_exit(struct bpf_raw_tracepoint_args *ctx)
+static __always_inline int see_exit(struct bpf_raw_tracepoint_args *ctx, enum copy copy)
 {
 	struct task_struct *task = (struct task_struct *)((__u64 *)ctx)[0];
 	__u64 pid_tgid = bpf_get_current_pid_tgid();
@@ -19,15 +19,18 @@ int agentsight_exit(struct bpf_raw_tracepoint_args *ctx)
 	struct signal_struct *signal;
 	struct task_struct *leader;
 	struct exit_event event = {};
+	__u32 above;
 
-	if (adopting && !process && has_traced_ancestor(task)) {
-		adopt(ctx, BPF_CORE_READ(task, group_leader), adopting->session);
+	/* A later copy cannot tell what it would adopt from what an earlier one has just taken out of the tree. */
+	above = adopting && copy == COPY_FIRST && !process ? session_above(task) : 0;
+	if (above) {
+		adopt(ctx, BPF_CORE_READ(task, group_leader), above);
 		process = bpf_map_lookup_elem(&tree, &tgid);
 	}
 	if (!process)
 		return 0;
 	if (adopting)
-		adopt_children(ctx, task, adopting->session);
+		adopt_children(ctx, task, process->session);
 	signal = BPF_CORE_READ(task, signal);
 	if (BPF_CORE_READ(signal, live.counter) > 0)
 		return 0;
@@ -60,4 +63,31 @@ int agentsight_exit(struct bpf_raw_tracepoint_args *ctx)
 		return 0;
 	emit(ctx, &event, sizeof(event), LOSS_EXIT);
 	return 0;
+}
+
+SEC("raw_tp/sched_process_exit")
+int agentsight_exit(struct bpf_raw_tracepoint_args *ctx)
+{
+	note_seen();
+	return see_exit(ctx, COPY_FIRST);
+}
+
+SEC("raw_tp/sched_process_exit")
+int agentsight_exit_again(struct bpf_raw_tracepoint_args *ctx)
+{
+	note_seen();
+	return see_exit(ctx, COPY_SECOND);
+}
+
+SEC("raw_tp/sched_process_exit")
+int agentsight_exit_once_more(struct bpf_raw_tracepoint_args *ctx)
+{
+	note_seen();
+	return see_exit(ctx, COPY_THIRD);
+}
+
+SEC("raw_tp/sched_process_exit")
+int agentsight_exit_witness(void)
+{
+	return bear_witness();
 }

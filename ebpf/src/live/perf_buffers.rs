@@ -13,7 +13,7 @@ use aya::util::online_cpus;
 
 use super::probes::chain;
 use super::{KernelClock, LiveError};
-use crate::{DecodeError, Event, KernelNanos, decode};
+use crate::{DecodeError, Event, KernelNanos, SessionNumber, decode};
 
 /// An exec record has up to 29 KiB, and a buffer that holds two of them still takes one while the other is read.
 const BUFFER_BYTES_MIN: usize = 64 << 10;
@@ -47,7 +47,7 @@ impl PerfBuffers {
     }
 
     /// Hands over every record that was made before this call; returns how many.
-    pub(super) fn drain(&mut self, mut each: impl FnMut(Result<Event, DecodeError>)) -> usize {
+    pub(super) fn drain(&mut self, mut each: impl FnMut(Result<(SessionNumber, Event), DecodeError>)) -> usize {
         let before = self.clock.now();
         let Self { buffers, merge, torn, .. } = self;
         let mut undecodable = 0;
@@ -89,15 +89,15 @@ impl PerfBuffers {
 /// What was read and not yet handed over.
 #[derive(Default)]
 struct Merge {
-    waiting: Vec<Event>,
+    waiting: Vec<(SessionNumber, Event)>,
 }
 
 impl Merge {
     /// Hands over what is stamped before `before`, by time; returns how many that were.
-    fn hand_over(&mut self, before: KernelNanos, mut each: impl FnMut(Event)) -> usize {
+    fn hand_over(&mut self, before: KernelNanos, mut each: impl FnMut((SessionNumber, Event))) -> usize {
         // Each CPU's records are in order already, which is what this sort is quick on.
-        self.waiting.sort_by_key(Event::at);
-        let ready = self.waiting.partition_point(|event| event.at() < before);
+        self.waiting.sort_by_key(|(_, event)| event.at());
+        let ready = self.waiting.partition_point(|(_, event)| event.at() < before);
         self.waiting.drain(..ready).for_each(&mut each);
         ready
     }
@@ -110,12 +110,13 @@ mod tests {
 
     fn hand_over(merge: &mut Merge, before: u64) -> Vec<u64> {
         let mut times = Vec::new();
-        merge.hand_over(KernelNanos(before), |event| times.push(event.at().0));
+        merge.hand_over(KernelNanos(before), |(_, event)| times.push(event.at().0));
         times
     }
 
     fn read(merge: &mut Merge, times: &[u64]) {
-        merge.waiting.extend(times.iter().map(|at| Event::Tick(Tick { at: KernelNanos(*at) })));
+        let tick = |at: &u64| (SessionNumber::FIRST, Event::Tick(Tick { at: KernelNanos(*at) }));
+        merge.waiting.extend(times.iter().map(tick));
     }
 
     #[test]

@@ -1,27 +1,20 @@
 //! The loaded programs: what is attached, whom they watch, what they counted.
 
+use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use aya::maps::{HashMap, MapData, PerCpuArray, ProgramArray};
+use aya::maps::{Array, HashMap, MapData, ProgramArray};
 use aya::programs::RawTracePoint;
 use aya::{Btf, Ebpf, EbpfLoader, Endianness, VerifierLogLevel};
 
+use super::counts::Counts;
+use super::hooks::{EXEC_ENVIRONMENT, HOOKS, copies};
 use super::{Carrier, Cost, KernelClock, LiveError, Ring, Tree, adoption};
-use crate::{LossKind, Tgid};
+use crate::{LossKind, SessionNumber, Tgid};
 
 const KERNEL_BTF: &str = "/sys/kernel/btf/vmlinux";
 const LOCKDOWN: &str = "/sys/kernel/security/lockdown";
-
-/// Program and raw tracepoint, in the order of attachment: exit first, so that no process that was put into the
-/// tree can end unseen.
-const HOOKS: [(&str, &str); 3] = [
-    ("agentsight_exit", "sched_process_exit"),
-    ("agentsight_exec", "sched_process_exec"),
-    ("agentsight_fork", "sched_process_fork"),
-];
-/// Reached by a tail call from `agentsight_exec`, never attached.
-const EXEC_ENVIRONMENT: &str = "agentsight_exec_environment";
 
 /// How the programs are loaded.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,8 +27,19 @@ pub struct Options {
     pub btf: Option<BtfSource>,
     /// Trees that already run will be adopted ([`Probes::adopt_tree`]).
     pub adopts: bool,
+    /// How many sessions there may be at once.
+    pub sessions: Sessions,
     /// Let the verifier say what it does (only for finding out why it refuses).
     pub verifier_log: bool,
+}
+
+/// How many sessions the programs count for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sessions {
+    /// [`SessionNumber::FIRST`] alone.
+    One,
+    /// As many as there are slots.
+    Many,
 }
 
 /// Type information that somebody else read.
@@ -50,34 +54,35 @@ pub struct BtfSource {
 impl Default for Options {
     fn default() -> Self {
         // 8 MiB: 10,000 execs with 600 bytes of arguments and paths each, without one drain in between.
-        Self { carrier: None, ring_bytes: 8 << 20, btf: None, adopts: false, verifier_log: false }
+        Self {
+            carrier: None,
+            ring_bytes: 8 << 20,
+            btf: None,
+            adopts: false,
+            sessions: Sessions::One,
+            verifier_log: false,
+        }
     }
 }
 
 /// The programs in the kernel. Dropping it detaches them.
-#[derive(Debug)]
 pub struct Probes {
     ebpf: Ebpf,
     clock: KernelClock,
     ring: Option<Ring>,
-    reported: [u64; LossKind::ALL.len()],
+    counts: Counts,
+    reported_missed: u64,
+    /// What no copy of a program saw, where there are several.
+    witnessed: Option<Array<MapData, u64>>,
 }
-
-#[derive(Clone, Copy)]
-#[repr(C)]
-struct EventCounts {
-    made: u64,
-    lost: u64,
-}
-// SAFETY: two u64, no padding, every bit pattern is valid.
-unsafe impl aya::Pod for EventCounts {}
 
 #[derive(Clone, Copy)]
 #[repr(C)]
 struct Config {
     adopts: u32,
+    preemptible: u32,
 }
-// SAFETY: one u32, every bit pattern is valid.
+// SAFETY: two u32, every bit pattern is valid.
 unsafe impl aya::Pod for Config {}
 
 impl Probes {
@@ -90,7 +95,8 @@ impl Probes {
             return Err(LiveError::Lockdown);
         }
         let btf = read_btf(options.btf.as_ref())?;
-        let config = Config { adopts: u32::from(options.adopts) };
+        let copies = copies();
+        let config = Config { adopts: u32::from(options.adopts), preemptible: u32::from(copies > 1) };
         let log = if options.verifier_log {
             VerifierLogLevel::DEBUG | VerifierLogLevel::STATS
         } else {
@@ -100,19 +106,26 @@ impl Probes {
         let clock = carrier.clock();
         let mut loader = EbpfLoader::new();
         loader.btf(Some(&btf)).override_global("config", &config, true).verifier_log_level(log);
+        loader.map_max_entries("counts", Counts::entries(options.sessions));
         if carrier == Carrier::RingBuffer {
             loader.map_max_entries("lifecycle", options.ring_bytes);
         }
         let mut ebpf = loader.load(carrier.object()).map_err(|error| refused(&error))?;
-        for name in HOOKS.map(|(program, _)| program).into_iter().chain([EXEC_ENVIRONMENT]) {
-            raw_tracepoint(&mut ebpf, name)?.load().map_err(|error| refused(&error))?;
+        for hook in &HOOKS {
+            for name in hook.programs(copies) {
+                raw_tracepoint(&mut ebpf, name)?.load().map_err(|error| refused(&error))?;
+            }
         }
         if options.adopts {
             adoption::load_iterator(&mut ebpf, &btf)?;
         }
         let mut tail_calls: ProgramArray<_> = take(&mut ebpf, "exec_environment")?;
-        let target = raw_tracepoint(&mut ebpf, EXEC_ENVIRONMENT)?.fd().map_err(|error| refused(&error))?;
-        tail_calls.set(0, target, 0).map_err(|error| map_failed("exec_environment", &error))?;
+        for (slot, name) in (0..).zip(&EXEC_ENVIRONMENT[..copies]) {
+            let target = raw_tracepoint(&mut ebpf, name)?;
+            target.load().map_err(|error| refused(&error))?;
+            let target = target.fd().map_err(|error| refused(&error))?;
+            tail_calls.set(slot, target, 0).map_err(|error| map_failed("exec_environment", &error))?;
+        }
         // The kernel empties a program array when its last descriptor is closed (prog_array_map_clear()).
         std::mem::forget(tail_calls);
         // Before the first record, and while we still may: opening a perf buffer takes privileges that are dropped later.
@@ -120,12 +133,16 @@ impl Probes {
             Carrier::RingBuffer => Ring::over_ring_buffer(take(&mut ebpf, "lifecycle")?),
             Carrier::PerfBuffers => Ring::over_perf_buffers(take(&mut ebpf, "lifecycle")?, options.ring_bytes, clock)?,
         };
-        for (name, hook) in HOOKS {
-            raw_tracepoint(&mut ebpf, name)?
-                .attach(hook)
-                .map_err(|error| LiveError::Attach { hook, reason: chain(&error) })?;
+        let counts = Counts::new(take(&mut ebpf, "counts")?);
+        let witnessed = if copies > 1 { Some(take(&mut ebpf, "missed")?) } else { None };
+        for hook in &HOOKS {
+            for name in hook.programs(copies) {
+                raw_tracepoint(&mut ebpf, name)?
+                    .attach(hook.tracepoint)
+                    .map_err(|error| LiveError::Attach { hook: hook.tracepoint, reason: chain(&error) })?;
+            }
         }
-        Ok(Self { ebpf, clock, ring: Some(ring), reported: [0; LossKind::ALL.len()] })
+        Ok(Self { ebpf, clock, ring: Some(ring), witnessed, counts, reported_missed: 0 })
     }
 
     /// The clock of the events.
@@ -138,9 +155,9 @@ impl Probes {
     ///
     /// # Errors
     /// The map is full or gone.
-    pub fn trace_next_child(&mut self, launcher: Tgid, session: u32) -> Result<(), LiveError> {
+    pub fn trace_next_child(&mut self, launcher: Tgid, session: SessionNumber) -> Result<(), LiveError> {
         let mut launchers: HashMap<&mut MapData, u32, u32> = open(&mut self.ebpf, "launchers")?;
-        launchers.insert(launcher.0, session, 0).map_err(|error| map_failed("launchers", &error))
+        launchers.insert(launcher.0, session.0, 0).map_err(|error| map_failed("launchers", &error))
     }
 
     /// Takes a running process and all its descendants into the tree, without a gap while they fork and exit. Their
@@ -148,7 +165,7 @@ impl Probes {
     ///
     /// # Errors
     /// The options did not ask for it, the kernel has no iterators (before 5.8), or the process is gone.
-    pub fn adopt_tree(&mut self, tree: &Tree, root: Tgid, session: u32) -> Result<(), LiveError> {
+    pub fn adopt_tree(&mut self, tree: &Tree, root: Tgid, session: SessionNumber) -> Result<(), LiveError> {
         adoption::adopt_tree(&mut self.ebpf, tree, root, session)
     }
 
@@ -168,43 +185,43 @@ impl Probes {
         self.ring.take().ok_or_else(|| LiveError::Map { map: "lifecycle", reason: "it was taken".to_owned() })
     }
 
-    /// How many events of each kind the programs made, and what was lost of them, since they were loaded.
+    /// From here on a session counts from zero. Its slot may have been another's before.
     ///
     /// # Errors
     /// The map is gone.
-    pub fn read_counts(&mut self) -> Result<Vec<(LossKind, u64, u64)>, LiveError> {
-        let counts: PerCpuArray<&mut MapData, EventCounts> = open(&mut self.ebpf, "counts")?;
-        let kinds = LossKind::ALL.into_iter().take(LossKind::COUNTED_BY_PROGRAMS).enumerate();
-        kinds
-            .map(|(index, kind)| {
-                let per_cpu = counts
-                    .get(&u32::try_from(index).unwrap_or(u32::MAX), 0)
-                    .map_err(|error| map_failed("counts", &error))?;
-                let made = per_cpu.iter().map(|count| count.made).sum();
-                let lost = per_cpu.iter().map(|count| count.lost).sum();
-                Ok((kind, made, lost))
-            })
-            .collect()
+    pub fn begin_counting(&mut self, session: SessionNumber) -> Result<(), LiveError> {
+        self.counts.take_losses(session).map(drop)
     }
 
-    /// What was lost since the last call, by kind; kinds without loss are left out.
+    /// How many events of each kind the programs made for a session, and what was lost of them, since they were loaded.
     ///
     /// # Errors
     /// The map is gone.
-    pub fn take_losses(&mut self) -> Result<Vec<(LossKind, u64)>, LiveError> {
-        let mut totals: Vec<(LossKind, u64)> =
-            self.read_counts()?.into_iter().map(|(kind, _, lost)| (kind, lost)).collect();
-        totals.push((LossKind::Missed, self.cost().missed));
-        let mut losses = Vec::new();
-        for (kind, total) in totals {
-            let Some(index) = LossKind::ALL.iter().position(|known| *known == kind) else { continue };
-            let new = total.saturating_sub(self.reported[index]);
-            if new > 0 {
-                self.reported[index] = total;
-                losses.push((kind, new));
-            }
+    pub fn read_counts(&self, session: SessionNumber) -> Result<Vec<(LossKind, u64, u64)>, LiveError> {
+        self.counts.read(session)
+    }
+
+    /// What a session lost since the last call, by kind; kinds without loss are left out.
+    ///
+    /// # Errors
+    /// The map is gone.
+    pub fn take_losses(&mut self, session: SessionNumber) -> Result<Vec<(LossKind, u64)>, LiveError> {
+        self.counts.take_losses(session)
+    }
+
+    /// How often the kernel skipped a program since the last call: whose event that was nobody can say.
+    #[must_use]
+    pub fn take_missed(&mut self) -> u64 {
+        let missed = self.missed();
+        missed - std::mem::replace(&mut self.reported_missed, missed).min(missed)
+    }
+
+    /// How many events no program saw; of a program that is there once, every time that it was skipped.
+    fn missed(&self) -> u64 {
+        match &self.witnessed {
+            Some(witnessed) => witnessed.get(&0, 0).unwrap_or_default(),
+            None => self.cost().missed,
         }
-        Ok(losses)
     }
 
     /// What the programs cost so far. Time and count are 0 unless the kernel was told to keep them.
@@ -217,6 +234,12 @@ impl Probes {
             }
         }
         cost
+    }
+}
+
+impl fmt::Debug for Probes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Probes").field("ebpf", &self.ebpf).field("counts", &self.counts).finish_non_exhaustive()
     }
 }
 

@@ -10,7 +10,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::perf_buffers::PerfBuffers;
 use super::{Carrier, KernelClock, LiveError};
-use crate::{DecodeError, Event, decode};
+use crate::{DecodeError, Event, SessionNumber, decode};
 
 /// The reading end of the lifecycle records, however the kernel carries them. One thread drains it.
 pub struct Ring {
@@ -54,7 +54,7 @@ impl Ring {
     }
 
     /// Hands over every record that was there at the call, and maybe later ones; returns how many.
-    pub fn drain(&mut self, mut each: impl FnMut(Result<Event, DecodeError>)) -> usize {
+    pub fn drain(&mut self, mut each: impl FnMut(Result<(SessionNumber, Event), DecodeError>)) -> usize {
         match &mut self.source {
             Source::RingBuffer(ring) => {
                 let mut records = 0;

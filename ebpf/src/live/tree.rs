@@ -7,11 +7,11 @@ use crate::{ExecNumber, ProcessKey, Tgid};
 /// The map of traced processes, for reading. It is ahead of the events: a process is in it before its fork is drained.
 #[derive(Debug)]
 pub struct Tree {
-    map: HashMap<MapData, u32, [u64; 2]>,
+    map: HashMap<MapData, u32, [u64; 3]>,
 }
 
 impl Tree {
-    pub(super) fn new(map: HashMap<MapData, u32, [u64; 2]>) -> Self {
+    pub(super) fn new(map: HashMap<MapData, u32, [u64; 3]>) -> Self {
         Self { map }
     }
 
@@ -19,7 +19,7 @@ impl Tree {
     #[must_use]
     pub fn exec_number(&self, process: ProcessKey) -> Option<ExecNumber> {
         // struct traced, tree.h: start, then session and exec in one word.
-        let [start, session_and_exec] = self.map.get(&process.tgid.0, 0).ok()?;
+        let [start, session_and_exec, _] = self.map.get(&process.tgid.0, 0).ok()?;
         if start != process.start.0 {
             return None;
         }

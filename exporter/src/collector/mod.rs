@@ -11,6 +11,7 @@ mod lifetime;
 mod privileges;
 mod recorder;
 mod serve;
+mod sessions;
 mod shelf;
 mod stub;
 mod summary;

@@ -45,11 +45,19 @@ impl Account {
         self.numbers.events[index].fetch_add(1, Ordering::Relaxed);
     }
 
-    /// How far the store is, in totals.
-    pub fn set_stored(&self, spans_stored: u64, spans_dropped: u64, store_bytes: u64) {
-        self.numbers.spans_stored.store(spans_stored, Ordering::Relaxed);
-        self.numbers.spans_dropped.store(spans_dropped, Ordering::Relaxed);
-        self.numbers.store_bytes.store(store_bytes, Ordering::Relaxed);
+    /// So many more spans are in the store.
+    pub fn count_stored(&self, spans: u64) {
+        self.numbers.spans_stored.fetch_add(spans, Ordering::Relaxed);
+    }
+
+    /// So many more spans found no place in the store, nor in memory.
+    pub fn count_dropped(&self, spans: u64) {
+        self.numbers.spans_dropped.fetch_add(spans, Ordering::Relaxed);
+    }
+
+    /// How large the store is.
+    pub fn set_store_bytes(&self, bytes: u64) {
+        self.numbers.store_bytes.store(bytes, Ordering::Relaxed);
     }
 
     /// What the programs cost, in totals.
