@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-docker test-kernels build deps test-deps lint fmt snapshots jaeger otelcol python-sdk clean
+.PHONY: help demo test test-docker test-kernels build static deps test-deps lint fmt snapshots jaeger otelcol python-sdk clean
 
 CARGO ?= cargo
 TARGET_DIR := $(abspath $(or $(CARGO_TARGET_DIR),target))
@@ -20,6 +20,7 @@ endef
 define TEST_NEEDS
 command -v strace|strace|the independent witness that traces are compared with
 command -v node|nodejs|a traced program
+if docker compose version; then :; else command -v docker-compose; fi|docker-compose|checks docker-compose.yml
 command -v npm|npm|fetches Grafana's grammar of TraceQL
 command -v prometheus|prometheus|answers the dashboards' questions
 command -v git|git|a traced program
@@ -65,8 +66,9 @@ test: test-deps jaeger otelcol python-sdk ## Run all tests; those that trace nee
 	@$(TEST_AS_ROOT) --workspace
 	@echo "NOT RUN: the test of a real Docker Engine, which \`make test-docker\` runs."
 
-test-docker: test-deps ## Trace a container of a real Docker Engine; installs docker.io where there is none
+test-docker: test-deps ## Build AgentSight's image and trace containers of a real Docker Engine; installs docker.io where there is none
 	@tests/install-missing.sh <<<"$$DOCKER_TEST_NEEDS"
+	@$(MAKE) --no-print-directory static PROFILE=dev
 	@$(CARGO) build --workspace --bin agentsight
 	@$(TEST_AS_ROOT) --package agentsight-tests --test docker
 
@@ -80,6 +82,15 @@ test-kernels: deps ## Trace on Debian's kernels from 5.10 to the newest, in emul
 
 build: deps ## Build the program: target/release/agentsight
 	@$(CARGO) build --release --package agentsight --bin agentsight
+
+# With a target named, the flags are for the program alone, not for build scripts.
+PROFILE ?= release
+STATIC_TARGET := x86_64-unknown-linux-gnu
+static: deps ## Build the program as one static file, for images and packages: target/package/agentsight
+	@RUSTFLAGS="-C target-feature=+crt-static" $(CARGO) build --locked --profile $(PROFILE) --target $(STATIC_TARGET) \
+	    --package agentsight --bin agentsight
+	@mkdir -p $(CURDIR)/target/package
+	@install -m 755 $(TARGET_DIR)/$(STATIC_TARGET)/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))/agentsight $(CURDIR)/target/package/agentsight
 
 deps: ## Install what building needs and this machine lacks (by apt)
 	@command -v $(CARGO) >/dev/null || { echo "Rust is missing. Install it from https://rustup.rs, then run this again." >&2; exit 1; }
