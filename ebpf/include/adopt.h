@@ -67,6 +67,8 @@ static __always_inline bool adopt(void *ctx, struct task_struct *leader, __u32 s
 	struct snapshot_event event = {};
 	struct task_struct *parent;
 
+	if (tgid == config.own_tgid)
+		return false;
 	if (bpf_map_update_elem(&tree, &tgid, &entry, BPF_NOEXIST)) {
 		if (!bpf_map_lookup_elem(&tree, &tgid)) {
 			count_made(session, LOSS_PROCESS);

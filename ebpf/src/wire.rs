@@ -186,6 +186,7 @@ fn decode_snapshot(snapshot: &WireSnapshot) -> Exec {
         working_directory: Captured::default(),
         args: Captured::default(),
         redactions: 0,
+        continues: None,
         flow: None,
         environment: Environment::default(),
     }
@@ -224,6 +225,7 @@ fn decode_exec(exec: &WireExec, data: &[u8]) -> Result<Exec, DecodeError> {
         working_directory,
         args,
         redactions: 0,
+        continues: None,
         flow: None,
         environment,
     })
@@ -395,7 +397,7 @@ mod tests {
             ("PART_UNREADABLE", PART_UNREADABLE),
             ("PART_DELETED", PART_DELETED),
             ("SESSION_SLOTS", crate::live::SESSION_SLOTS),
-            ("LOSS_KINDS", crate::LossKind::COUNTED_BY_PROGRAMS as u32),
+            ("LOSS_KINDS", u32::try_from(crate::LossKind::COUNTED_BY_PROGRAMS).expect("there are a dozen kinds")),
         ] {
             writeln!(source, "_Static_assert({name} == {value}, \"{name}\");").expect("a String takes all");
         }

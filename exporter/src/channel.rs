@@ -169,14 +169,26 @@ pub fn has_whole_frame(bytes: &[u8]) -> Result<bool, ChannelError> {
 ///
 /// # Errors
 /// The socket failed, or what came is no frame of this version.
-pub fn receive<T: DeserializeOwned>(mut from: impl Read) -> Result<Option<T>, ChannelError> {
+pub fn receive<T: DeserializeOwned>(from: impl Read) -> Result<Option<T>, ChannelError> {
+    receive_within(from, FRAME_BYTES_MAX)
+}
+
+/// As [`receive`], from somebody who is not trusted with much memory: a longer frame is refused.
+///
+/// # Errors
+/// As [`receive`].
+pub fn receive_within<T: DeserializeOwned>(mut from: impl Read, bytes_max: u32) -> Result<Option<T>, ChannelError> {
     let mut length = [0; 4];
     match from.read_exact(&mut length) {
         Ok(()) => {}
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
         Err(error) => return Err(error.into()),
     }
-    let mut frame = vec![0; frame_bytes(length)?];
+    let bytes = frame_bytes(length)?;
+    if bytes > usize::try_from(bytes_max).unwrap_or(usize::MAX) {
+        return Err(ChannelError::Frame(format!("a frame of {bytes} bytes is too long here")));
+    }
+    let mut frame = vec![0; bytes];
     from.read_exact(&mut frame)?;
     ciborium::from_reader(frame.as_slice()).map(Some).map_err(|error| ChannelError::Frame(error.to_string()))
 }

@@ -14,6 +14,8 @@ pub mod channel;
 #[cfg(feature = "live")]
 pub mod collector;
 #[cfg(feature = "live")]
+pub mod daemon;
+#[cfg(feature = "live")]
 pub mod doctor;
 pub mod graph;
 #[cfg(feature = "live")]

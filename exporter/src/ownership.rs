@@ -10,7 +10,7 @@ use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use agentsight_ebpf::Tgid;
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
@@ -145,14 +145,23 @@ pub fn end_session_of(process: Tgid) -> Option<SessionId> {
 }
 
 fn find(dir: &Path, question: Question) -> Option<SessionId> {
-    sockets(dir).find_map(|path| ask(&path, question).ok().flatten())
+    // All are asked before any is heard, so that those who hang take their time together.
+    let asked: Vec<UnixStream> = sockets(dir).filter_map(|path| ask(&path, question).ok()).collect();
+    let deadline = Instant::now() + PATIENCE;
+    asked.iter().find_map(|collector| hear(collector, deadline).ok().flatten())
 }
 
-fn ask(path: &Path, question: Question) -> io::Result<Option<SessionId>> {
+fn ask(path: &Path, question: Question) -> io::Result<UnixStream> {
     let mut collector = UnixStream::connect(path)?;
-    collector.set_read_timeout(Some(PATIENCE))?;
+    collector.set_write_timeout(Some(PATIENCE))?;
     collector.write_all(question.line().as_bytes())?;
-    Ok(SessionId::try_from(read_line(&collector)?.trim().to_owned()).ok())
+    Ok(collector)
+}
+
+fn hear(collector: &UnixStream, deadline: Instant) -> io::Result<Option<SessionId>> {
+    let left = deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
+    collector.set_read_timeout(Some(left))?;
+    Ok(SessionId::try_from(read_line(collector)?.trim().to_owned()).ok())
 }
 
 fn sockets(dir: &Path) -> impl Iterator<Item = PathBuf> {

@@ -6,6 +6,7 @@
 pub mod agentsight;
 pub mod backend;
 pub mod collector;
+pub mod daemon;
 pub mod deadline;
 pub mod directory;
 pub mod held;
@@ -14,6 +15,7 @@ pub mod jaeger;
 pub mod otelcol;
 pub mod process_tree;
 pub mod programs;
+pub mod random;
 pub mod receiver;
 pub mod recordings;
 pub mod requirement;

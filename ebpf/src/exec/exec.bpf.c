@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: (MIT OR GPL-2.0-only)
 /*
  * Sees: every image that a traced process starts: its file, arguments, directory, ids, and five variables
- * of its environment.
+ * of its environment; where a daemon has rules, also those of processes that nobody traces, without their environment.
  *
  * Hook: raw_tp/sched_process_exec, in exec_binprm() after the new mm was committed and before its first
  * instruction: nobody can have rewritten the arguments yet, and their pages are still resident, having just
@@ -14,6 +14,7 @@
 #include "path.h"
 #include "ring.h"
 #include "tree.h"
+#include "watch.h"
 
 #define ARGS_BYTES_MAX 12288
 #define ARGS_CHUNK_BYTES 1024
@@ -188,6 +189,7 @@ static __always_inline int see_exec(struct bpf_raw_tracepoint_args *ctx, __u32 c
 	struct linux_binprm *bprm = (struct linux_binprm *)((__u64 *)ctx)[2];
 	__u32 tgid = bpf_get_current_pid_tgid() >> 32;
 	struct traced *process = bpf_map_lookup_elem(&tree, &tgid);
+	struct traced nobodys = {};
 	struct exec_scratch *scratch;
 	struct exec_event *event;
 	struct task_struct *parent;
@@ -195,13 +197,18 @@ static __always_inline int see_exec(struct bpf_raw_tracepoint_args *ctx, __u32 c
 	struct mm_struct *mm;
 	__u32 exec_id;
 
-	if (!process)
-		return 0;
 	exec_id = task_exec_id(task);
-	if (process->exec_id == exec_id)
-		return 0;
-	process->exec_id = exec_id;
-	process->exec++;
+	if (process) {
+		if (process->exec_id == exec_id)
+			return 0;
+		process->exec_id = exec_id;
+		process->exec++;
+	} else {
+		if (!execs_are_watched())
+			return 0;
+		nobodys.start = task_start_boottime(BPF_CORE_READ(task, group_leader));
+		process = &nobodys;
+	}
 	scratch = bpf_map_lookup_elem(&exec_scratch, &copy);
 	if (!scratch) {
 		/* Cannot happen: each copy has its place. Said all the same. */
@@ -242,6 +249,11 @@ static __always_inline int see_exec(struct bpf_raw_tracepoint_args *ctx, __u32 c
 	capture_path(scratch, EXEC_PART_WORKING_DIRECTORY, &path, &root);
 	capture_cgroup(scratch, task);
 
+	/* Nobody may read what is in the environment of a process that is not traced. */
+	if (process == &nobodys) {
+		begin_search(&scratch->environment, 0, 0);
+		return emit_exec(ctx, scratch);
+	}
 	begin_search(&scratch->environment, BPF_CORE_READ(mm, env_start), BPF_CORE_READ(mm, env_end));
 	bpf_tail_call(ctx, &exec_environment, copy);
 	event->header.flags |= EXEC_ENVIRONMENT_INCOMPLETE;

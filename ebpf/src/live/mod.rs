@@ -25,5 +25,5 @@ pub use errors::LiveError;
 pub use features::{Feature, Support, try_features};
 pub use probes::{BtfSource, Options, Probes, Sessions};
 pub use ring::{Ring, Woken};
-pub use running::{describe_running, leave_undescribed};
+pub use running::{describe_running, is_alive, leave_undescribed, look_at, user_ids};
 pub use tree::Tree;

@@ -4,7 +4,7 @@ use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use aya::maps::{Array, HashMap, MapData, ProgramArray};
+use aya::maps::{Array, HashMap, MapData, MapError, ProgramArray};
 use aya::programs::RawTracePoint;
 use aya::{Btf, Ebpf, EbpfLoader, Endianness, VerifierLogLevel};
 
@@ -27,6 +27,8 @@ pub struct Options {
     pub btf: Option<BtfSource>,
     /// Trees that already run will be adopted ([`Probes::adopt_tree`]).
     pub adopts: bool,
+    /// Execs of processes that nobody traces may be asked for ([`Probes::watch_execs`]).
+    pub watches: bool,
     /// How many sessions there may be at once.
     pub sessions: Sessions,
     /// Let the verifier say what it does (only for finding out why it refuses).
@@ -59,6 +61,7 @@ impl Default for Options {
             ring_bytes: 8 << 20,
             btf: None,
             adopts: false,
+            watches: false,
             sessions: Sessions::One,
             verifier_log: false,
         }
@@ -80,9 +83,11 @@ pub struct Probes {
 #[repr(C)]
 struct Config {
     adopts: u32,
+    watches: u32,
+    own_tgid: u32,
     preemptible: u32,
 }
-// SAFETY: two u32, every bit pattern is valid.
+// SAFETY: four u32, no padding, every bit pattern is valid.
 unsafe impl aya::Pod for Config {}
 
 impl Probes {
@@ -96,7 +101,12 @@ impl Probes {
         }
         let btf = read_btf(options.btf.as_ref())?;
         let copies = copies();
-        let config = Config { adopts: u32::from(options.adopts), preemptible: u32::from(copies > 1) };
+        let config = Config {
+            adopts: u32::from(options.adopts),
+            watches: u32::from(options.watches),
+            own_tgid: std::process::id(),
+            preemptible: u32::from(copies > 1),
+        };
         let log = if options.verifier_log {
             VerifierLogLevel::DEBUG | VerifierLogLevel::STATS
         } else {
@@ -160,6 +170,23 @@ impl Probes {
         launchers.insert(launcher.0, session.0, 0).map_err(|error| map_failed("launchers", &error))
     }
 
+    /// A launcher will fork no root any more; nothing happens where it has.
+    ///
+    /// # Errors
+    /// The map is gone.
+    pub fn forget_launcher(&mut self, launcher: Tgid) -> Result<(), LiveError> {
+        let mut launchers: HashMap<&mut MapData, u32, u32> = open(&mut self.ebpf, "launchers")?;
+        match launchers.remove(&launcher.0) {
+            Ok(()) | Err(MapError::KeyNotFound) => Ok(()),
+            Err(MapError::SyscallError(error))
+                if error.io_error.raw_os_error() == Some(nix::errno::Errno::ENOENT as i32) =>
+            {
+                Ok(())
+            }
+            Err(error) => Err(map_failed("launchers", &error)),
+        }
+    }
+
     /// Takes a running process and all its descendants into the tree, without a gap while they fork and exit. Their
     /// [`Event::Snapshot`](crate::Event::Snapshot)s are in the ring afterwards, the root's first.
     ///
@@ -167,6 +194,15 @@ impl Probes {
     /// The options did not ask for it, the kernel has no iterators (before 5.8), or the process is gone.
     pub fn adopt_tree(&mut self, tree: &Tree, root: Tgid, session: SessionNumber) -> Result<(), LiveError> {
         adoption::adopt_tree(&mut self.ebpf, tree, root, session)
+    }
+
+    /// Whether execs of processes that nobody traces are emitted, as [`SessionNumber::NOBODY`]'s.
+    ///
+    /// # Errors
+    /// The map is gone.
+    pub fn watch_execs(&mut self, watch: bool) -> Result<(), LiveError> {
+        let mut map: Array<&mut MapData, u32> = open(&mut self.ebpf, "watch_execs")?;
+        map.set(0, u32::from(watch), 0).map_err(|error| map_failed("watch_execs", &error))
     }
 
     /// The list of traced processes. The first call has it, later ones fail.
@@ -259,7 +295,7 @@ fn raw_tracepoint<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut RawTrace
 
 pub(super) fn open<'a, M>(ebpf: &'a mut Ebpf, name: &'static str) -> Result<M, LiveError>
 where
-    M: TryFrom<&'a mut aya::maps::Map, Error = aya::maps::MapError>,
+    M: TryFrom<&'a mut aya::maps::Map, Error = MapError>,
 {
     let map = ebpf.map_mut(name).ok_or_else(|| LiveError::Map { map: name, reason: "it is not there".to_owned() })?;
     M::try_from(map).map_err(|error| map_failed(name, &error))
@@ -267,13 +303,13 @@ where
 
 fn take<M>(ebpf: &mut Ebpf, name: &'static str) -> Result<M, LiveError>
 where
-    M: TryFrom<aya::maps::Map, Error = aya::maps::MapError>,
+    M: TryFrom<aya::maps::Map, Error = MapError>,
 {
     let map = ebpf.take_map(name).ok_or_else(|| LiveError::Map { map: name, reason: "it was taken".to_owned() })?;
     M::try_from(map).map_err(|error| map_failed(name, &error))
 }
 
-pub(super) fn map_failed(map: &'static str, error: &aya::maps::MapError) -> LiveError {
+pub(super) fn map_failed(map: &'static str, error: &MapError) -> LiveError {
     LiveError::Map { map, reason: chain(error) }
 }
 

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use agentsight::launch::{LaunchError, Tracing};
+use agentsight::launch::{LaunchError, TracedBy, Tracing};
 use agentsight::otlp::settings::{Settings, SettingsError};
 use agentsight::session::{CallerContext, SegmentLimits, SessionOptions};
 
@@ -83,6 +83,7 @@ fn tracing(args: &TracingArgs, output: Option<PathBuf>, recording: Option<PathBu
         start_limit: args.start_limit,
         btf: args.btf.clone(),
         self_telemetry: !args.no_self_telemetry,
+        by: if args.no_daemon { TracedBy::OwnCollector } else { TracedBy::Anybody },
     })
 }
 

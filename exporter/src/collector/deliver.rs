@@ -125,8 +125,17 @@ impl Delivery {
         self.runtime.block_on(couriers.drain(limit))
     }
 
+    /// As [`drain`](Self::drain), for several sessions at once.
+    pub(crate) fn drain_all(&self, couriers: &[&Couriers], limit: Duration) {
+        self.runtime.block_on(async {
+            let deadline = Instant::now() + limit;
+            for one in couriers {
+                one.drain(deadline.saturating_duration_since(Instant::now())).await;
+            }
+        });
+    }
+
     /// Where something can be done about a session while others go on.
-    #[allow(dead_code, reason = "for the daemon")]
     pub(crate) fn runtime(&self) -> &Runtime {
         &self.runtime
     }

@@ -106,13 +106,11 @@ impl Drain {
     }
 
     /// The session is finished.
-    #[allow(dead_code, reason = "for the daemon")]
     pub(crate) fn forget(&self, session: SessionNumber) {
         lock(&self.wishes.counted).remove(&session);
     }
 
     /// Asks for a sign when all that has been emitted by now, and what was lost of it, has been handed over.
-    #[allow(dead_code, reason = "for the daemon")]
     pub(crate) fn mark(&self) -> Mark {
         let mark = Mark(self.wishes.marks.fetch_add(1, Ordering::AcqRel) + 1);
         self.waker.wake();

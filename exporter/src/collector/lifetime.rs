@@ -58,6 +58,11 @@ impl Lifetime {
         None
     }
 
+    /// Whoever is in the session has been heard of by now.
+    pub(super) fn begin(&mut self) {
+        self.begun = true;
+    }
+
     /// The stub says that it is over. Of a command that is believed only where its exit event was lost: a traced
     /// process may have got hold of the stub's channel, and must not end its own trace.
     pub(super) fn end(&mut self, at: KernelNanos, is_traced: impl Fn(ProcessKey) -> bool) {

@@ -11,7 +11,7 @@ use super::begin::{self, RandomError};
 use super::deliver::{Delivery, DeliveryError};
 use super::drain::Drain;
 use super::lifetime::{Lifetime, Scope};
-use super::privileges::{self, PrivilegesError};
+use super::privileges::{self, PrivilegesError, Still};
 use super::recorder::Recorder;
 use super::sessions::{Input, Sessions, Workshop};
 use super::shelf::Shelf;
@@ -32,26 +32,31 @@ use crate::telemetry::{Account, ExporterError};
 /// What the store may hold; the oldest go first.
 const STORE_LIMITS: Limits = Limits { bytes: 1 << 30, age: Duration::from_secs(30 * 86_400) };
 /// Events between the drain and the pipeline. When it is full the drain waits and the ring fills, which counts its losses.
-const INPUTS_MAX: usize = 65_536;
+pub(crate) const INPUTS_MAX: usize = 65_536;
 /// How long the stub is kept for the delivery of the last spans; it waits 2 s in all.
-const DELIVERY_WHILE_WAITED_FOR: Duration = Duration::from_millis(1_500);
+pub(crate) const DELIVERY_WHILE_WAITED_FOR: Duration = Duration::from_millis(1_500);
 /// How long the collector goes on delivering after that, by itself; the next one takes over what is left.
-const DELIVERY_AFTERWARDS: Duration = Duration::from_secs(30);
+pub(crate) const DELIVERY_AFTERWARDS: Duration = Duration::from_secs(30);
 /// For the last metrics and traces of AgentSight's own.
-const TELEMETRY_LAST_WORDS: Duration = Duration::from_secs(1);
+pub(crate) const TELEMETRY_LAST_WORDS: Duration = Duration::from_secs(1);
 /// A stub that was stopped does not read what it is told.
-const STUB_IS_DEAF_AFTER: Duration = Duration::from_secs(2);
+pub(crate) const STUB_IS_DEAF_AFTER: Duration = Duration::from_secs(2);
+
+/// The kernel's process ids are not ours.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "agentsight runs in a pid namespace of its own and would not recognise the processes that the kernel names\n\
+     Start the container with the host's pid namespace (docker run --pid=host)"
+)]
+pub struct PidNamespaceError;
 
 /// Tracing could not start; the stub shows it.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ServeError {
     #[error("the stub {claimed} asked for {named} to be traced")]
     Stranger { claimed: u32, named: u32 },
-    #[error(
-        "agentsight runs in a pid namespace of its own and would not recognise the processes that the kernel names\n\
-         Start the container with the host's pid namespace (docker run --pid=host)"
-    )]
-    PidNamespace,
+    #[error(transparent)]
+    PidNamespace(#[from] PidNamespaceError),
     #[error(transparent)]
     Live(#[from] LiveError),
     #[error(transparent)]
@@ -92,7 +97,7 @@ pub(super) fn serve(
     let tree = Arc::new(probes.take_tree()?);
     let mut ring = probes.take_ring()?;
     let prelude = target::trace(request, &mut probes, &mut ring, &tree)?;
-    privileges::drop_privileges()?;
+    privileges::drop_privileges(Still::Draining)?;
 
     let mut store = Store::open(&dir)?;
     let clock = probes.clock();
@@ -213,6 +218,10 @@ fn scope(target: Target) -> Scope {
     }
 }
 
+pub(crate) fn wants_verifier_log() -> bool {
+    std::env::var("AGENTSIGHT_LOG").is_ok_and(|level| level.contains("debug"))
+}
+
 fn options(request: &Request) -> Options {
     let defaults = Options::default();
     Options {
@@ -220,16 +229,17 @@ fn options(request: &Request) -> Options {
         ring_bytes: request.ring_bytes.unwrap_or(defaults.ring_bytes),
         btf: request.btf.as_ref().map(|file| BtfSource { path: file.path.clone(), bytes: file.bytes.clone() }),
         adopts: matches!(request.target, Target::Running(_)),
+        watches: false,
         sessions: live::Sessions::One,
-        verifier_log: std::env::var("AGENTSIGHT_LOG").is_ok_and(|level| level.contains("debug")),
+        verifier_log: wants_verifier_log(),
     }
 }
 
 /// The programs name processes by their ids in the initial pid namespace, whose inode number is fixed
 /// (`PROC_PID_INIT_INO`, include/linux/proc_ns.h).
-fn check_pid_namespace() -> Result<(), ServeError> {
+pub(crate) fn check_pid_namespace() -> Result<(), PidNamespaceError> {
     match std::fs::read_link("/proc/self/ns/pid") {
-        Ok(link) if link.as_os_str() != "pid:[4026531836]" => Err(ServeError::PidNamespace),
+        Ok(link) if link.as_os_str() != "pid:[4026531836]" => Err(PidNamespaceError),
         _ => Ok(()),
     }
 }

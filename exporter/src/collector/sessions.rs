@@ -2,19 +2,20 @@
 //!
 //! `run` and `attach` have one session, the daemon has many. Knows nothing of how a session begins.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 use agentsight_ebpf::live::{KernelClock, Tree};
-use agentsight_ebpf::{Event, SessionNumber};
+use agentsight_ebpf::{EarlierSpan, Event, ProcessKey, SessionNumber, Tgid};
 
 use super::drain::Mark;
 use super::work::Work;
 use crate::capture::container::Containers;
 use crate::capture::redact::Redactor;
 use crate::channel::ToStub;
+use crate::daemon::socket::Caller;
 use crate::store::Store;
 use crate::telemetry::Account;
 
@@ -30,9 +31,17 @@ pub(crate) enum Input {
     /// The stub is gone; the command may live on.
     StubGone(SessionNumber),
     /// All that was emitted before this mark was asked for has come before this.
-    Drained(#[allow(dead_code, reason = "for the daemon")] Mark),
+    Drained(Mark),
     /// The ring cannot be read any more.
     Failed(String),
+    /// Somebody wants something traced: the daemon's alone, as all that follows.
+    Call(Caller),
+    /// End the session that traces this process.
+    EndOf(Tgid),
+    /// Read the configuration again.
+    Reload,
+    /// Be done.
+    Stop,
 }
 
 /// So many inputs share one transaction of the store.
@@ -111,7 +120,12 @@ impl Sessions {
                     works.get_mut(&number).into_iter().for_each(|work| work.end(shop));
                 }
                 Input::StubGone(number) => works.get_mut(&number).into_iter().for_each(Work::lose_stub),
-                Input::Drained(_) | Input::Failed(_) => left.push(input),
+                Input::Drained(_)
+                | Input::Failed(_)
+                | Input::Call(_)
+                | Input::EndOf(_)
+                | Input::Reload
+                | Input::Stop => left.push(input),
             }
         }
         for work in works.values_mut() {
@@ -140,6 +154,32 @@ impl Sessions {
         let mut work = self.works.remove(&number)?;
         work.finish(&mut self.shop);
         work.shelf.retry(&mut self.shop.store);
+        Some(work)
+    }
+
+    /// One that runs.
+    pub(crate) fn get_mut(&mut self, number: SessionNumber) -> Option<&mut Work> {
+        self.works.get_mut(&number)
+    }
+
+    /// The numbers of all that run.
+    pub(crate) fn numbers(&self) -> Vec<SessionNumber> {
+        self.works.keys().copied().collect()
+    }
+
+    /// What came while a running tree was adopted goes its way, those who were adopted first.
+    pub(crate) fn let_go(&mut self, number: SessionNumber, earlier: &HashMap<ProcessKey, EarlierSpan>) {
+        if let Some(work) = self.works.get_mut(&number) {
+            work.let_go(&mut self.shop, earlier);
+        }
+    }
+
+    /// Takes a session out as it is: what is open in it stays open in the store.
+    pub(crate) fn pause(&mut self, number: SessionNumber) -> Option<Work> {
+        let mut work = self.works.remove(&number)?;
+        work.deliver(&mut self.shop);
+        work.shelf.retry(&mut self.shop.store);
+        work.recorder = None;
         Some(work)
     }
 

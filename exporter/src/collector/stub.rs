@@ -63,7 +63,7 @@ impl Stub {
     }
 
     /// Waits until everything has been said, or the stub has been deaf for so long.
-    pub(super) fn close(self, limit: Duration) {
+    pub(crate) fn close(self, limit: Duration) {
         drop(self.to);
         let ended = self.ended.into_inner().unwrap_or_else(PoisonError::into_inner);
         let _ = ended.recv_timeout(limit);

@@ -1,14 +1,16 @@
 //! One session's line: event → container → redact → record → graph → spans → store → stub and sender.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use agentsight_ebpf::{Event, ProcessKey};
+use agentsight_ebpf::{EarlierSpan, Event, ProcessKey};
 
 use super::lifetime::Lifetime;
 use super::recorder::Recorder;
 use super::sessions::Workshop;
 use super::shelf::Shelf;
 use super::stub::Stub;
+use super::target;
 use crate::channel::{OutputFile, Target, ToStub};
 use crate::graph::Traceparent;
 use crate::otlp::json;
@@ -40,6 +42,8 @@ pub(crate) struct Work {
     pub(crate) started: bool,
     /// Its stub gave up before anything began.
     pub(crate) abandoned: bool,
+    /// What has come while its tree is being adopted.
+    held: Option<Vec<Event>>,
 }
 
 impl Work {
@@ -61,6 +65,7 @@ impl Work {
             lost: 0,
             started: false,
             abandoned: false,
+            held: None,
         }
     }
 
@@ -71,8 +76,34 @@ impl Work {
         self.stub = Some(stub);
     }
 
+    /// From here on events wait until [`Work::let_go`]: they may come before the snapshots of whom they are about.
+    pub(crate) fn hold(&mut self) {
+        self.held = Some(Vec::new());
+    }
+
+    /// Ends [`Work::hold`]; `earlier` has the spans that processes had in an earlier session.
+    pub(super) fn let_go(&mut self, shop: &mut Workshop, earlier: &HashMap<ProcessKey, EarlierSpan>) {
+        let Some(mut events) = self.held.take() else { return };
+        target::describe_adopted(&mut events, &shop.tree);
+        for mut event in events {
+            if let Event::Snapshot(running) = &mut event {
+                running.continues = earlier.get(&running.process).copied();
+            }
+            self.take_event(event, shop);
+        }
+        self.lifetime.begin();
+        self.deliver(shop);
+    }
+
     /// Takes one event in; what it makes waits for [`Work::deliver`].
-    pub(super) fn take_event(&mut self, mut event: Event, shop: &mut Workshop) {
+    pub(crate) fn take_event(&mut self, mut event: Event, shop: &mut Workshop) {
+        if let Some(held) = &mut self.held {
+            // Time that passes before anything has happened is of no interest.
+            if !matches!(event, Event::Tick(_) | Event::Clock(_)) {
+                held.push(event);
+            }
+            return;
+        }
         shop.containers.place(&mut event);
         shop.redactor.redact(&mut event);
         if let Some(recorder) = &mut self.recorder {

@@ -29,6 +29,8 @@ pub enum CauseKind {
     Lineage,
     /// A span that the data itself names: asserted by the program, not seen.
     Explicit,
+    /// The span that the same process had in a session whose collector died.
+    Segment,
     /// A write whose bytes this read saw.
     File,
     /// The source of bytes that the kernel copied.

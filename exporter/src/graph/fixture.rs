@@ -60,6 +60,7 @@ pub(crate) fn exec_of(path: &str) -> Exec {
         working_directory: Captured::whole("/home/me"),
         args: Captured::default(),
         redactions: 0,
+        continues: None,
         flow: None,
         environment: Environment::default(),
     }

@@ -6,9 +6,11 @@
 use std::sync::Arc;
 
 use agentsight_ebpf::{Exec, ExecNumber};
+use opentelemetry::trace::{SpanId, TraceId};
 
 use super::image::{Origin, Parent};
-use super::{Activity, Confidence, Graph, Image, ImageId, Lineage};
+use super::{Activity, Cause, CauseKind, Confidence, Graph, Image, ImageId, Lineage, Target};
+use crate::session::SpanRef;
 
 impl Graph {
     pub(super) fn snapshot(&mut self, running: &Exec, out: &mut Vec<Activity>) {
@@ -48,6 +50,15 @@ impl Graph {
             Some(parent) => parent.lineage.child(Some(&program)),
             None => Lineage::root(Some(&program)),
         };
+        image.causes.extend(running.continues.map(|earlier| Cause {
+            kind: CauseKind::Segment,
+            confidence: Confidence::CERTAIN,
+            target: Target::Foreign(SpanRef {
+                trace_id: TraceId::from_bytes(earlier.trace_id),
+                span_id: SpanId::from_bytes(earlier.span_id),
+            }),
+            bytes: None,
+        }));
         if self.root.is_none() {
             // What it was started with is the past: only a change from here on means something.
             image.inherited_traceparent =

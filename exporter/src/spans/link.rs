@@ -78,6 +78,7 @@ fn type_of(kind: CauseKind) -> &'static str {
     match kind {
         CauseKind::Exec => link_type::EXEC,
         CauseKind::Lineage => link_type::LINEAGE,
+        CauseKind::Segment => link_type::SEGMENT,
         CauseKind::Explicit => link_type::EXPLICIT,
         CauseKind::File => link_type::FILE,
         CauseKind::Copy => link_type::COPY,

@@ -31,6 +31,7 @@ pub use batch::{Batch, BatchLimit, Seq, StoredRow};
 pub use destination::{Advance, Counts, Destination, DestinationId, SettingsJson};
 pub use error::StoreError;
 pub use lock::Lock;
+pub use open_image::LeftOpen;
 pub use place::PlaceError;
 pub use retention::{Limits, Pruned};
 pub use row::{Kind, Row};

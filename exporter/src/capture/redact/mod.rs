@@ -216,6 +216,7 @@ mod tests {
             working_directory: Captured::default(),
             args: Captured::default(),
             redactions: 0,
+            continues: None,
             flow: None,
             environment: Environment::default(),
         }
