@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-docker test-kernels build static deps test-deps lint fmt snapshots jaeger otelcol python-sdk clean
+.PHONY: help demo test test-docker test-kernels test-package build static package deps test-deps lint fmt snapshots jaeger otelcol python-sdk clean
 
 CARGO ?= cargo
 TARGET_DIR := $(abspath $(or $(CARGO_TARGET_DIR),target))
@@ -39,10 +39,15 @@ command -v dockerd|docker.io|the engine whose container is traced
 command -v docker|docker.io|its client
 command -v unshare|util-linux|keeps the engine's mounts apart
 endef
+define PACKAGE_TEST_NEEDS
+PATH=$$PATH:/usr/sbin command -v debootstrap|debootstrap|makes the clean Debian
+command -v dpkg-deb|dpkg|reads the .deb
+command -v rpm|rpm|reads the .rpm
+endef
 define LINT_NEEDS
 command -v clang-format|clang-format|checks the style of the eBPF programs
 endef
-export BUILD_NEEDS TEST_NEEDS KERNEL_TEST_NEEDS DOCKER_TEST_NEEDS LINT_NEEDS
+export BUILD_NEEDS TEST_NEEDS KERNEL_TEST_NEEDS DOCKER_TEST_NEEDS PACKAGE_TEST_NEEDS LINT_NEEDS
 
 help: ## Show this menu
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -64,13 +69,20 @@ endef
 test: test-deps jaeger otelcol python-sdk ## Run all tests; those that trace need root, so this asks for sudo
 	@$(CARGO) build --workspace --bin agentsight
 	@$(TEST_AS_ROOT) --workspace
-	@echo "NOT RUN: the test of a real Docker Engine, which \`make test-docker\` runs."
+	@echo "NOT RUN: the tests of a real Docker Engine (\`make test-docker\`) and of the packages (\`make test-package\`)."
 
 test-docker: test-deps ## Build AgentSight's image and trace containers of a real Docker Engine; installs docker.io where there is none
 	@tests/install-missing.sh <<<"$$DOCKER_TEST_NEEDS"
 	@$(MAKE) --no-print-directory static PROFILE=dev
 	@$(CARGO) build --workspace --bin agentsight
 	@$(TEST_AS_ROOT) --package agentsight-tests --test docker
+
+# The debug build, because what it does is not the question here. Its files are made first: the test only looks.
+test-package: test-deps ## Install the .deb in a clean Debian, start the daemon, trace, remove it; installs debootstrap where there is none
+	@tests/install-missing.sh <<<"$$PACKAGE_TEST_NEEDS"
+	@$(MAKE) --no-print-directory package PROFILE=dev
+	@$(CARGO) build --workspace --bin agentsight
+	@$(TEST_AS_ROOT) --package agentsight-tests --test package
 
 # cargo says which files the tests are in.
 test-kernels: deps ## Trace on Debian's kernels from 5.10 to the newest, in emulated machines (10 minutes; KERNELS="5.10 newest" chooses)
@@ -91,6 +103,10 @@ static: deps ## Build the program as one static file, for images and packages: t
 	    --package agentsight --bin agentsight
 	@mkdir -p $(CURDIR)/target/package
 	@install -m 755 $(TARGET_DIR)/$(STATIC_TARGET)/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))/agentsight $(CURDIR)/target/package/agentsight
+	@$(if $(filter dev,$(PROFILE)),strip --strip-debug $(CURDIR)/target/package/agentsight)
+
+package: static ## Make the packages: target/package/*.tar.gz, *.deb, *.rpm and SHA256SUMS
+	@PROFILE=$(PROFILE) packaging/make.sh $(CURDIR)/target/package
 
 deps: ## Install what building needs and this machine lacks (by apt)
 	@command -v $(CARGO) >/dev/null || { echo "Rust is missing. Install it from https://rustup.rs, then run this again." >&2; exit 1; }
