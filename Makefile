@@ -23,6 +23,7 @@ command -v node|nodejs|a traced program
 if docker compose version; then :; else command -v docker-compose; fi|docker-compose|checks docker-compose.yml
 command -v npm|npm|fetches Grafana's grammar of TraceQL
 command -v prometheus|prometheus|answers the dashboards' questions
+command -v curl|curl|a command of the pages
 command -v git|git|a traced program
 command -v sudo|sudo|tests of starting by sudo and without root
 command -v setpriv|util-linux|tests of what a user without rights sees

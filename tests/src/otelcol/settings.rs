@@ -32,8 +32,16 @@ impl Settings {
     #[must_use]
     pub fn shipped(name: &str) -> Self {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../collector-config/{name}.yaml"));
-        let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-        Self(serde_yaml_ng::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display())))
+        Self::from_text(&fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display())))
+    }
+
+    /// Settings that stand elsewhere.
+    ///
+    /// # Panics
+    /// When they are no YAML.
+    #[must_use]
+    pub fn from_text(text: &str) -> Self {
+        Self(serde_yaml_ng::from_str(text).unwrap_or_else(|error| panic!("{error} in\n{text}")))
     }
 
     /// The setting at this path, its names joined by slashes.
