@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-docker test-kernels test-package build static package deps test-deps lint fmt snapshots jaeger otelcol python-sdk clean
+.PHONY: help demo test test-docker test-kernels test-package test-phoenix build static package deps test-deps lint fmt snapshots jaeger otelcol python-sdk clean
 
 CARGO ?= cargo
 TARGET_DIR := $(abspath $(or $(CARGO_TARGET_DIR),target))
@@ -70,7 +70,7 @@ endef
 test: test-deps jaeger otelcol python-sdk ## Run all tests; those that trace need root, so this asks for sudo
 	@$(CARGO) build --workspace --bin agentsight
 	@$(TEST_AS_ROOT) --workspace
-	@echo "NOT RUN: the tests of a real Docker Engine (\`make test-docker\`) and of the packages (\`make test-package\`)."
+	@echo "NOT RUN: the tests of a real Docker Engine (\`make test-docker\`), of the packages (\`make test-package\`), and of Phoenix (\`make test-phoenix\`)."
 
 test-docker: test-deps ## Build AgentSight's image and trace containers of a real Docker Engine; installs docker.io where there is none
 	@tests/install-missing.sh <<<"$$DOCKER_TEST_NEEDS"
@@ -84,6 +84,11 @@ test-package: test-deps ## Install the .deb in a clean Debian, start the daemon,
 	@$(MAKE) --no-print-directory package PROFILE=dev
 	@$(CARGO) build --workspace --bin agentsight
 	@$(TEST_AS_ROOT) --package agentsight-tests --test package
+
+test-phoenix: test-deps ## Send to Phoenix, a backend that others wrote for agents; installs it from PyPI (3 minutes, once)
+	@tests/backends/phoenix/build.sh
+	@$(CARGO) build --workspace --bin agentsight
+	@$(TEST_AS_ROOT) --package agentsight-tests --test phoenix
 
 # cargo says which files the tests are in.
 test-kernels: deps ## Trace on Debian's kernels from 5.10 to the newest, in emulated machines (10 minutes; KERNELS="5.10 newest" chooses)
