@@ -2,7 +2,8 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-docker test-kernels test-package test-phoenix build static package deps test-deps lint fmt snapshots jaeger otelcol python-sdk clean
+.PHONY: help demo test test-docker test-kernels soak build deps test-deps lint fmt snapshots jaeger python-sdk clean
+.PHONY: static package test-package test-phoenix otelcol
 
 CARGO ?= cargo
 TARGET_DIR := $(abspath $(or $(CARGO_TARGET_DIR),target))
@@ -89,6 +90,10 @@ test-phoenix: test-deps ## Send to Phoenix, a backend that others wrote for agen
 	@tests/backends/phoenix/build.sh
 	@$(CARGO) build --workspace --bin agentsight
 	@$(TEST_AS_ROOT) --package agentsight-tests --test phoenix
+
+soak: test-deps ## Half an hour of the daemon under churn: memory, descriptors and maps must stay flat (MINUTES=2 for less)
+	@$(CARGO) build --workspace --bin agentsight
+	@$(TEST_AS_ROOT) --package agentsight-tests --test soak -- --ignored --nocapture
 
 # cargo says which files the tests are in.
 test-kernels: deps ## Trace on Debian's kernels from 5.10 to the newest, in emulated machines (10 minutes; KERNELS="5.10 newest" chooses)

@@ -10,11 +10,15 @@ version=$(sed -n '/^\[workspace.package\]/,/^$/s/^version = "\(.*\)"/\1/p' Cargo
 name=agentsight-$version-linux-x86_64
 rm -rf "$folder"/{man,completions} "$folder"/*.{tar.gz,deb,rpm} "$folder/SHA256SUMS"
 "$folder/agentsight" reference "$folder"
+# The unit as it stands is for a program that somebody installed by hand.
+mkdir -p "$folder/systemd"
+sed -e 's|^# /etc/systemd/system/|# |; s|^ExecStart=/usr/local/bin/|ExecStart=/usr/bin/|' \
+    exporter/systemd/agentsight.service >"$folder/systemd/agentsight.service"
 
 tree=$(mktemp -d "$folder/tree.XXXXXX")
 trap 'rm -rf "$tree"' EXIT
 mkdir "$tree/$name"
-cp -r "$folder"/{agentsight,man,completions} packaging/agentsight.{service,yaml} README.md LICENSE "$tree/$name/"
+cp -r "$folder"/{agentsight,man,completions} exporter/systemd/agentsight.service packaging/agentsight.yaml README.md LICENSE "$tree/$name/"
 tar --create --gzip --owner=0 --group=0 --sort=name --directory "$tree" --file "$folder/$name.tar.gz" "$name"
 
 # A debug build is large, and for tests alone: no time is spent on making it small.

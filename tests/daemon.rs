@@ -285,6 +285,39 @@ fn the_schema_is_json_and_a_configuration_can_be_checked() {
     assert!(refused.stderr.contains("agentsight.yaml:1:8: "), "{}", refused.stderr);
 }
 
+/// The unit that ships, as far as a test can do without systemd: what it lets the daemon keep is enough.
+#[test]
+fn the_capabilities_of_its_unit_are_enough_and_it_keeps_no_other() {
+    let unit = include_str!("../exporter/systemd/agentsight.service");
+    let capabilities =
+        unit.lines().find_map(|line| line.strip_prefix("CapabilityBoundingSet=")).expect("it is bounded");
+    let kept = capabilities.split(' ').map(|name| format!(",+{}", name.trim_start_matches("CAP_").to_lowercase()));
+    let bounded = format!("--bounding-set=-all{}", kept.collect::<String>());
+    let (agentsight, user, receiver) = (Agentsight::as_root(), User::new(), Receiver::start());
+    let agent = Agent::new(user.directory().path(), "agent");
+    let daemon = Daemon::start_by(&["setpriv", &bounded], &agentsight, &rule(&agent, &receiver), &[]);
+    let status = fs::read_to_string(format!("/proc/{}/status", daemon.id())).expect("it runs");
+    let set = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("Linux says it");
+        u64::from_str_radix(line.trim(), 16).expect("it is a number").count_ones()
+    };
+    assert_eq!((set("CapEff:"), set("CapPrm:"), set("CapInh:")), (4, 4, 0), "{status}");
+
+    // Another user's process is taken over, and what it runs is read, by those rights alone.
+    let mut command = Command::new("setpriv");
+    command
+        .args(["--reuid", "65534", "--regid", "65534", "--clear-groups"])
+        .arg(&agent.path)
+        .args(["-c", "sleep 1; exit 6"]);
+    let _ = run(&mut command, LIMIT).expect_code(6);
+    let is_end = |span: &Span| span.int("process.exit.code") == Some(6);
+    wait_for("its end", LIMIT, || receiver.trace().spans.iter().any(is_end).then_some(()));
+    let trace = receiver.trace();
+    let agent = trace.spans.iter().find(|span| is_end(span)).expect("it was there");
+    assert_eq!(agent.texts("process.command_args").last(), Some(&"sleep 1; exit 6"), "{trace}");
+    let _ = daemon.stop().expect_code(0);
+}
+
 fn rule(agent: &Agent, receiver: &Receiver) -> String {
     format!(
         "export: {{endpoint: '{}'}}\nself_telemetry: false\nrules: [{{executable: '{}'}}]\n",

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::process::{self, Command};
 
-use agentsight_ebpf::live::{Carrier, Options, Probes};
+use agentsight_ebpf::live::{Carrier, Options, Probes, Sessions};
 use agentsight_ebpf::{Event, LossKind, SessionNumber, Tgid};
 
 /// Each makes a fork, an exec and an exit; with the shell that starts them that is one more of each.
@@ -43,6 +43,35 @@ fn sent_and_lost_is_made_when_nobody_drains() {
         let reported: u64 = losses.iter().map(|(_, count)| count).sum();
         assert_eq!(reported, lost_in_all, "{carrier:?}");
     }
+    losses_are_counted_for_each_session();
+}
+
+/// Whose losses they are is known where there are many sessions: here one session makes ten times what another does.
+fn losses_are_counted_for_each_session() {
+    let options = Options {
+        sessions: Sessions::Many,
+        ring_bytes: 64 << 10,
+        carrier: Some(Carrier::RingBuffer),
+        ..Options::default()
+    };
+    let mut probes = Probes::attach(&options).unwrap_or_else(|error| panic!("{error}"));
+    let _never_drained = probes.take_ring().expect("nobody has taken it");
+    let mut made_and_lost = |session, children: u64| {
+        probes.begin_counting(session).expect("the map is there");
+        probes.trace_next_child(Tgid(process::id()), session).expect("the map has room");
+        let script = format!("i=0; while [ $i -lt {children} ]; do /bin/true; i=$((i+1)); done");
+        let status = Command::new("sh").args(["-c", &script]).status().expect("every Unix has sh");
+        assert!(status.success(), "{status}");
+        let counts = probes.read_counts(session).expect("the map is there");
+        let forks = counts.iter().find(|(kind, ..)| *kind == LossKind::Fork).expect("forks are counted");
+        let reported: u64 = probes.take_losses(session).expect("the map is there").iter().map(|(_, lost)| lost).sum();
+        (forks.1, reported)
+    };
+    let quiet = SessionNumber(7);
+    assert_eq!(made_and_lost(quiet, 3), (4, 0));
+    let (made, lost) = made_and_lost(SessionNumber(8), CHILDREN);
+    assert!(made == CHILDREN + 1 && lost > 0, "{made} made, {lost} lost");
+    assert_eq!(probes.take_losses(quiet).expect("the map is there"), [], "another session's losses");
 }
 
 fn kind(event: &Event) -> LossKind {

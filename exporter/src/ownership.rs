@@ -164,7 +164,8 @@ fn hear(collector: &UnixStream, deadline: Instant) -> io::Result<Option<SessionI
     Ok(SessionId::try_from(read_line(collector)?.trim().to_owned()).ok())
 }
 
-fn sockets(dir: &Path) -> impl Iterator<Item = PathBuf> {
+/// The sockets of collectors, living and dead.
+pub(crate) fn sockets(dir: &Path) -> impl Iterator<Item = PathBuf> {
     let entries = fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path());
     // The daemon's own socket lies here too, and speaks otherwise.
     let is_a_collectors =

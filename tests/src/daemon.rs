@@ -35,18 +35,16 @@ impl<'a> Daemon<'a> {
     #[must_use]
     #[track_caller]
     pub fn start(agentsight: &'a Agentsight, config: &str, arguments: &[&str]) -> Self {
-        let mut daemon = Self::launch(agentsight, config, arguments);
-        daemon.wait_to_be_told("READY=1");
-        daemon
+        Self::start_by(&[], agentsight, config, arguments)
     }
 
-    /// Starts it without waiting.
+    /// Starts it by another program, which is given the daemon's command line after these words.
     ///
     /// # Panics
-    /// When it cannot be started.
+    /// When it does not get ready.
     #[must_use]
     #[track_caller]
-    pub fn launch(agentsight: &'a Agentsight, config: &str, arguments: &[&str]) -> Self {
+    pub fn start_by(by: &[&str], agentsight: &'a Agentsight, config: &str, arguments: &[&str]) -> Self {
         let directory = agentsight.directory();
         // Other users must reach the socket.
         fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).expect("the directory is ours");
@@ -56,10 +54,18 @@ impl<'a> Daemon<'a> {
         let notices = UnixDatagram::bind(&supervisor).expect("the directory is ours");
         let file = directory.join("agentsight.yaml");
         let mut command = agentsight.command(["daemon", "--config", path_text(&file)].iter().chain(arguments));
+        if let [program, words @ ..] = by {
+            let mut outer = Command::new(program);
+            outer.args(words).arg(command.get_program()).args(command.get_args());
+            outer.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+            command = outer;
+        }
         command.env("NOTIFY_SOCKET", &supervisor).env("WATCHDOG_USEC", "200000");
         let process = Started::new(&mut command);
         let id = process.id();
-        Self { agentsight, process: Some(process), id, notices, told: Vec::new() }
+        let mut daemon = Self { agentsight, process: Some(process), id, notices, told: Vec::new() };
+        daemon.wait_to_be_told("READY=1");
+        daemon
     }
 
     /// Its process.

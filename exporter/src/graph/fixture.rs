@@ -16,8 +16,8 @@
 use std::collections::HashMap;
 
 use agentsight_ebpf::{
-    Captured, Clock, Credentials, Environment, Event, Exec, ExecNumber, Exit, Fork, KernelNanos, Loss, LossKind,
-    ProcessKey, Tgid, Tick, Tid, WallNanos,
+    Captured, Clock, Credentials, EarlierSpan, Environment, Event, Exec, ExecNumber, Exit, Fork, KernelNanos, Loss,
+    LossKind, ProcessKey, Tgid, Tick, Tid, WallNanos,
 };
 use opentelemetry::trace::TraceId;
 
@@ -139,14 +139,17 @@ impl World {
         let exec = ExecNumber(exec.0 + 1);
         self.processes.insert(process.tgid.0, (process, exec, parent));
         let mut environment = Environment::default();
+        let mut continues = None;
         let mut rest = rest;
         while let Some((name, value)) = rest[0].split_once('=') {
+            let digit = || value.parse().expect("a digit stands for all bytes of an id");
             let value = Some(Captured::whole(value));
             match name {
                 "TRACEPARENT" => environment.traceparent = value,
                 "TRACESTATE" => environment.tracestate = value,
                 "OTEL_SERVICE_NAME" => environment.service_name = value,
                 "OTEL_RESOURCE_ATTRIBUTES" => environment.resource_attributes = value,
+                "EARLIER" => continues = Some(EarlierSpan { trace_id: [digit(); 16], span_id: [digit(); 8] }),
                 "UNREAD" => environment.incomplete = true,
                 _ => panic!("not a variable that is read: {name}"),
             }
@@ -162,6 +165,7 @@ impl World {
             parent: parent.unwrap_or(ProcessKey { tgid: Tgid(1), start: KernelNanos(0) }),
             args: Captured::whole(args),
             environment,
+            continues,
             ..exec_of(rest[0])
         }
     }

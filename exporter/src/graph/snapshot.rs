@@ -126,6 +126,24 @@ mod tests {
     }
 
     #[test]
+    fn a_process_that_an_earlier_session_lost_goes_on_from_the_span_that_it_had() {
+        check(
+            "
+                10 running 100 under 1 EARLIER=7 /usr/bin/node node claude
+                10 running 101 under 100 EARLIER=8 /bin/bash bash
+                15 exit 101 0
+                16 exit 100 0
+            ",
+            &expect![[r#"
+                began    100#0 Running node under - <-Segment 0707070707070707
+                began    101#0 Running node/bash under 100#0 (0.9) <-Segment 0808080808080808
+                ended    101#0 10..15 exit 0
+                ended    100#0 10..16 exit 0
+            "#]],
+        );
+    }
+
+    #[test]
     fn a_process_that_is_known_already_is_not_taken_twice() {
         check(
             "

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use agentsight_ebpf::{
-    Captured, Clock, Credentials, Environment, Event, Exec, ExecNumber, Exit, Fork, Gap, KernelNanos, Loss, LossKind,
-    ProcessKey, Tgid, Tick, Tid, WallNanos,
+    Captured, Clock, Credentials, EarlierSpan, Environment, Event, Exec, ExecNumber, Exit, Fork, Gap, KernelNanos,
+    Loss, LossKind, ProcessKey, Tgid, Tick, Tid, WallNanos,
 };
 use opentelemetry::trace::TraceId;
 
@@ -56,6 +56,7 @@ fn events() -> Vec<Event> {
         args: Captured { bytes: b"a\0\xc3\x28".to_vec(), gap: Some(Gap::Truncated { total: 70_000 }) },
         redactions: 3,
         flow: None,
+        continues: Some(EarlierSpan { trace_id: [1; 16], span_id: [2; 8] }),
         environment: Environment { baggage: Some(Captured::whole("a=b")), incomplete: true, ..Environment::default() },
     };
     vec![

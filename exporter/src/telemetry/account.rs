@@ -23,7 +23,7 @@ struct Numbers {
     store_bytes: AtomicU64,
     bpf_run_nanos: AtomicU64,
     bpf_runs: AtomicU64,
-    senders: Mutex<Vec<watch::Receiver<Progress>>>,
+    senders: Mutex<Senders>,
 }
 
 impl Account {
@@ -66,9 +66,11 @@ impl Account {
         self.numbers.bpf_runs.store(runs, Ordering::Relaxed);
     }
 
-    /// A sender whose progress counts too.
+    /// A sender whose progress counts too, past its end.
     pub fn watch_sender(&self, progress: watch::Receiver<Progress>) {
-        self.numbers.senders.lock().unwrap_or_else(PoisonError::into_inner).push(progress);
+        let mut senders = self.numbers.senders.lock().unwrap_or_else(PoisonError::into_inner);
+        senders.retire();
+        senders.living.push(progress);
     }
 
     /// Forks, execs, exits and snapshots that arrived.
@@ -103,6 +105,58 @@ impl Account {
     /// A sum over the senders.
     pub(super) fn over_senders(&self, number: impl Fn(&Progress) -> u64) -> u64 {
         let senders = self.numbers.senders.lock().unwrap_or_else(PoisonError::into_inner);
-        senders.iter().map(|progress| number(&progress.borrow())).sum()
+        let past = senders.past.iter().map(&number).sum::<u64>();
+        past + senders.living.iter().map(|progress| number(&progress.borrow())).sum::<u64>()
+    }
+}
+
+/// A daemon has more of them in its life than it could remember one by one.
+#[derive(Debug, Default)]
+struct Senders {
+    living: Vec<watch::Receiver<Progress>>,
+    /// What those who are gone came to, summed up for each kind of signal.
+    past: Vec<Progress>,
+}
+
+impl Senders {
+    fn retire(&mut self) {
+        let past = &mut self.past;
+        self.living.retain_mut(|progress| {
+            let last = progress.borrow_and_update().clone();
+            let lives = progress.has_changed().is_ok();
+            if !lives {
+                match past.iter_mut().find(|sum| sum.kind == last.kind) {
+                    Some(sum) => sum.add(&last),
+                    None => past.push(last),
+                }
+            }
+            lives
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::otlp::sender::{Requests, SenderState};
+    use crate::store::{Counts, Kind};
+
+    #[test]
+    fn senders_that_are_gone_still_count_and_take_no_room() {
+        let account = Account::default();
+        for _ in 0..100 {
+            let (sender, progress) = watch::channel(Progress::of(
+                Kind::Span,
+                Counts { sent: 3, ..Counts::default() },
+                Requests { success: 2, ..Requests::default() },
+                SenderState::Idle,
+            ));
+            account.watch_sender(progress);
+            drop(sender);
+        }
+        assert_eq!(account.over_senders(|progress| progress.counts.sent), 300);
+        assert_eq!(account.over_senders(|progress| progress.requests.success), 200);
+        let senders = account.numbers.senders.lock().unwrap();
+        assert_eq!((senders.living.len(), senders.past.len()), (1, 1));
     }
 }
