@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-docker test-kernels soak build deps test-deps lint fmt snapshots jaeger python-sdk clean
+.PHONY: help demo test test-docker test-kernels soak bench-hooks fuzz build deps test-deps lint fmt snapshots scenario-recordings jaeger python-sdk clean
 .PHONY: static package test-package test-phoenix otelcol
 
 CARGO ?= cargo
@@ -22,7 +22,7 @@ define TEST_NEEDS
 command -v strace|strace|the independent witness that traces are compared with
 command -v node|nodejs|a traced program
 if docker compose version; then :; else command -v docker-compose; fi|docker-compose|checks docker-compose.yml
-command -v npm|npm|fetches Grafana's grammar of TraceQL
+command -v npm|npm|a traced program, and fetches Grafana's grammar of TraceQL
 command -v prometheus|prometheus|answers the dashboards' questions
 command -v curl|curl|a command of the pages
 command -v git|git|a traced program
@@ -58,15 +58,16 @@ demo: build ## Trace a small sample agent and show its process tree
 	@$(TARGET_DIR)/release/agentsight run --tree -- python3 examples/sample_agent.py
 
 # Cargo starts each test binary through a "runner"; ours is sudo where we are not root, because the kernel shows its events to root only.
-define TEST_AS_ROOT
+define AS_ROOT
 export AGENTSIGHT_BIN=$(TARGET_DIR)/debug/agentsight; \
 if [[ $$(id -u) != 0 ]]; then \
     echo "The tests trace real programs, which takes root: they run by sudo."; sudo -v; \
     triple=$$(rustc -vV | sed -n 's/^host: //p'); \
     export "CARGO_TARGET_$$(tr 'a-z-' 'A-Z_' <<<"$$triple")_RUNNER=$(CURDIR)/tests/as-root.sh"; \
 fi; \
-$(CARGO) test
+$(CARGO)
 endef
+TEST_AS_ROOT = $(AS_ROOT) test
 
 test: test-deps jaeger otelcol python-sdk ## Run all tests; those that trace need root, so this asks for sudo
 	@$(CARGO) build --workspace --bin agentsight
@@ -102,6 +103,12 @@ test-kernels: deps ## Trace on Debian's kernels from 5.10 to the newest, in emul
 	@tests=$$($(CARGO) test --workspace --no-run --test loading --test full_ring --test lifecycle \
 	    --message-format json-render-diagnostics | sed -n 's/.*"executable":"\([^"]*\)".*/\1/p'); \
 	tests/kernels/run.sh $(TARGET_DIR)/debug/agentsight $$tests
+
+bench-hooks: deps ## Measure what the hooks on system calls add to a call, on this machine (2 minutes)
+	@$(AS_ROOT) bench --package agentsight-ebpf --bench hooks
+
+fuzz: deps ## Feed the pipeline arbitrary bytes of the kernel's for a while (MINUTES=10)
+	@AGENTSIGHT_FUZZ_MINUTES=$(or $(MINUTES),10) $(CARGO) test --package agentsight --test fuzz -- --ignored --nocapture
 
 build: deps ## Build the program: target/release/agentsight
 	@$(CARGO) build --release --package agentsight --bin agentsight
@@ -140,6 +147,10 @@ fmt: ## Format Rust and C
 snapshots: ## Rewrite the expected texts of the tests that need no root; read the diff before you commit it
 	@UPDATE_EXPECT=1 $(CARGO) test --workspace --lib
 	@UPDATE_EXPECT=1 $(CARGO) test --package agentsight-tests --test recordings
+
+scenario-recordings: test-deps ## Record every scenario anew, live; asks for sudo
+	@$(CARGO) build --workspace --bin agentsight
+	@export SCENARIO_RECORDINGS=$(CURDIR)/tests/scenarios/recordings; $(TEST_AS_ROOT) --package agentsight-tests --test scenarios
 
 jaeger: ## Build the Jaeger that the tests send to (about 10 minutes, once)
 	@tests/backends/jaeger/build.sh

@@ -77,6 +77,7 @@ static __always_inline bool adopt(void *ctx, struct task_struct *leader, __u32 s
 		return false;
 	}
 	count_made(session, LOSS_PROCESS);
+	note_compat(leader);
 	parent = BPF_CORE_READ(leader, real_parent, group_leader);
 	event.header.size = sizeof(event);
 	event.header.kind = EVENT_SNAPSHOT;

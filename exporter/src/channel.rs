@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::otlp::settings::Settings;
 use crate::session::{CallerContext, SessionOptions};
-use crate::terminal::TreeStyle;
+use crate::terminal::Format;
 
 /// Both ends are one binary, but sudo may find another one: then this number says so.
 pub const CHANNEL_VERSION: u32 = 1;
@@ -61,7 +61,7 @@ pub enum ToStub {
         /// The sentence.
         message: String,
     },
-    /// The process tree as text.
+    /// What happened, as a tree or as JSON.
     Summary {
         /// Ends with a newline.
         text: String,
@@ -98,10 +98,12 @@ pub struct Request {
     pub destination: Settings,
     /// Which files the stub has open.
     pub outputs: Vec<OutputFile>,
-    /// How to draw the tree, if at all.
-    pub tree: Option<TreeStyle>,
+    /// How to sum the session up, if at all.
+    pub summary: Option<Format>,
     /// Size of the ring, bytes.
     pub ring_bytes: Option<u32>,
+    /// Size of the ring for what is no process's lifecycle, bytes.
+    pub data_ring_bytes: Option<u32>,
     /// Perf buffers, even where the kernel has a ring buffer.
     pub perf_buffer: bool,
     /// Type information of the kernel, read by the stub with the caller's rights.

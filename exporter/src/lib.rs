@@ -17,6 +17,7 @@ pub mod collector;
 pub mod daemon;
 #[cfg(feature = "live")]
 pub mod doctor;
+mod duration;
 pub mod graph;
 #[cfg(feature = "live")]
 pub mod launch;

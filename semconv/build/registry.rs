@@ -29,9 +29,9 @@ impl Declaration {
         self.name.replace('.', "_").to_uppercase()
     }
 
-    /// Whether the project made the name, or took it from OpenTelemetry.
+    /// Whether the project made the name, or took it from OpenTelemetry. An event that is a call of the kernel is named as the call is.
     pub(crate) fn is_own(&self) -> bool {
-        self.name.starts_with(OWN_PREFIX)
+        self.name.starts_with(OWN_PREFIX) || matches!(self.kind, Kind::Event)
     }
 }
 
@@ -50,7 +50,7 @@ pub(crate) fn check(model: &Model) -> Result<Vec<Declaration>, String> {
         }
         for declaration in found {
             let place = format!("{}: {}", group.place, declaration.name);
-            check_name(&declaration.name).map_err(|problem| format!("{place}: {problem}"))?;
+            check_name(&declaration).map_err(|problem| format!("{place}: {problem}"))?;
             if let Some(other) = declarations.insert(declaration.constant(), declaration) {
                 return Err(format!("{place}: {} is declared already, and gives the same constant", other.name));
             }
@@ -107,8 +107,11 @@ fn declare_group(group: &Group) -> Result<Option<Declaration>, String> {
         }
     };
     let declaration = Declaration { name: name.clone(), brief: one_line(&head.brief), examples: Vec::new(), kind };
-    if matches!(declaration.kind, Kind::Event) && !declaration.is_own() {
-        return Err(format!("{}: {name}: an own name begins with {OWN_PREFIX}", group.place));
+    if matches!(declaration.kind, Kind::Event) && name.contains('.') && !name.starts_with(OWN_PREFIX) {
+        return Err(format!(
+            "{}: {name}: an event is named as a call of the kernel is, or begins with {OWN_PREFIX}",
+            group.place
+        ));
     }
     Ok(Some(declaration))
 }
@@ -147,14 +150,17 @@ fn declare_attribute(attribute: &Attribute) -> Result<Option<Declaration>, Strin
 }
 
 /// OpenTelemetry's rule for names, and what keeps constants legal: dotted, lower-case, each part beginning with a letter.
-fn check_name(name: &str) -> Result<(), String> {
+/// The names of calls have no dots.
+fn check_name(declaration: &Declaration) -> Result<(), String> {
+    let name = &declaration.name;
     let legal = |part: &str| {
         part.starts_with(|first: char| first.is_ascii_lowercase())
             && part
                 .chars()
                 .all(|character| character.is_ascii_lowercase() || character.is_ascii_digit() || character == '_')
     };
-    if name.contains('.') && name.split('.').all(legal) {
+    let dotted = name.contains('.') || matches!(declaration.kind, Kind::Event);
+    if dotted && name.split('.').all(legal) {
         Ok(())
     } else {
         Err("a name is parts of a-z, 0-9 and _ that begin with a letter, joined by dots".to_owned())

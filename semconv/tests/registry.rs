@@ -32,9 +32,11 @@ fn the_registry_is_not_older_than_the_constants_that_it_is_compared_with() {
 }
 
 #[test]
-fn own_names_are_exactly_those_under_agentsight() {
+fn own_names_are_exactly_those_under_agentsight_and_events_that_are_calls() {
     for declared in ALL {
-        assert_eq!(declared.origin == Origin::Own, declared.name.as_str().starts_with("agentsight."), "{declared:?}");
+        let name = declared.name.as_str();
+        let is_call = declared.kind == Kind::Event && !name.contains('.');
+        assert_eq!(declared.origin == Origin::Own, name.starts_with("agentsight.") || is_call, "{declared:?}");
     }
 }
 
@@ -100,6 +102,13 @@ fn a_name_that_opentelemetry_forbids_is_an_error() {
         "link.yaml: group: agentsight.X: a name is parts of a-z, 0-9 and _ that begin with a letter, joined by dots"
     ]
     .assert_eq(&problem("{id: agentsight.X, type: int, stability: development, brief: X.}"));
+}
+
+#[test]
+fn an_event_under_a_name_of_others_is_an_error() {
+    let text = "groups: [{id: event, type: event, name: file.rename, stability: development, brief: X.}]";
+    expect!["link.yaml: event: file.rename: an event is named as a call of the kernel is, or begins with agentsight."]
+        .assert_eq(&problem_of_file(text));
 }
 
 #[test]

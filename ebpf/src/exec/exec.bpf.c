@@ -195,6 +195,7 @@ static __always_inline int see_exec(struct bpf_raw_tracepoint_args *ctx, __u32 c
 	struct task_struct *parent;
 	struct path path, root;
 	struct mm_struct *mm;
+	__u32 sources = 0, followed = 0;
 	__u32 exec_id;
 
 	exec_id = task_exec_id(task);
@@ -203,6 +204,12 @@ static __always_inline int see_exec(struct bpf_raw_tracepoint_args *ctx, __u32 c
 			return 0;
 		process->exec_id = exec_id;
 		process->exec++;
+		note_compat(task);
+		sources = process->sources;
+		followed = process->followed;
+		process->launching = 0;
+		process->sources = 0;
+		process->followed = 0;
 	} else {
 		if (!execs_are_watched())
 			return 0;
@@ -225,6 +232,8 @@ static __always_inline int see_exec(struct bpf_raw_tracepoint_args *ctx, __u32 c
 	event->header.tgid = tgid;
 	event->header.tid = caller_tid;
 	event->header.exec = process->exec;
+	event->flow_before = followed;
+	event->flow_now = sources;
 	event->header.session = process->session;
 	parent = BPF_CORE_READ(task, real_parent, group_leader);
 	event->parent_start = task_start_boottime(parent);

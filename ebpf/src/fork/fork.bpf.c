@@ -7,7 +7,29 @@
  * the tree. The formatted tracepoint would not do: its layout changed in 6.16, and it has no tgid.
  */
 #include "adopt.h"
+#include "bursts.h"
 #include "copies.h"
+
+/* What the parent took in since its last fork the child may follow from; those inputs end here. */
+static __always_inline void follow(void *ctx, struct traced *parent, __u32 tgid, struct fork_event *event)
+{
+	struct intake_key key = {.tgid = tgid, .exec = parent->exec};
+
+	event->flow_before = parent->followed;
+	event->flow_now = parent->sources;
+	for (__u32 i = 0; i < INTAKES; i++) {
+		__u32 source = event->flow_now - i;
+		struct burst_key *intake;
+
+		if (source <= event->flow_before || source > event->flow_now)
+			break;
+		key.slot = source % INTAKES;
+		intake = bpf_map_lookup_elem(&intakes, &key);
+		if (intake)
+			cut_burst(ctx, intake, event->header.at, CUT_FLOW);
+	}
+	parent->followed = event->flow_now;
+}
 
 static __always_inline int see_fork(struct bpf_raw_tracepoint_args *ctx)
 {
@@ -48,6 +70,7 @@ static __always_inline int see_fork(struct bpf_raw_tracepoint_args *ctx)
 			return 0;
 		entry.session = *session;
 		event.header.flags = FORK_ROOT;
+		entry.launching = 1;
 		/* One child only: what else the launcher starts is not the command. */
 		bpf_map_delete_elem(&launchers, &parent_tgid);
 	}
@@ -67,6 +90,8 @@ static __always_inline int see_fork(struct bpf_raw_tracepoint_args *ctx)
 	event.parent_start = task_start_boottime(forker);
 	event.parent_tgid = parent_tgid;
 	event.vpid = task_vpid(child);
+	if (parent)
+		follow(ctx, parent, parent_tgid, &event);
 	emit(ctx, &event, sizeof(event), LOSS_FORK);
 	return 0;
 }

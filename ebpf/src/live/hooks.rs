@@ -33,9 +33,15 @@ pub(super) const HOOKS: [Hook; 3] = [
     },
 ];
 
-/// Reached by a tail call from the copy of `agentsight_exec` with the same number, never attached.
-pub(super) const EXEC_ENVIRONMENT: [&str; 3] =
-    ["agentsight_exec_environment", "agentsight_exec_environment_again", "agentsight_exec_environment_once_more"];
+/// Program arrays, and what is in them: reached by a tail call from the copy above with the same number, or from itself,
+/// and never attached.
+pub(super) const CONTINUATIONS: [(&str, [&str; 3]); 2] = [
+    (
+        "exec_environment",
+        ["agentsight_exec_environment", "agentsight_exec_environment_again", "agentsight_exec_environment_once_more"],
+    ),
+    ("exit_files", ["agentsight_exit_files", "agentsight_exit_files_again", "agentsight_exit_files_once_more"]),
+];
 
 /// How many copies this kernel needs. By its release, because nothing in its type information tells.
 pub(super) fn copies() -> usize {

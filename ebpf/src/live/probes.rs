@@ -9,12 +9,19 @@ use aya::programs::RawTracePoint;
 use aya::{Btf, Ebpf, EbpfLoader, Endianness, VerifierLogLevel};
 
 use super::counts::Counts;
-use super::hooks::{EXEC_ENVIRONMENT, HOOKS, copies};
-use super::{Carrier, Cost, KernelClock, LiveError, Ring, Tree, adoption};
+use super::hooks::{CONTINUATIONS, HOOKS, copies};
+use super::perf_buffers::PerfBuffers;
+use super::ring::Source;
+use super::syscalls::SyscallHooks;
+use super::{Carrier, Cost, Harvest, KernelClock, LiveError, Ring, Tree, adoption, syscalls};
 use crate::{LossKind, SessionNumber, Tgid};
 
 const KERNEL_BTF: &str = "/sys/kernel/btf/vmlinux";
 const LOCKDOWN: &str = "/sys/kernel/security/lockdown";
+
+/// The rings (include/ring.h).
+const LIFECYCLE: &str = "lifecycle";
+const TRANSFERS: &str = "transfers";
 
 /// How the programs are loaded.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +30,8 @@ pub struct Options {
     pub carrier: Option<Carrier>,
     /// Size of the lifecycle ring in bytes; the loader rounds it to a power of two of pages. Perf buffers share it.
     pub ring_bytes: u32,
+    /// Size of the ring of all other records, likewise.
+    pub data_ring_bytes: u32,
     /// Type information of the running kernel, where the kernel itself has none.
     pub btf: Option<BtfSource>,
     /// Trees that already run will be adopted ([`Probes::adopt_tree`]).
@@ -55,10 +64,12 @@ pub struct BtfSource {
 
 impl Default for Options {
     fn default() -> Self {
-        // 8 MiB: 10,000 execs with 600 bytes of arguments and paths each, without one drain in between.
         Self {
             carrier: None,
+            // 10,000 execs with 600 bytes of arguments and paths each, without one drain in between.
             ring_bytes: 8 << 20,
+            // 50,000 bursts begun or ended. Twice this counts in our resident memory, where the ring is mapped twice.
+            data_ring_bytes: 8 << 20,
             btf: None,
             adopts: false,
             watches: false,
@@ -73,6 +84,7 @@ pub struct Probes {
     ebpf: Ebpf,
     clock: KernelClock,
     ring: Option<Ring>,
+    syscall_hooks: Option<SyscallHooks>,
     counts: Counts,
     reported_missed: u64,
     /// What no copy of a program saw, where there are several.
@@ -118,7 +130,7 @@ impl Probes {
         loader.btf(Some(&btf)).override_global("config", &config, true).verifier_log_level(log);
         loader.map_max_entries("counts", Counts::entries(options.sessions));
         if carrier == Carrier::RingBuffer {
-            loader.map_max_entries("lifecycle", options.ring_bytes);
+            loader.map_max_entries(LIFECYCLE, options.ring_bytes).map_max_entries(TRANSFERS, options.data_ring_bytes);
         }
         let mut ebpf = loader.load(carrier.object()).map_err(|error| refused(&error))?;
         for hook in &HOOKS {
@@ -126,23 +138,32 @@ impl Probes {
                 raw_tracepoint(&mut ebpf, name)?.load().map_err(|error| refused(&error))?;
             }
         }
+        syscalls::load(&mut ebpf, &btf)?;
         if options.adopts {
             adoption::load_iterator(&mut ebpf, &btf)?;
         }
-        let mut tail_calls: ProgramArray<_> = take(&mut ebpf, "exec_environment")?;
-        for (slot, name) in (0..).zip(&EXEC_ENVIRONMENT[..copies]) {
-            let target = raw_tracepoint(&mut ebpf, name)?;
-            target.load().map_err(|error| refused(&error))?;
-            let target = target.fd().map_err(|error| refused(&error))?;
-            tail_calls.set(slot, target, 0).map_err(|error| map_failed("exec_environment", &error))?;
+        for (array, programs) in CONTINUATIONS {
+            let mut tail_calls: ProgramArray<_> = take(&mut ebpf, array)?;
+            for (slot, name) in (0..).zip(&programs[..copies]) {
+                let target = raw_tracepoint(&mut ebpf, name)?;
+                target.load().map_err(|error| refused(&error))?;
+                let target = target.fd().map_err(|error| refused(&error))?;
+                tail_calls.set(slot, target, 0).map_err(|error| map_failed(array, &error))?;
+            }
+            // The kernel empties a program array when its last descriptor is closed (prog_array_map_clear()).
+            std::mem::forget(tail_calls);
         }
-        // The kernel empties a program array when its last descriptor is closed (prog_array_map_clear()).
-        std::mem::forget(tail_calls);
         // Before the first record, and while we still may: opening a perf buffer takes privileges that are dropped later.
-        let ring = match carrier {
-            Carrier::RingBuffer => Ring::over_ring_buffer(take(&mut ebpf, "lifecycle")?),
-            Carrier::PerfBuffers => Ring::over_perf_buffers(take(&mut ebpf, "lifecycle")?, options.ring_bytes, clock)?,
+        let source = match carrier {
+            Carrier::RingBuffer => {
+                Source::RingBuffers(Box::new([take(&mut ebpf, LIFECYCLE)?, take(&mut ebpf, TRANSFERS)?]))
+            }
+            Carrier::PerfBuffers => Source::PerfBuffers([
+                PerfBuffers::open(take(&mut ebpf, LIFECYCLE)?, LIFECYCLE, options.ring_bytes)?,
+                PerfBuffers::open(take(&mut ebpf, TRANSFERS)?, TRANSFERS, options.data_ring_bytes)?,
+            ]),
         };
+        let ring = Ring::new(source, clock);
         let counts = Counts::new(take(&mut ebpf, "counts")?);
         let witnessed = if copies > 1 { Some(take(&mut ebpf, "missed")?) } else { None };
         for hook in &HOOKS {
@@ -152,7 +173,23 @@ impl Probes {
                     .map_err(|error| LiveError::Attach { hook: hook.tracepoint, reason: chain(&error) })?;
             }
         }
-        Ok(Self { ebpf, clock, ring: Some(ring), witnessed, counts, reported_missed: 0 })
+        Ok(Self { ebpf, clock, ring: Some(ring), syscall_hooks: None, witnessed, counts, reported_missed: 0 })
+    }
+
+    /// From here on the system calls of traced processes are seen, and every process of the host pays a little for it.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn attach_syscalls(&mut self) -> Result<(), LiveError> {
+        if self.syscall_hooks.is_none() {
+            self.syscall_hooks = Some(syscalls::attach(&mut self.ebpf)?);
+        }
+        Ok(())
+    }
+
+    /// Nothing is traced any more: system calls are not looked at.
+    pub fn detach_syscalls(&mut self) {
+        self.syscall_hooks = None;
     }
 
     /// The clock of the events.
@@ -213,12 +250,21 @@ impl Probes {
         Ok(Tree::new(take(&mut self.ebpf, "tree")?))
     }
 
+    /// The bursts that the programs have under way, for taking out those that no call will end. The first call has it,
+    /// later ones fail.
+    ///
+    /// # Errors
+    /// It was taken already.
+    pub fn take_harvest(&mut self) -> Result<Harvest, LiveError> {
+        Ok(Harvest::new(take(&mut self.ebpf, "bursts")?))
+    }
+
     /// The reading end of the ring. The first call has it, later ones fail.
     ///
     /// # Errors
     /// It was taken already.
     pub fn take_ring(&mut self) -> Result<Ring, LiveError> {
-        self.ring.take().ok_or_else(|| LiveError::Map { map: "lifecycle", reason: "it was taken".to_owned() })
+        self.ring.take().ok_or_else(|| LiveError::Map { map: LIFECYCLE, reason: "it was taken".to_owned() })
     }
 
     /// From here on a session counts from zero. Its slot may have been another's before.
@@ -301,7 +347,7 @@ where
     M::try_from(map).map_err(|error| map_failed(name, &error))
 }
 
-fn take<M>(ebpf: &mut Ebpf, name: &'static str) -> Result<M, LiveError>
+pub(super) fn take<M>(ebpf: &mut Ebpf, name: &'static str) -> Result<M, LiveError>
 where
     M: TryFrom<aya::maps::Map, Error = MapError>,
 {

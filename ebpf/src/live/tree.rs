@@ -9,11 +9,11 @@ use crate::{ExecNumber, ProcessKey, SessionNumber, Tgid};
 /// The map of traced processes. It is ahead of the events: a process is in it before its fork is drained.
 #[derive(Debug)]
 pub struct Tree {
-    map: Mutex<HashMap<MapData, u32, [u64; 3]>>,
+    map: Mutex<HashMap<MapData, u32, [u64; 4]>>,
 }
 
 impl Tree {
-    pub(super) fn new(map: HashMap<MapData, u32, [u64; 3]>) -> Self {
+    pub(super) fn new(map: HashMap<MapData, u32, [u64; 4]>) -> Self {
         Self { map: Mutex::new(map) }
     }
 
@@ -63,19 +63,19 @@ impl Tree {
         }
     }
 
-    fn map(&self) -> MutexGuard<'_, HashMap<MapData, u32, [u64; 3]>> {
+    fn map(&self) -> MutexGuard<'_, HashMap<MapData, u32, [u64; 4]>> {
         // Each call leaves the map as whole as the kernel keeps it.
         self.map.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 // struct traced, tree.h: start, then session and exec in one word.
-fn session_in([_, session_and_exec, _]: [u64; 3]) -> SessionNumber {
+fn session_in([_, session_and_exec, ..]: [u64; 4]) -> SessionNumber {
     let bytes = session_and_exec.to_ne_bytes();
     SessionNumber(u32::from_ne_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]))
 }
 
-fn exec_of([_, session_and_exec, _]: [u64; 3]) -> ExecNumber {
+fn exec_of([_, session_and_exec, ..]: [u64; 4]) -> ExecNumber {
     let bytes = session_and_exec.to_ne_bytes();
     ExecNumber(u32::from_ne_bytes([bytes[4], bytes[5], bytes[6], bytes[7]]))
 }

@@ -69,7 +69,7 @@ fn tracing(args: &TracingArgs, output: Option<PathBuf>, recording: Option<PathBu
     let destination =
         if output.is_some() { Settings::default() } else { destination::from_environment(&args.destination)? };
     let stderr = io::stderr();
-    let draws = !args.no_tree && (args.tree || stderr.is_terminal());
+    let sums_up = !args.no_tree && (args.tree || args.format.is_some() || stderr.is_terminal());
     Ok(Tracing {
         options: options(args),
         context: context(),
@@ -77,8 +77,9 @@ fn tracing(args: &TracingArgs, output: Option<PathBuf>, recording: Option<PathBu
         destination,
         output,
         recording,
-        tree: draws.then(|| screen::style_of(&stderr)),
+        summary: sums_up.then(|| screen::format_of(args.format, &stderr)),
         ring_bytes: args.ring_bytes,
+        data_ring_bytes: args.data_ring_bytes,
         perf_buffer: args.perf_buffer,
         start_limit: args.start_limit,
         btf: args.btf.clone(),

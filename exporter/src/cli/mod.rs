@@ -191,6 +191,9 @@ pub(crate) struct TracingArgs {
     /// Do not draw the process tree
     #[arg(long)]
     pub no_tree: bool,
+    /// Sum the session up on standard error at the end, as a tree for people or as JSON for programs
+    #[arg(long, value_enum, value_name = "FORMAT", conflicts_with = "no_tree")]
+    pub format: Option<SummaryFormat>,
     /// Type information of the running kernel, where it has no /sys/kernel/btf/vmlinux
     #[arg(long, value_name = "FILE")]
     pub btf: Option<PathBuf>,
@@ -203,6 +206,9 @@ pub(crate) struct TracingArgs {
     /// Size of the kernel's ring in bytes (for tests of what happens when it is full)
     #[arg(long, value_name = "BYTES", hide = true)]
     pub ring_bytes: Option<u32>,
+    /// Size of the kernel's ring for what is no process's lifecycle, in bytes
+    #[arg(long, value_name = "BYTES", hide = true)]
+    pub data_ring_bytes: Option<u32>,
     /// Spans in one trace before the session goes on in the next (for tests)
     #[arg(long, value_name = "COUNT", hide = true)]
     pub segment_spans: Option<u64>,
@@ -249,6 +255,9 @@ pub(crate) struct ReplayArgs {
     /// Do not draw the process tree
     #[arg(long)]
     pub no_tree: bool,
+    /// Sum the recording up as a tree for people, or as JSON for programs
+    #[arg(long, value_enum, value_name = "FORMAT", conflicts_with = "no_tree")]
+    pub format: Option<SummaryFormat>,
 }
 
 /// `agentsight doctor`.
@@ -274,6 +283,15 @@ pub(crate) struct CollectorArgs {
     /// Process id of the stub; its channel is standard input and output
     #[arg(long = "for", value_name = "PID")]
     pub stub: u32,
+}
+
+/// `--format`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SummaryFormat {
+    /// Processes with what they did, one line each.
+    Tree,
+    /// One JSON object, with everything.
+    Json,
 }
 
 /// `--names`.

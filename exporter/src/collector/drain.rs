@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use agentsight_ebpf::live::{Cost, KernelClock, LiveError, Probes, Ring, Woken};
+use agentsight_ebpf::live::{Cost, Harvest, KernelClock, LiveError, Probes, Ring, Woken};
 use agentsight_ebpf::{DecodeError, Event, KernelNanos, Loss, LossKind, ProcessKey, SessionNumber, Tick};
 
 use super::sessions::Input;
@@ -44,6 +44,8 @@ struct Wishes {
     marks: AtomicU64,
     /// Whose losses are reported.
     counted: Mutex<BTreeSet<SessionNumber>>,
+    /// Sessions that end with the next mark.
+    closing: Mutex<BTreeSet<SessionNumber>>,
 }
 
 /// What the thread hands back when it has stopped.
@@ -75,6 +77,7 @@ impl Drain {
     pub(crate) fn start(
         probes: SharedProbes,
         ring: Ring,
+        harvest: Harvest,
         prelude: Vec<Event>,
         to: SyncSender<Input>,
         account: Account,
@@ -89,7 +92,8 @@ impl Drain {
         let thread = thread::Builder::new()
             .name("drain".to_owned())
             .spawn(move || {
-                let outlet = Outlet { probes, clock, to, wishes: wished, roots: HashMap::new(), undecodable: 0 };
+                let outlet =
+                    Outlet { probes, harvest, clock, to, wishes: wished, roots: HashMap::new(), undecodable: 0 };
                 Worker { outlet, ring, woken, account, next_tick: KernelNanos(0), marked: Mark(0) }.work(prelude)
             })
             .map_err(LiveError::Wait)?;
@@ -115,6 +119,12 @@ impl Drain {
         let mark = Mark(self.wishes.marks.fetch_add(1, Ordering::AcqRel) + 1);
         self.waker.wake();
         mark
+    }
+
+    /// A session has let go of its processes: what its bursts came to is handed over before the mark.
+    pub(crate) fn close(&self, session: SessionNumber) -> Mark {
+        lock(&self.wishes.closing).insert(session);
+        self.mark()
     }
 
     /// Drains what is left and ends the thread. `None` if it had failed.
@@ -155,6 +165,7 @@ impl Worker {
             let drained = self.ring.drain(|record| outlet.take(record));
             let now = outlet.clock.now();
             if stopping || now >= self.next_tick {
+                outlet.end_bursts(now, stopping);
                 outlet.report_all_losses();
                 let cost = lock(&outlet.probes).cost();
                 self.account.set_bpf_cost(u64::try_from(cost.run_time.as_nanos()).unwrap_or(u64::MAX), cost.run_count);
@@ -164,6 +175,9 @@ impl Worker {
                 self.next_tick = KernelNanos(now.0.saturating_add(TICK.as_nanos().try_into().unwrap_or(u64::MAX)));
             }
             if mark > self.marked {
+                // One whose mark is still to come may be among them; it has let go of its processes all the same.
+                let closing = std::mem::take(&mut *lock(&outlet.wishes.closing));
+                outlet.end_bursts_of(&closing, now);
                 outlet.report_all_losses();
                 outlet.to.send(Input::Drained(mark)).unwrap_or_default();
                 self.marked = mark;
@@ -197,6 +211,7 @@ impl Worker {
 /// The way to the sessions, with what goes there besides the ring's records.
 struct Outlet {
     probes: SharedProbes,
+    harvest: Harvest,
     clock: KernelClock,
     to: SyncSender<Input>,
     wishes: Arc<Wishes>,
@@ -227,7 +242,26 @@ impl Outlet {
             Event::Exit(exit) if self.roots.get(&session) == Some(&exit.process) => self.report_losses(session),
             _ => {}
         }
+        let Self { harvest, to, .. } = self;
+        harvest.hear(session, &event, |end| send(to, session, end));
         self.send(session, event);
+    }
+
+    /// What no call of the traced processes ends.
+    fn end_bursts(&mut self, now: KernelNanos, all: bool) {
+        let Self { harvest, to, .. } = self;
+        if all {
+            harvest.finish(now, |session, end| send(to, session, end));
+        } else {
+            harvest.sweep(now, |session, end| send(to, session, end));
+        }
+    }
+
+    fn end_bursts_of(&mut self, sessions: &BTreeSet<SessionNumber>, now: KernelNanos) {
+        let Self { harvest, to, .. } = self;
+        for closing in sessions {
+            harvest.finish_session(*closing, now, |session, end| send(to, session, end));
+        }
     }
 
     fn report_all_losses(&mut self) {
@@ -257,14 +291,18 @@ impl Outlet {
         }
     }
 
-    // The receiver outlives this thread but for a panic there, which ends the process.
     fn send(&self, session: SessionNumber, event: Event) {
-        self.to.send(Input::Event(session, event)).unwrap_or_default();
+        send(&self.to, session, event);
     }
 
     fn send_to_all(&self, event: Event) {
         self.to.send(Input::Everyone(event)).unwrap_or_default();
     }
+}
+
+// The receiver outlives this thread but for a panic there, which ends the process.
+fn send(to: &SyncSender<Input>, session: SessionNumber, event: Event) {
+    to.send(Input::Event(session, event)).unwrap_or_default();
 }
 
 /// A thread that panicked has left a set of numbers or a map behind, which is as good as it was.

@@ -96,6 +96,8 @@ pub(super) fn serve(
     let mut probes = Probes::attach(&options(request))?;
     let tree = Arc::new(probes.take_tree()?);
     let mut ring = probes.take_ring()?;
+    let harvest = probes.take_harvest()?;
+    probes.attach_syscalls()?;
     let prelude = target::trace(request, &mut probes, &mut ring, &tree)?;
     privileges::drop_privileges(Still::Draining)?;
 
@@ -113,7 +115,7 @@ pub(super) fn serve(
     let own_trace = tracing::info_span!("collector").entered();
     let (to, inputs) = mpsc::sync_channel(INPUTS_MAX);
     let _ownership = listen(ThisSession { id, tree: Arc::clone(&tree), to: to.clone() });
-    let drain = Drain::start(Arc::new(Mutex::new(probes)), ring, prelude, to.clone(), account.clone())?;
+    let drain = Drain::start(Arc::new(Mutex::new(probes)), ring, harvest, prelude, to.clone(), account.clone())?;
     drain.count_for(SessionNumber::FIRST);
     stub::hear(hears, SessionNumber::FIRST, to, drain.waker().try_clone()?)?;
     let stub = Arc::new(Stub::speak_over(speaks.try_clone()?)?);
@@ -122,7 +124,7 @@ pub(super) fn serve(
     if request.outputs.contains(&OutputFile::Recording) {
         work.recorder = Some(Recorder::begin(Arc::clone(&stub), &work.session)?);
     }
-    work.speak_to(Arc::clone(&stub), &request.outputs, request.tree.is_some());
+    work.speak_to(Arc::clone(&stub), &request.outputs, request.summary.is_some());
     let containers = Containers::default();
     let mut sessions = Sessions::new(Workshop { tree, clock, store, account, containers, redactor });
     sessions.add(SessionNumber::FIRST, work);
@@ -155,8 +157,8 @@ pub(super) fn serve(
     for message in seen.complaint().into_iter().chain(complaint).chain(delivered.complaints()) {
         stub.say(ToStub::Notice { message });
     }
-    if let Some(style) = request.tree {
-        stub.say(ToStub::Summary { text: summary::draw(&seen, &delivered, style) });
+    if let Some(format) = request.summary {
+        stub.say(ToStub::Summary { text: summary::text(&seen, &delivered, format) });
     }
     stub.say(ToStub::Finished);
     if let Some(stub) = Arc::into_inner(stub) {
@@ -227,6 +229,7 @@ fn options(request: &Request) -> Options {
     Options {
         carrier: request.perf_buffer.then_some(Carrier::PerfBuffers),
         ring_bytes: request.ring_bytes.unwrap_or(defaults.ring_bytes),
+        data_ring_bytes: request.data_ring_bytes.unwrap_or(defaults.data_ring_bytes),
         btf: request.btf.as_ref().map(|file| BtfSource { path: file.path.clone(), bytes: file.bytes.clone() }),
         adopts: matches!(request.target, Target::Running(_)),
         watches: false,

@@ -8,7 +8,7 @@ use nix::sys::resource::{UsageWho, getrusage};
 use super::deliver::Delivered;
 use super::work::Work;
 use crate::spans::model::Span;
-use crate::terminal::{self, TreeStyle};
+use crate::terminal::{self, Format};
 
 /// What is known when a session is over.
 #[derive(Debug)]
@@ -46,14 +46,14 @@ impl Seen {
 }
 
 /// The whole text, ended by a newline.
-pub(crate) fn draw(seen: &Seen, delivered: &Delivered, style: TreeStyle) -> String {
-    terminal::tree(&seen.spans, style, &footer(seen, delivered))
+pub(crate) fn text(seen: &Seen, delivered: &Delivered, format: Format) -> String {
+    terminal::summary(&seen.spans, format, &footer(seen, delivered))
 }
 
 fn footer(seen: &Seen, delivered: &Delivered) -> Vec<String> {
     let mut lines = Vec::new();
     if seen.hidden > 0 {
-        lines.push(format!("{} more processes are not drawn", seen.hidden));
+        lines.push(format!("{} more spans are not shown", seen.hidden));
     }
     if seen.alive > 0 {
         lines.push(format!("{} processes were still running when --linger was over", seen.alive));

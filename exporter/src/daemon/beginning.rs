@@ -27,7 +27,7 @@ use crate::ownership;
 use crate::recording::WriteError;
 use crate::session::{CallerContext, Session, SessionId, SessionOptions};
 use crate::store::{Lock, StoreError};
-use crate::terminal::TreeStyle;
+use crate::terminal::Format;
 
 /// The programs count for 1,024 sessions, of which one is nobody's.
 const SESSIONS_MAX: usize = 1_023;
@@ -78,7 +78,7 @@ pub(super) struct Line {
     pub(super) socket: UnixStream,
     pub(super) uid: u32,
     pub(super) stub: Tgid,
-    pub(super) tree: Option<TreeStyle>,
+    pub(super) summary: Option<Format>,
 }
 
 /// What a new session is made of.
@@ -190,9 +190,9 @@ impl Service {
             if request.outputs.contains(&OutputFile::Recording) {
                 work.recorder = Some(Recorder::begin(Arc::clone(&stub), &work.session)?);
             }
-            work.speak_to(Arc::clone(&stub), &request.outputs, request.tree.is_some());
+            work.speak_to(Arc::clone(&stub), &request.outputs, request.summary.is_some());
         }
-        let line = Line { socket: socket.try_clone()?, uid, stub: Tgid(request.stub), tree: request.tree };
+        let line = Line { socket: socket.try_clone()?, uid, stub: Tgid(request.stub), summary: request.summary };
         if let Some(standing) = self.standing.get_mut(&number) {
             standing.caller = Some(line);
         }
@@ -215,6 +215,7 @@ impl Service {
         {
             let mut probes = lock(&self.probes);
             probes.begin_counting(number)?;
+            probes.attach_syscalls()?;
             for root in roots {
                 match probes.adopt_tree(&tree, *root, number) {
                     Ok(()) | Err(LiveError::NoSuchProcess { .. }) => {}
@@ -251,6 +252,7 @@ impl Service {
     /// Everything that a session needs but what it is to trace.
     fn stand(&mut self, number: SessionNumber, plan: Plan) -> Result<(), BeginError> {
         let Plan { session, target, lifetime, destination } = plan;
+        lock(&self.probes).attach_syscalls()?;
         let shop = &mut self.sessions.shop;
         let id = session.id;
         let now = shop.clock.read_both();

@@ -46,7 +46,7 @@ impl Service {
             let Some(standing) = self.standing.get_mut(&number) else { continue };
             if standing.closing.is_none() {
                 self.sessions.shop.tree.release_all(number);
-                standing.closing = Some(self.drain.mark());
+                standing.closing = Some(self.drain.close(number));
             }
         }
     }
@@ -58,6 +58,9 @@ impl Service {
         // Who was forked while the others were let go of.
         shop.tree.release_all(number);
         self.drain.forget(number);
+        if self.standing.is_empty() {
+            lock(&self.probes).detach_syscalls();
+        }
         lock(&self.ids).remove(&number);
         if let Some(line) = &standing.caller
             && let Err(error) = lock(&self.probes).forget_launcher(line.stub)
@@ -137,8 +140,8 @@ impl Goodbye {
             for message in words.into_iter().chain(delivered.complaints()) {
                 stub.say(ToStub::Notice { message });
             }
-            if let Some(style) = line.tree {
-                stub.say(ToStub::Summary { text: summary::draw(&seen, &delivered, style) });
+            if let Some(format) = line.summary {
+                stub.say(ToStub::Summary { text: summary::text(&seen, &delivered, format) });
             }
             stub.say(ToStub::Finished);
             drop(stub);

@@ -128,6 +128,7 @@ impl Service {
         let mut probes = Probes::attach(&options(&settled)?)?;
         let tree = Arc::new(probes.take_tree()?);
         let ring = probes.take_ring()?;
+        let harvest = probes.take_harvest()?;
         privileges::drop_privileges(Still::Adopting)?;
 
         let dir = store::chosen_dir();
@@ -142,7 +143,7 @@ impl Service {
         let ids = Ids::default();
         let ownership = serve::listen(Everyone { ids: Arc::clone(&ids), tree: Arc::clone(&tree), to: to.clone() });
         let probes = Arc::new(Mutex::new(probes));
-        let drain = Drain::start(Arc::clone(&probes), ring, Vec::new(), to.clone(), account.clone())?;
+        let drain = Drain::start(Arc::clone(&probes), ring, harvest, Vec::new(), to.clone(), account.clone())?;
         drain.count_for(SessionNumber::NOBODY);
         let containers = Containers::default();
         let service = Self {
@@ -338,6 +339,7 @@ fn options(settled: &Settled) -> Result<Options, ServiceError> {
     Ok(Options {
         carrier: None,
         ring_bytes: settled.ring_bytes.unwrap_or(defaults.ring_bytes),
+        data_ring_bytes: defaults.data_ring_bytes,
         btf,
         adopts: true,
         watches: true,

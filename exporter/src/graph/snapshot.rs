@@ -118,7 +118,7 @@ mod tests {
             ",
             &expect![[r#"
                 began    100#0 Running node under -
-                began    101#0 Running node/bash under adopted 2222222222222222 trace bbbb <-Lineage 100#0
+                began    101#0 Running node/bash under adopted 2222222222222222 trace bbbb <-Lineage 100#0 (0.9)
                 ended    101#0 10..15 exit 0
                 ended    100#0 10..16 exit 0
             "#]],

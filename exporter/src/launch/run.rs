@@ -23,7 +23,7 @@ use crate::channel::{self, BtfFile, ChannelError, OutputFile, Request, Target, T
 use crate::otlp::settings::Settings;
 use crate::ownership;
 use crate::session::{CallerContext, SessionId, SessionOptions};
-use crate::terminal::TreeStyle;
+use crate::terminal::Format;
 
 /// How the user wants it traced.
 #[derive(Debug)]
@@ -40,10 +40,12 @@ pub struct Tracing {
     pub output: Option<PathBuf>,
     /// `record -o`.
     pub recording: Option<PathBuf>,
-    /// How to draw the tree.
-    pub tree: Option<TreeStyle>,
+    /// How to sum the session up, if at all.
+    pub summary: Option<Format>,
     /// Size of the ring, bytes.
     pub ring_bytes: Option<u32>,
+    /// Size of the ring for what is no process's lifecycle, bytes.
+    pub data_ring_bytes: Option<u32>,
     /// Perf buffers, even where the kernel has a ring buffer.
     pub perf_buffer: bool,
     /// How long the collector may take from its hello to the registration of the command.
@@ -294,8 +296,9 @@ fn make_request(
         linger: tracing.linger,
         destination: tracing.destination.clone(),
         outputs,
-        tree: tracing.tree,
+        summary: tracing.summary,
         ring_bytes: tracing.ring_bytes,
+        data_ring_bytes: tracing.data_ring_bytes,
         perf_buffer: tracing.perf_buffer,
         btf,
         self_telemetry: tracing.self_telemetry,

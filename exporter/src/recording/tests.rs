@@ -8,7 +8,7 @@ use agentsight_ebpf::{
 };
 use opentelemetry::trace::TraceId;
 
-use super::{FORMAT_VERSION, MAGIC, ReadError, Reader, Writer, frame};
+use super::{FORMAT_VERSION, MAGIC, ReadError, Reader, Writer, every_kind, frame};
 use crate::session::{CallerContext, Session, SessionId, SessionOptions};
 
 const END: KernelNanos = KernelNanos(99);
@@ -122,6 +122,17 @@ fn what_is_written_is_read() {
     assert_eq!(read, events());
     assert_eq!(reader.end().map(|end| (end.events, end.at)), Some((6, END)));
     assert_eq!(reader.skipped(), 0);
+}
+
+#[test]
+fn every_kind_of_event_is_read_as_it_was_written() {
+    let mut writer = Writer::begin(Vec::new(), &session()).expect("memory takes all");
+    for event in every_kind::events() {
+        writer.write_event(&event).expect("memory takes all");
+    }
+    let (got, error) = read(&writer.finish(END).expect("memory takes all"));
+    assert!(error.is_none(), "{error:?}");
+    assert_eq!(got, every_kind::events());
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use agentsight_ebpf::{Event, LossKind};
 use tokio::sync::watch;
 
+use super::event_kind::{COUNTED, counter_of};
 use crate::otlp::sender::Progress;
 
 /// Shared between the pipeline, which counts, and the metrics, which read. Cloning shares.
@@ -16,7 +17,7 @@ pub struct Account {
 
 #[derive(Debug, Default)]
 struct Numbers {
-    events: [AtomicU64; 4],
+    events: [AtomicU64; COUNTED.len()],
     lost: [AtomicU64; LossKind::ALL.len()],
     spans_stored: AtomicU64,
     spans_dropped: AtomicU64,
@@ -29,20 +30,14 @@ struct Numbers {
 impl Account {
     /// One event arrived.
     pub fn count_event(&self, event: &Event) {
-        let index = match event {
-            Event::Fork(_) => 0,
-            Event::Exec(_) => 1,
-            Event::Exit(_) => 2,
-            Event::Snapshot(_) => 3,
-            Event::Loss(loss) => {
-                if let Some(index) = LossKind::ALL.iter().position(|kind| *kind == loss.kind) {
-                    self.numbers.lost[index].fetch_add(loss.count, Ordering::Relaxed);
-                }
-                return;
-            }
-            _ => return,
-        };
-        self.numbers.events[index].fetch_add(1, Ordering::Relaxed);
+        if let Some(counter) = counter_of(event) {
+            self.numbers.events[counter].fetch_add(1, Ordering::Relaxed);
+        }
+        if let Event::Loss(loss) = event
+            && let Some(index) = LossKind::ALL.iter().position(|kind| *kind == loss.kind)
+        {
+            self.numbers.lost[index].fetch_add(loss.count, Ordering::Relaxed);
+        }
     }
 
     /// So many more spans are in the store.
@@ -73,9 +68,9 @@ impl Account {
         senders.living.push(progress);
     }
 
-    /// Forks, execs, exits and snapshots that arrived.
-    pub(super) fn events(&self) -> [u64; 4] {
-        [0, 1, 2, 3].map(|index| self.numbers.events[index].load(Ordering::Relaxed))
+    /// What arrived, by the name of its kind.
+    pub(super) fn events(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        COUNTED.into_iter().zip(self.numbers.events.iter().map(|count| count.load(Ordering::Relaxed)))
     }
 
     pub(super) fn lost(&self) -> impl Iterator<Item = (LossKind, u64)> {

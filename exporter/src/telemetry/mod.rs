@@ -4,6 +4,7 @@
 //! nothing is made.
 
 mod account;
+mod event_kind;
 mod exporters;
 mod instruments;
 mod patient;
