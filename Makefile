@@ -3,6 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-docker test-kernels soak bench-hooks fuzz build deps test-deps lint fmt snapshots scenario-recordings jaeger python-sdk clean
+.PHONY: static package test-package test-phoenix otelcol
 
 CARGO ?= cargo
 TARGET_DIR := $(abspath $(or $(CARGO_TARGET_DIR),target))
@@ -20,7 +21,10 @@ endef
 define TEST_NEEDS
 command -v strace|strace|the independent witness that traces are compared with
 command -v node|nodejs|a traced program
-command -v npm|npm|a traced program
+if docker compose version; then :; else command -v docker-compose; fi|docker-compose|checks docker-compose.yml
+command -v npm|npm|a traced program, and fetches Grafana's grammar of TraceQL
+command -v prometheus|prometheus|answers the dashboards' questions
+command -v curl|curl|a command of the pages
 command -v git|git|a traced program
 command -v sudo|sudo|tests of starting by sudo and without root
 command -v setpriv|util-linux|tests of what a user without rights sees
@@ -37,10 +41,15 @@ command -v dockerd|docker.io|the engine whose container is traced
 command -v docker|docker.io|its client
 command -v unshare|util-linux|keeps the engine's mounts apart
 endef
+define PACKAGE_TEST_NEEDS
+PATH=$$PATH:/usr/sbin command -v debootstrap|debootstrap|makes the clean Debian
+command -v dpkg-deb|dpkg|reads the .deb
+command -v rpm|rpm|reads the .rpm
+endef
 define LINT_NEEDS
 command -v clang-format|clang-format|checks the style of the eBPF programs
 endef
-export BUILD_NEEDS TEST_NEEDS KERNEL_TEST_NEEDS DOCKER_TEST_NEEDS LINT_NEEDS
+export BUILD_NEEDS TEST_NEEDS KERNEL_TEST_NEEDS DOCKER_TEST_NEEDS PACKAGE_TEST_NEEDS LINT_NEEDS
 
 help: ## Show this menu
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -60,15 +69,28 @@ $(CARGO)
 endef
 TEST_AS_ROOT = $(AS_ROOT) test
 
-test: test-deps jaeger python-sdk ## Run all tests; those that trace need root, so this asks for sudo
+test: test-deps jaeger otelcol python-sdk ## Run all tests; those that trace need root, so this asks for sudo
 	@$(CARGO) build --workspace --bin agentsight
 	@$(TEST_AS_ROOT) --workspace
-	@echo "NOT RUN: the test of a real Docker Engine, which \`make test-docker\` runs."
+	@echo "NOT RUN: the tests of a real Docker Engine (\`make test-docker\`), of the packages (\`make test-package\`), and of Phoenix (\`make test-phoenix\`)."
 
-test-docker: test-deps ## Trace a container of a real Docker Engine; installs docker.io where there is none
+test-docker: test-deps ## Build AgentSight's image and trace containers of a real Docker Engine; installs docker.io where there is none
 	@tests/install-missing.sh <<<"$$DOCKER_TEST_NEEDS"
+	@$(MAKE) --no-print-directory static PROFILE=dev
 	@$(CARGO) build --workspace --bin agentsight
 	@$(TEST_AS_ROOT) --package agentsight-tests --test docker
+
+# The debug build, because what it does is not the question here. Its files are made first: the test only looks.
+test-package: test-deps ## Install the .deb in a clean Debian, start the daemon, trace, remove it; installs debootstrap where there is none
+	@tests/install-missing.sh <<<"$$PACKAGE_TEST_NEEDS"
+	@$(MAKE) --no-print-directory package PROFILE=dev
+	@$(CARGO) build --workspace --bin agentsight
+	@$(TEST_AS_ROOT) --package agentsight-tests --test package
+
+test-phoenix: test-deps ## Send to Phoenix, a backend that others wrote for agents; installs it from PyPI (3 minutes, once)
+	@tests/backends/phoenix/build.sh
+	@$(CARGO) build --workspace --bin agentsight
+	@$(TEST_AS_ROOT) --package agentsight-tests --test phoenix
 
 soak: test-deps ## Half an hour of the daemon under churn: memory, descriptors and maps must stay flat (MINUTES=2 for less)
 	@$(CARGO) build --workspace --bin agentsight
@@ -90,6 +112,19 @@ fuzz: deps ## Feed the pipeline arbitrary bytes of the kernel's for a while (MIN
 
 build: deps ## Build the program: target/release/agentsight
 	@$(CARGO) build --release --package agentsight --bin agentsight
+
+# With a target named, the flags are for the program alone, not for build scripts.
+PROFILE ?= release
+STATIC_TARGET := x86_64-unknown-linux-gnu
+static: deps ## Build the program as one static file, for images and packages: target/package/agentsight
+	@RUSTFLAGS="-C target-feature=+crt-static" $(CARGO) build --locked --profile $(PROFILE) --target $(STATIC_TARGET) \
+	    --package agentsight --bin agentsight
+	@mkdir -p $(CURDIR)/target/package
+	@install -m 755 $(TARGET_DIR)/$(STATIC_TARGET)/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))/agentsight $(CURDIR)/target/package/agentsight
+	@$(if $(filter dev,$(PROFILE)),strip --strip-debug $(CURDIR)/target/package/agentsight)
+
+package: static ## Make the packages: target/package/*.tar.gz, *.deb, *.rpm and SHA256SUMS
+	@PROFILE=$(PROFILE) packaging/make.sh $(CURDIR)/target/package
 
 deps: ## Install what building needs and this machine lacks (by apt)
 	@command -v $(CARGO) >/dev/null || { echo "Rust is missing. Install it from https://rustup.rs, then run this again." >&2; exit 1; }
@@ -119,6 +154,9 @@ scenario-recordings: test-deps ## Record every scenario anew, live; asks for sud
 
 jaeger: ## Build the Jaeger that the tests send to (about 10 minutes, once)
 	@tests/backends/jaeger/build.sh
+
+otelcol: ## Build the OpenTelemetry Collector that the tests send through (about 5 minutes, once)
+	@tests/backends/otelcol/build.sh
 
 python-sdk: ## Install the OpenTelemetry SDK that the tests send with (once)
 	@tests/backends/python-sdk/build.sh

@@ -3,7 +3,7 @@
 //! Not among the tests that `make test` runs: the engine is installed and started by `make test-docker`.
 
 use std::fs::{self, File, OpenOptions};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
@@ -78,8 +78,38 @@ fn a_container_that_is_attached_to_says_its_id_and_runtime() {
     assert_eq!(told_inside(&trace, &id), without_image, "{trace}");
 }
 
+/// The image is built by the shipped Dockerfile from the static binary, and has what docker-compose.yml gives it, no more.
+#[test]
+fn agentsight_in_a_container_of_its_own_image_traces_another_container_and_says_its_id() {
+    let agentsight = Agentsight::as_root();
+    let here = agentsight.directory();
+    nix::unistd::mkfifo(&here.join("gate"), Mode::S_IRUSR | Mode::S_IWUSR).expect("the directory is ours");
+    let sources = here.join("sources");
+    let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    fs::create_dir_all(sources.join("target/package")).expect("the directory is ours");
+    for file in ["Dockerfile", ".dockerignore", "target/package/agentsight"] {
+        fs::copy(repository.join(file), sources.join(file))
+            .unwrap_or_else(|error| panic!("{file}: {error}; `make test-docker` makes it"));
+    }
+    let mut engine = engine_with("docker_image.sh", here, &[]);
+    let finished = run(engine.arg(&sources), LIMIT);
+    let id = container_id(&finished, here);
+
+    let text = fs::read_to_string(here.join("trace.jsonl")).expect("spans were written");
+    let trace = Trace::from_json_lines(&text).expect("they are OTLP/JSON");
+    let inside = told_inside(&trace, &id);
+    let of_docker = [(Some(17), "docker"), (Some(18), "docker")];
+    let codes_and_runtime: Vec<_> = inside.iter().map(|(code, runtime, _)| (*code, runtime.as_str())).collect();
+    assert_eq!(codes_and_runtime, of_docker, "{trace}");
+}
+
 /// `docker.sh`, below `prefix`, in mounts of its own.
 fn engine(here: &Directory, prefix: &[&str]) -> Command {
+    engine_with("docker.sh", here, prefix)
+}
+
+/// A script that starts an engine, below `prefix`, in mounts of its own.
+fn engine_with(script: &str, here: &Directory, prefix: &[&str]) -> Command {
     for (program, package) in [("dockerd", "docker.io"), ("docker", "docker.io"), ("runc", "runc")] {
         let _ = need_program(program, package);
     }
@@ -89,7 +119,7 @@ fn engine(here: &Directory, prefix: &[&str]) -> Command {
     let _ = run(&mut compiler, LIMIT).expect_code(0);
     let mut command = Command::new(need_program("unshare", "util-linux"));
     command.args(["--mount", "--propagation", "private"]).args(prefix);
-    command.arg("sh").args([path("docker.sh"), inside]).current_dir(here.path());
+    command.arg("sh").args([path(script), inside]).current_dir(here.path());
     command
 }
 

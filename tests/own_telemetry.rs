@@ -63,6 +63,7 @@ fn the_metrics_are_the_counts_of_what_arrived() {
         assert!(sum(&trace, "agentsight.bpf.run_count", None) >= kind("fork") + kind("exec") + kind("exit"));
         assert!(sum(&trace, "agentsight.bpf.run_time", None) > 0.0);
         assert!(sum(&trace, "process.cpu.time", None) > 0.0);
+        assert!(sum(&trace, "process.memory.usage", None) > 1_000_000.0, "a Rust program with SQLite needs a megabyte");
     }
 }
 

@@ -23,5 +23,6 @@ fn main() -> ExitCode {
         Command::Doctor(args) => cli::doctor::doctor(&args),
         #[cfg(feature = "live")]
         Command::Collector(args) => agentsight::collector::run(args.stub),
+        Command::Reference(args) => cli::reference::reference(&args),
     }
 }

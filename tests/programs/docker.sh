@@ -4,18 +4,7 @@
 set -eu
 program=$1
 here=$PWD
-export DOCKER_HOST="unix://$here/docker.sock"
-mount -t tmpfs none /var/lib/docker
-dockerd --host "$DOCKER_HOST" --exec-root "$here/exec" --pidfile "$here/dockerd.pid" \
-    --bridge none --iptables=false --ip-forward=false >"$here/dockerd.log" 2>&1 &
-engine=$!
-trap 'kill "$engine"; wait "$engine" || true' EXIT
-until docker version >"$here/version.log" 2>&1; do
-    kill -0 "$engine" || exit 97
-    tries=$((${tries:-0} + 1))
-    [ "$tries" -lt 200 ] || exit 98
-    sleep 0.1
-done
+. "$(dirname "$0")/engine.sh"
 tar --create --directory "$(dirname "$program")" "$(basename "$program")" | docker import - example/odd:7 >/dev/null
 code=0
 # With a gate, a FIFO beside, the program waits until somebody opens it; its process id is told meanwhile.

@@ -1,4 +1,4 @@
-//! The least of an HTTP client: one GET on the loopback interface.
+//! The least of an HTTP client: one request on the loopback interface.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -7,10 +7,22 @@ use std::time::Duration;
 /// Status code and body of `GET path`, or `None` while nobody answers there.
 #[must_use]
 pub fn get(port: u16, path: &str) -> Option<(u16, String)> {
+    ask(port, &format!("GET {path} HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n"))
+}
+
+/// Status code and body of `POST path` with a body of JSON, or `None` while nobody answers there.
+#[must_use]
+pub fn post_json(port: u16, path: &str, body: &str) -> Option<(u16, String)> {
+    let length = body.len();
+    let head = format!("POST {path} HTTP/1.0\r\nHost: 127.0.0.1\r\nContent-Type: application/json");
+    ask(port, &format!("{head}\r\nContent-Length: {length}\r\n\r\n{body}"))
+}
+
+/// HTTP/1.0, so that the server closes at the end and sends no chunks.
+fn ask(port: u16, request: &str) -> Option<(u16, String)> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
     stream.set_read_timeout(Some(Duration::from_secs(10))).ok()?;
-    // HTTP/1.0, so that the server closes at the end and sends no chunks.
-    write!(stream, "GET {path} HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n").ok()?;
+    stream.write_all(request.as_bytes()).ok()?;
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).ok()?;
     let answer = String::from_utf8(answer).ok()?;

@@ -7,6 +7,7 @@ mod destination;
 pub(crate) mod doctor;
 #[cfg(feature = "live")]
 pub(crate) mod launch;
+pub(crate) mod reference;
 pub(crate) mod replay;
 mod screen;
 mod send;
@@ -62,6 +63,16 @@ pub(crate) enum Command {
     #[cfg(feature = "live")]
     #[command(hide = true)]
     Collector(CollectorArgs),
+    /// Write man pages and shell completions; for those who make packages
+    #[command(hide = true)]
+    Reference(ReferenceArgs),
+}
+
+/// `agentsight reference`.
+#[derive(Debug, Args)]
+pub(crate) struct ReferenceArgs {
+    /// The folder that gets `man` and `completions`
+    pub folder: PathBuf,
 }
 
 /// `agentsight run`.

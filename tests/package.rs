@@ -1,0 +1,180 @@
+//! The packages: the .deb is installed in a clean Debian, its daemon traces as its unit would start it, and after its removal
+//! nothing is left but data; the .rpm and the archive hold the same. By `make test-package`, which makes them first.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use agentsight_tests::backend::{Running, cached};
+use agentsight_tests::deadline::wait_for;
+use agentsight_tests::directory::Directory;
+use agentsight_tests::receiver::Receiver;
+use agentsight_tests::requirement::{need_program, need_root};
+use agentsight_tests::run::{Finished, run};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+const LIMIT: Duration = Duration::from_secs(120);
+
+#[test]
+fn the_deb_installs_traces_and_leaves_nothing_but_data() {
+    need_root();
+    let debian = Debian::new();
+    let before = debian.files();
+    fs::copy(package("deb"), debian.root.join("agentsight.deb")).expect("the root is ours");
+    let _ = debian.run(&["dpkg", "--install", "/agentsight.deb"]).expect_code(0);
+    fs::remove_file(debian.root.join("agentsight.deb")).expect("it was put there");
+    let check = ["agentsight", "daemon", "--check", "--config", "/etc/agentsight/agentsight.yaml"];
+    let _ = debian.run(&check).expect_code(0);
+
+    let backend = Receiver::start();
+    let rules = "rules: [{executable: '*/dash', command_line: '*tulip*', service: tulip-agent}]";
+    let config = format!("export: {{endpoint: '{}', protocol: grpc}}\n{rules}\n", backend.endpoint());
+    fs::write(debian.root.join("etc/agentsight/agentsight.yaml"), config).expect("the package made it");
+    let daemon = debian.start_daemon();
+    let _ = debian.run(&["sh", "-c", "expr 1 + 2; : tulip; exit 3"]).expect_code(3);
+    wait_for("the trace of the rule's session", LIMIT, || {
+        let trace = backend.trace();
+        let of_rule = trace.spans.iter().filter(|span| format!("{:?}", span.resource).contains("tulip-agent"));
+        let codes: BTreeSet<_> = of_rule.filter_map(|span| span.int("process.exit.code")).collect();
+        (codes == [0, 3].into()).then_some(())
+    });
+    let Ok(id) = i32::try_from(daemon.0.id()) else { panic!("a process id fits in 31 bits") };
+    kill(Pid::from_raw(id), Signal::SIGTERM).expect("it runs");
+    let mut daemon = daemon;
+    let ended = wait_for("the daemon's end", LIMIT, || daemon.0.try_wait().expect("it is ours"));
+    assert_eq!(ended.code(), Some(0));
+
+    let _ = debian.run(&["dpkg", "--purge", "agentsight"]).expect_code(0);
+    let after = debian.files();
+    let left: Vec<_> = after.difference(&before).filter(|path| !path.starts_with("var/lib/agentsight")).collect();
+    let gone: Vec<_> = before.difference(&after).collect();
+    assert!(left.is_empty() && gone.is_empty(), "left: {left:?}, gone: {gone:?}");
+    assert!(after.iter().any(|path| path.starts_with("var/lib/agentsight/")), "the data stays");
+}
+
+#[test]
+fn the_rpm_and_the_archive_hold_what_the_deb_holds() {
+    let list = |program: &str, option: &str, path: PathBuf| {
+        let output = Command::new(program).arg(option).arg(path).output().expect("it was found");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    let _ = (need_program("dpkg-deb", "dpkg"), need_program("rpm", "rpm"));
+    let deb = list("dpkg-deb", "--contents", package("deb"));
+    let rpm = list("rpm", "-qlp", package("rpm"));
+    let archive = list("tar", "-tzf", package("gz"));
+    let everywhere =
+        ["agentsight", "agentsight.service", "agentsight.yaml", "agentsight.1", "agentsight-run.1", "agentsight.fish"];
+    for name in everywhere {
+        for (kind, text) in [("deb", &deb), ("rpm", &rpm), ("archive", &archive)] {
+            let there = text.lines().any(|line| line.trim_end_matches(".gz").ends_with(&format!("/{name}")));
+            assert!(there, "no {name} in the {kind}:\n{text}");
+        }
+    }
+    let sums = package("deb").with_file_name("SHA256SUMS");
+    let mut check = Command::new("sha256sum");
+    check.arg("--check").arg(&sums).current_dir(sums.parent().expect("it is in a folder"));
+    let checked = run(&mut check, LIMIT).expect_code(0);
+    assert_eq!(checked.stdout.matches(": OK").count(), 3, "{}", checked.stdout);
+}
+
+#[test]
+fn the_program_of_the_archive_runs_where_there_is_nothing_else() {
+    need_root();
+    let directory = Directory::new();
+    let mut unpack = Command::new("tar");
+    unpack.args(["--strip-components=1", "-xzf"]).arg(package("gz")).arg("-C").arg(directory.path());
+    let _ = run(&mut unpack, LIMIT).expect_code(0);
+    let said =
+        run(Command::new("chroot").arg(directory.path()).args(["/agentsight", "--version"]), LIMIT).expect_code(0);
+    assert_eq!(said.stdout.trim(), format!("agentsight {}", env!("CARGO_PKG_VERSION")));
+}
+
+/// A clean root, with the machine's `/proc` and `/sys` in it while something runs there.
+struct Debian {
+    root: PathBuf,
+    _directory: Directory,
+}
+
+impl Debian {
+    fn new() -> Self {
+        let _ = need_program("debootstrap", "debootstrap");
+        let directory = Directory::new();
+        let root = directory.join("root");
+        fs::create_dir(&root).expect("the directory is ours");
+        let mut unpack = Command::new("tar");
+        unpack.arg("--extract").arg("--file").arg(cached("debian")).arg("--directory").arg(&root);
+        let _ = run(&mut unpack, LIMIT).expect_code(0);
+        Self { root, _directory: directory }
+    }
+
+    /// `arguments`, to be run in it.
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(need_program("unshare", "util-linux"));
+        command.args(["--mount", "--propagation", "private", "sh", "-c"]);
+        command.arg("mount --rbind /proc \"$0/proc\" && mount --rbind /sys \"$0/sys\" && exec chroot \"$0\" \"$@\"");
+        command.arg(&self.root).args(arguments);
+        command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").env("DEBIAN_FRONTEND", "noninteractive");
+        command
+    }
+
+    fn run(&self, arguments: &[&str]) -> Finished {
+        run(&mut self.command(arguments), LIMIT)
+    }
+
+    /// What the installed unit starts, with no more capabilities than it has there, once it takes sessions.
+    fn start_daemon(&self) -> Running {
+        let unit = fs::read_to_string(self.root.join("usr/lib/systemd/system/agentsight.service"))
+            .or_else(|_| fs::read_to_string(self.root.join("lib/systemd/system/agentsight.service")))
+            .expect("the package has a unit");
+        let setting = |name: &str| {
+            let line = unit.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
+            line.unwrap_or_else(|| panic!("the unit says no {name}"))
+        };
+        let capabilities: Vec<String> = setting("CapabilityBoundingSet")
+            .split(' ')
+            .map(|name| format!("+{}", name.trim_start_matches("CAP_").to_lowercase()))
+            .collect();
+        let bounding = format!("--bounding-set=-all,{}", capabilities.join(","));
+        let mut words = vec!["setpriv", "--no-new-privs", &bounding];
+        words.extend(setting("ExecStart").split(' '));
+        // As StateDirectory and RuntimeDirectory do.
+        let _ = self.run(&["mkdir", "-p", "-m", "0700", "/var/lib/agentsight"]).expect_code(0);
+        let _ = self.run(&["mkdir", "-p", "/run/agentsight"]).expect_code(0);
+        let mut daemon = Running(self.command(&words).spawn().expect("it was found"));
+        wait_for("the daemon's socket", LIMIT, || {
+            if let Some(status) = daemon.0.try_wait().expect("it is ours") {
+                panic!("the daemon ended with {status}");
+            }
+            self.root.join("run/agentsight/daemon.sock").exists().then_some(())
+        });
+        daemon
+    }
+
+    /// All files but those of the running system and of the package manager itself.
+    fn files(&self) -> BTreeSet<String> {
+        let not_ours = ["proc", "sys", "dev", "run", "tmp", "var/lib/dpkg", "var/log", "var/cache"];
+        let mut find = Command::new("find");
+        find.current_dir(&self.root).arg("-P").arg(".").arg("-printf").arg("%P\\n");
+        let listed = run(&mut find, LIMIT).expect_code(0).stdout;
+        let all = listed.lines().filter(|path| !not_ours.iter().any(|start| Path::new(path).starts_with(start)));
+        all.map(str::to_owned).collect()
+    }
+}
+
+/// The one file of this kind that `make package` left.
+fn package(kind: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/package");
+    let files =
+        fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}; run `make test-package`", folder.display()));
+    let mut of_kind: Vec<PathBuf> = files
+        .flatten()
+        .map(|file| file.path())
+        .filter(|path| path.extension().is_some_and(|end| end == kind))
+        .collect();
+    assert_eq!(of_kind.len(), 1, "{} should have one .{kind}; run `make test-package`", folder.display());
+    of_kind.remove(0)
+}
