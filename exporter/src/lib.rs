@@ -15,6 +15,7 @@ pub mod channel;
 pub mod collector;
 #[cfg(feature = "live")]
 pub mod doctor;
+pub mod facts;
 pub mod graph;
 #[cfg(feature = "live")]
 pub mod launch;
