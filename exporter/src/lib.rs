@@ -7,6 +7,7 @@
 //! `doctor` says what the machine allows.
 //! `graph` and `spans` are pure: no clock, no I/O, no threads.
 
+pub mod answer;
 pub mod caller;
 pub mod capture;
 #[cfg(feature = "live")]
@@ -24,6 +25,7 @@ pub mod otlp;
 pub mod ownership;
 pub mod pipeline;
 pub mod private_file;
+pub mod query;
 pub mod recording;
 pub mod session;
 pub mod spans;

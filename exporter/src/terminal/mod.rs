@@ -12,6 +12,8 @@ mod width;
 use serde::{Deserialize, Serialize};
 
 pub use duration::duration;
+pub use escape::{printable, shell_word};
+pub use width::{fit, width};
 pub use tree::tree;
 
 /// How to draw.
