@@ -30,8 +30,7 @@ const STEP_NANOS: u64 = 1_000_000;
 fn main() {
     let spans: u64 = std::env::args().skip(1).find_map(|argument| argument.parse().ok()).unwrap_or(1_000_000);
     let scratch = Scratch::new();
-    let resource =
-        Arc::new(Resource { attributes: BTreeMap::from([("service.name".to_owned(), "bench".to_owned())]) });
+    let resource = Arc::new(Resource { attributes: BTreeMap::from([("service.name".to_owned(), "bench".to_owned())]) });
     let session = session();
     let mut store = Store::open(&scratch.0.join("store")).expect("a new store opens");
     let _lock = store.begin_session(&session, WallNanos(START)).expect("a session begins");

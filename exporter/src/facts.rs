@@ -168,8 +168,7 @@ mod tests {
     fn an_executable_is_the_path_of_an_image_and_not_of_what_it_reads() {
         let program = ("process.executable.path", says("/usr/bin/cat"));
         let image = span(&[("agentsight.object.type", says("process")), program.clone()]);
-        let burst =
-            span(&[("agentsight.object.type", says("file")), program, ("file.path", says("/etc/passwd"))]);
+        let burst = span(&[("agentsight.object.type", says("file")), program, ("file.path", says("/etc/passwd"))]);
         assert_eq!(Facts::of(&image).path, Some("/usr/bin/cat"));
         assert_eq!(Facts::of(&burst).path, Some("/etc/passwd"));
     }

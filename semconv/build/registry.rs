@@ -108,7 +108,10 @@ fn declare_group(group: &Group) -> Result<Option<Declaration>, String> {
     };
     let declaration = Declaration { name: name.clone(), brief: one_line(&head.brief), examples: Vec::new(), kind };
     if matches!(declaration.kind, Kind::Event) && name.contains('.') && !name.starts_with(OWN_PREFIX) {
-        return Err(format!("{}: {name}: an event is named as a call of the kernel is, or begins with {OWN_PREFIX}", group.place));
+        return Err(format!(
+            "{}: {name}: an event is named as a call of the kernel is, or begins with {OWN_PREFIX}",
+            group.place
+        ));
     }
     Ok(Some(declaration))
 }

@@ -107,7 +107,8 @@ fn a_name_that_opentelemetry_forbids_is_an_error() {
 #[test]
 fn an_event_under_a_name_of_others_is_an_error() {
     let text = "groups: [{id: event, type: event, name: file.rename, stability: development, brief: X.}]";
-    expect!["link.yaml: event: file.rename: an event is named as a call of the kernel is, or begins with agentsight."].assert_eq(&problem_of_file(text));
+    expect!["link.yaml: event: file.rename: an event is named as a call of the kernel is, or begins with agentsight."]
+        .assert_eq(&problem_of_file(text));
 }
 
 #[test]

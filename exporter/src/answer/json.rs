@@ -131,10 +131,16 @@ pub fn gap_text(gap: &Gap) -> String {
             format!("span {} has {count} more causes than the limit of its links has room for", id.span_id)
         }
         Gap::Coalesced(id) => {
-            format!("span {} is what should have been several bursts: what is before and behind it is blurred", id.span_id)
+            format!(
+                "span {} is what should have been several bursts: what is before and behind it is blurred",
+                id.span_id
+            )
         }
         Gap::Found(id) => {
-            format!("the open file of span {} is older than the tracing or came from outside: what went before is unknown", id.span_id)
+            format!(
+                "the open file of span {} is older than the tracing or came from outside: what went before is unknown",
+                id.span_id
+            )
         }
         Gap::Incomplete(id) => format!("the tracing ended before span {} did", id.span_id),
         Gap::Blind { id, by } => format!("the image of span {} used {by}, where not everything is seen", id.span_id),

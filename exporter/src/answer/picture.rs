@@ -30,7 +30,8 @@ impl Picture {
     #[must_use]
     pub fn of_slice(slice: &Slice) -> Self {
         let arrow = |edge: &Edge| {
-            let label = if edge.confidence < 1.0 { format!("{} {}", edge.kind, edge.confidence) } else { edge.kind.clone() };
+            let label =
+                if edge.confidence < 1.0 { format!("{} {}", edge.kind, edge.confidence) } else { edge.kind.clone() };
             Arrow { from: edge.cause, to: edge.effect, label, is_flow: edge.is_flow() }
         };
         Self {
@@ -49,7 +50,8 @@ impl Picture {
         for found in spans {
             let Some(to) = id_of(&found.span) else { continue };
             let linked: Vec<SpanRef> = causes_of(&found.span).collect();
-            if let Some(from) = parent_of(&found.span).filter(|from| known.contains_key(from) && !linked.contains(from)) {
+            if let Some(from) = parent_of(&found.span).filter(|from| known.contains_key(from) && !linked.contains(from))
+            {
                 edges.push(Arrow { from, to, label: PARENT.to_owned(), is_flow: false });
             }
             for (link, from) in found.span.links.iter().zip(linked).filter(|(_, from)| known.contains_key(from)) {
@@ -134,4 +136,25 @@ fn mermaid_text(text: &str) -> String {
         }
     }
     quoted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::query::fixture::{found, span};
+
+    #[test]
+    fn no_name_of_a_traced_program_gets_out_of_its_quotes() {
+        let odd = "a\"]; x -> y [label=\"\\\n<script>alert(1)</script>\u{1b}[2J";
+        let picture = Picture::of_spans(&[found(span(1, 0, odd, (0, 1)))]);
+        let dot = picture.dot();
+        assert!(dot.contains(r#"[label="a\"]; x -> y [label=\"\\\n<script>"#) && !dot.contains('\u{1b}'), "{dot}");
+        let mermaid = picture.mermaid();
+        let label = mermaid.split_once("[\"").and_then(|(_, rest)| rest.split_once("\"]")).unwrap().0;
+        assert!(
+            !label.contains(['"', '<', ']', '\u{1b}']) || label.replace("<br/>", "").find('<').is_none(),
+            "{mermaid}"
+        );
+        assert!(mermaid.contains("#60;script#62;"), "{mermaid}");
+    }
 }

@@ -9,7 +9,7 @@ use agentsight_ebpf::WallNanos;
 use super::json::gap_text;
 use crate::facts::Facts;
 use crate::query::moment::Clock;
-use crate::query::slice::{Edge, PART, Slice, Way};
+use crate::query::slice::{Edge, PARENT, PART, Slice, Way};
 use crate::session::SpanRef;
 use crate::terminal::{duration, printable};
 
@@ -39,7 +39,15 @@ pub fn slice_text(slice: &Slice, way: Way, clock: &Clock) -> String {
             continue;
         }
         let _ = writeln!(text, "{}", evidence(node_facts(slice, place, clock), edge, way));
-        let edges: Vec<usize> = behind.get(&node.id).cloned().unwrap_or_default();
+        let edges: Vec<usize> = behind.get(&node.id).map_or_else(Vec::new, |edges| {
+            // Who did it is said by name and number on each line: a parent that stands elsewhere is not repeated.
+            let is_told = |number: &usize| {
+                let edge = &slice.edges[*number];
+                let next = places.get(&far(edge, way)).map(|place| &slice.nodes[*place]);
+                edge.kind != PARENT || next.is_some_and(|next| next.via == Some(*number))
+            };
+            edges.iter().copied().filter(is_told).collect()
+        });
         for (index, number) in edges.iter().enumerate().rev() {
             let Some(next) = places.get(&far(&slice.edges[*number], way)) else { continue };
             let (own, under) = if index + 1 == edges.len() { ("└─ ", "   ") } else { ("├─ ", "│  ") };
@@ -103,4 +111,39 @@ fn evidence(mut told: Vec<String>, edge: Option<&Edge>, way: Way) -> String {
         }
     }
     format!("  [{}]", told.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+    use jiff::tz::TimeZone;
+
+    use super::*;
+    use crate::query::fixture::{id, memory, stale_id};
+    use crate::query::slice::{Reach, slice};
+
+    #[test]
+    fn the_reference_case_is_told_as_a_tree() {
+        let clock = Clock { now: WallNanos(crate::query::fixture::BEGIN), zone: TimeZone::UTC };
+        let why = slice(&mut memory(stale_id()), &[id(7)], Way::Why, Reach::default()).unwrap();
+        expect![[r#"
+            write api.example.com:443  [python3 101, 14:13:20.060, 0000000000000007]
+            ├─ parent: connect api.example.com:443  [python3 101, 14:13:20.050, 0000000000000006, 10 ms before]
+            │  ├─ parent: python3 agent.py  [python3 101, 14:13:20.010, 0000000000000002, 40 ms before]
+            │  │  └─ parent: sh  [sh 100, 14:13:20.000, 0000000000000001, 10 ms before]
+            │  └─ dns 0.9: resolve api.example.com  [14:13:20.045, 0000000000000008, 47 B, 4 ms before]
+            └─ flow 0.5: read config.json  [python3 101, 14:13:20.040, 0000000000000005, 47 B, 19 ms before]
+               └─ file 0.95: write config.json  [refresh 102, 14:13:20.020, 0000000000000004, 47 B, 10 ms before]
+                  └─ parent: refresh  [refresh 102, 14:13:20.005, 0000000000000003, 15 ms before]
+        "#]]
+        .assert_eq(&slice_text(&why, Way::Why, &clock));
+        let impact = slice(&mut memory(stale_id()), &[id(4)], Way::Impact, Reach::default()).unwrap();
+        expect![[r#"
+            write config.json  [refresh 102, 14:13:20.020, 0000000000000004]
+            └─ file 0.95: read config.json  [python3 101, 14:13:20.040, 0000000000000005, 47 B, 10 ms after]
+               ├─ flow 0.5: write api.example.com:443  [python3 101, 14:13:20.060, 0000000000000007, 47 B, 19 ms after]
+               └─ flow 0.5: write report.txt  [python3 101, 14:13:20.100, 000000000000000b, 47 B, 59 ms after]
+        "#]]
+        .assert_eq(&slice_text(&impact, Way::Impact, &clock));
+    }
 }

@@ -26,9 +26,7 @@ pub fn sessions_table(sessions: &[SessionSummary], clock: &Clock, columns: usize
         .map(|summary| {
             let state = match summary.state {
                 SessionState::Running => "running".to_owned(),
-                SessionState::Ended(ended) => {
-                    duration(Duration::from_nanos(ended.0.saturating_sub(summary.started.0)))
-                }
+                SessionState::Ended(ended) => duration(Duration::from_nanos(ended.0.saturating_sub(summary.started.0))),
                 SessionState::Abandoned => "abandoned".to_owned(),
             };
             let command = summary.root.as_ref().map(|root| command(&root.span)).unwrap_or_default();
@@ -54,7 +52,16 @@ fn row(found: &StoredSpan, clock: &Clock, all_today: bool) -> [String; 8] {
     let took = Duration::from_nanos(span.end_time_unix_nano.saturating_sub(span.start_time_unix_nano));
     let id = hex::encode(&span.span_id);
     let name = |facts: &Facts<'_>| text(facts.action);
-    [time, number(facts.pid), text(facts.executable), name(&facts), printable(&what).into_owned(), number(facts.bytes), duration(took), id]
+    [
+        time,
+        number(facts.pid),
+        text(facts.executable),
+        name(&facts),
+        printable(&what).into_owned(),
+        number(facts.bytes),
+        duration(took),
+        id,
+    ]
 }
 
 /// What was done it to: a path, the other end, a command.
@@ -80,7 +87,8 @@ fn draw<const N: usize>(heading: [&str; N], rows: &[[String; N]], columns: usize
             widths[column] = widths[column].max(width(text));
         }
     }
-    let others: usize = widths.iter().enumerate().filter(|(column, _)| *column != flexible).map(|(_, width)| width + 2).sum();
+    let others: usize =
+        widths.iter().enumerate().filter(|(column, _)| *column != flexible).map(|(_, width)| width + 2).sum();
     widths[flexible] = widths[flexible].min(columns.saturating_sub(others).max(20));
     let mut drawn = String::new();
     let heading = heading.map(str::to_owned);

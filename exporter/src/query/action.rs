@@ -40,7 +40,8 @@ impl Kind {
     /// Whether a span with these two is asked for.
     #[must_use]
     pub fn takes(&self, object: Option<&str>, action: Option<&str>) -> bool {
-        let is_in = |list: &[&str], word: Option<&str>| list.is_empty() || word.is_some_and(|word| list.contains(&word));
+        let is_in =
+            |list: &[&str], word: Option<&str>| list.is_empty() || word.is_some_and(|word| list.contains(&word));
         is_in(self.objects, object) && is_in(self.actions, action)
     }
 }

@@ -117,7 +117,9 @@ impl Host {
     fn takes(&self, facts: &Facts<'_>) -> bool {
         let is_named = |glob: &Glob| [facts.host, facts.peer].into_iter().flatten().any(|name| glob.matches(name));
         let is_remote = facts.host.is_some() || facts.peer.is_some();
-        is_remote && self.name.as_ref().is_none_or(is_named) && self.port.is_none_or(|port| facts.port == Some(port.into()))
+        is_remote
+            && self.name.as_ref().is_none_or(is_named)
+            && self.port.is_none_or(|port| facts.port == Some(port.into()))
     }
 }
 

@@ -113,7 +113,9 @@ pub(crate) fn stale_id() -> Vec<Span> {
         span(2, 1, "python3 agent.py", (10, 800)).image(101, "python3"),
         span(3, 1, "refresh", (5, 700)).image(102, "refresh").because("join", 9, 1.0),
         span(4, 3, "write config.json", (20, 30)).burst(102, "refresh", "write", "/srv/config.json"),
-        span(5, 2, "read config.json", (40, 41)).burst(101, "python3", "read", "/srv/config.json").because("file", 4, 0.95),
+        span(5, 2, "read config.json", (40, 41))
+            .burst(101, "python3", "read", "/srv/config.json")
+            .because("file", 4, 0.95),
         connection(span(6, 2, "connect api.example.com:443", (50, 300)), "connect").because("dns", 8, 0.9),
         connection(span(7, 6, "write api.example.com:443", (60, 61)), "write").because("flow", 5, 0.5),
         span(8, 2, "resolve api.example.com", (45, 46))
@@ -127,8 +129,11 @@ pub(crate) fn stale_id() -> Vec<Span> {
             .burst(101, "python3", "write", "/srv/report.txt")
             .because("flow", 10, 0.5)
             .because("flow", 5, 0.5),
-        Span { status: Some(Status { code: 2, message: "exit code 1".to_owned() }), ..span(12, 1, "false", (500, 501)) }
-            .image(104, "false"),
+        Span {
+            status: Some(Status { code: 2, message: "exit code 1".to_owned() }),
+            ..span(12, 1, "false", (500, 501))
+        }
+        .image(104, "false"),
     ]
 }
 

@@ -74,7 +74,7 @@ impl Clock {
     fn format(&self, moment: WallNanos, form: &str) -> String {
         match timestamp(moment) {
             Some(found) => found.to_zoned(self.zone.clone()).strftime(form).to_string(),
-                None => moment.0.to_string(),
+            None => moment.0.to_string(),
         }
     }
 }

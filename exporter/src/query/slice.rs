@@ -177,8 +177,7 @@ impl Walk {
     fn parts(&mut self, source: &mut dyn Source) -> Result<Vec<usize>, SourceError> {
         let is_connection = |node: &&Node| {
             let facts = Facts::of(&node.found.span);
-            facts.object != Some(object_type::PROCESS)
-                && matches!(facts.action, Some(action::CONNECT | action::ACCEPT))
+            facts.object != Some(object_type::PROCESS) && matches!(facts.action, Some(action::CONNECT | action::ACCEPT))
         };
         let connections: Vec<SpanRef> = self.slice.nodes.iter().filter(is_connection).map(|node| node.id).collect();
         // Forward they come as its children.

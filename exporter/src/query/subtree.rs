@@ -45,7 +45,9 @@ pub(super) fn members(source: &mut dyn Source, of: &Subtree, filter: &Filter) ->
             }
         }
         if seen.len() > SPANS_MAX {
-            return Err(SourceError::TooMuch(format!("this subtree has more than {SPANS_MAX} spans: choose a smaller one")));
+            return Err(SourceError::TooMuch(format!(
+                "this subtree has more than {SPANS_MAX} spans: choose a smaller one"
+            )));
         }
         frontier = source.children(&next_of)?;
         // Where it goes on in another trace.

@@ -47,10 +47,8 @@ fn questions() -> Vec<Question> {
         ..Filter::default()
     };
     let at = |milli: u64| Some(WallNanos(BEGIN + milli * MILLI));
-    let with = |name: &str, value: &str| Filter {
-        attributes: vec![(name.to_owned(), value.to_owned())],
-        ..Filter::default()
-    };
+    let with =
+        |name: &str, value: &str| Filter { attributes: vec![(name.to_owned(), value.to_owned())], ..Filter::default() };
     let filters = [
         Filter::default(),
         kind("network"),
@@ -219,7 +217,10 @@ fn an_exact_way_is_shown_before_one_that_only_may_be() {
 #[test]
 fn gaps_are_said() {
     let mut memory = memory([
-        span(1, 0, "root", (0, 900)).image(1, "sh").counts("agentsight.loss.fork", 3).admits("agentsight.blind.io_uring"),
+        span(1, 0, "root", (0, 900))
+            .image(1, "sh")
+            .counts("agentsight.loss.fork", 3)
+            .admits("agentsight.blind.io_uring"),
         span(2, 1, "read x", (10, 20))
             .burst(1, "sh", "read", "/x")
             .admits("agentsight.burst.coalesced")

@@ -292,11 +292,10 @@ mod tests {
     fn hosts_are_read_with_and_without_ports() {
         let of = |name: &str, port| Host { name: Some(Glob::name(name).unwrap()), port };
         assert_eq!(hosts(&["api.example.com"], &[]), [of("api.example.com", None)]);
-        assert_eq!(hosts(&["10.0.0.7:443", "[::1]:80", "::1"], &[]), [
-            of("10.0.0.7", Some(443)),
-            of("::1", Some(80)),
-            of("::1", None)
-        ]);
+        assert_eq!(
+            hosts(&["10.0.0.7:443", "[::1]:80", "::1"], &[]),
+            [of("10.0.0.7", Some(443)), of("::1", Some(80)), of("::1", None)]
+        );
         assert_eq!(hosts(&["a"], &["1", "2"]), [of("a", Some(1)), of("a", Some(2))]);
         assert_eq!(hosts(&[], &["53"]), [Host { name: None, port: Some(53) }]);
     }

@@ -188,7 +188,9 @@ impl Store {
 
 fn spans_of(connection: &Connection, session: i64) -> rusqlite::Result<u64> {
     connection
-        .prepare_cached("SELECT count(*) FROM signal INDEXED BY signal_of_session WHERE session = ?1 AND kind = 'span'")?
+        .prepare_cached(
+            "SELECT count(*) FROM signal INDEXED BY signal_of_session WHERE session = ?1 AND kind = 'span'",
+        )?
         .query_row([session], |row| row.get(0).map(count))
 }
 

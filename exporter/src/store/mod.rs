@@ -116,10 +116,10 @@ impl Store {
     pub fn open_copy(path: &Path) -> Result<Self, StoreError> {
         let opened = |source| StoreError::Open { path: path.to_owned(), source };
         let shape = |source| StoreError::Shape { path: path.to_owned(), source };
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
         // SQLite would say only that it cannot open it.
         std::fs::File::open(path).map_err(|source| PlaceError::Io { doing: "open", path: path.to_owned(), source })?;
-        let mut connection = Connection::open_with_flags(path, flags).map_err(opened)?;
+        let mut connection = Connection::open_with_flags(place::copy_uri(path), flags).map_err(opened)?;
         connection.busy_timeout(BUSY_TIMEOUT).map_err(opened)?;
         if !schema::is_present(&connection).map_err(shape)? {
             let mut copied = Connection::open_in_memory().map_err(opened)?;

@@ -3,14 +3,14 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use opentelemetry::trace::TraceId;
+use opentelemetry::trace::{SpanId, TraceId};
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message;
 use rusqlite::{CachedStatement, Connection, OptionalExtension};
 
 use super::session::find_key;
-use super::{Store, StoreError};
+use super::{Seq, Store, StoreError};
 use crate::session::{SessionId, SpanRef};
 
 /// A span as it was stored, with its resource.
@@ -86,9 +86,11 @@ impl Store {
     /// When the store cannot be read.
     pub fn trace(&self, id: TraceId, limit: usize) -> Result<Vec<StoredSpan>, StoreError> {
         let (trace, limit) = (id.to_bytes(), sqlite_limit(limit));
-        self.list("SELECT seq FROM signal WHERE kind = 'span' AND trace_id = ?1 ORDER BY seq LIMIT ?2", (trace, limit), {
-            "SELECT resource, encoded FROM open_image WHERE trace_id = ?1 LIMIT ?2"
-        })
+        self.list(
+            "SELECT seq FROM signal WHERE kind = 'span' AND trace_id = ?1 ORDER BY seq LIMIT ?2",
+            (trace, limit),
+            "SELECT resource, encoded FROM open_image WHERE trace_id = ?1 LIMIT ?2",
+        )
     }
 
     /// A session's spans in the order in which they were stored, at most `limit`; what is open yet comes last.
@@ -99,9 +101,75 @@ impl Store {
         let failed = StoreError::sqlite("look up a session");
         let Some(key) = find_key(&self.connection, id).map_err(failed)? else { return Ok(Vec::new()) };
         let parameters = (key, sqlite_limit(limit));
-        self.list("SELECT seq FROM signal WHERE session = ?1 AND kind = 'span' ORDER BY seq LIMIT ?2", parameters, {
-            "SELECT resource, encoded FROM open_image WHERE session = ?1 LIMIT ?2"
-        })
+        self.list(
+            "SELECT seq FROM signal WHERE session = ?1 AND kind = 'span' ORDER BY seq LIMIT ?2",
+            parameters,
+            "SELECT resource, encoded FROM open_image WHERE session = ?1 LIMIT ?2",
+        )
+    }
+
+    /// The spans whose ids begin with these hex digits; two are enough to know that there are several. A look at every
+    /// span, in the narrow table: an index would cost each span that is stored more than a rare question is worth.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn spans_like(&self, prefix: &str) -> Result<Vec<SpanRef>, StoreError> {
+        let failed = StoreError::sqlite("look up a span");
+        let mut statement = self
+            .connection
+            .prepare_cached(
+                "SELECT trace_id, span_id FROM signal WHERE seq IN (SELECT seq FROM span WHERE span_id BETWEEN ?1 AND ?2
+                     AND lower(hex(span_id)) GLOB ?3 || '*' LIMIT 2)
+                 UNION SELECT trace_id, span_id FROM open_image WHERE lower(hex(span_id)) GLOB ?3 || '*' LIMIT 2",
+            )
+            .map_err(&failed)?;
+        let mut least = hex::decode(&prefix[..prefix.len() / 2 * 2]).unwrap_or_default();
+        let mut greatest = least.clone();
+        least.resize(8, 0);
+        greatest.resize(8, 0xff);
+        let rows = statement.query_map((least, greatest, prefix), |row| Ok((row.get(0)?, row.get(1)?)));
+        let ids: Vec<(Vec<u8>, Vec<u8>)> = rows.and_then(Iterator::collect).map_err(&failed)?;
+        let reference = |(trace, span): (Vec<u8>, Vec<u8>)| {
+            let trace_id = TraceId::from_bytes(trace.try_into().ok()?);
+            Some(SpanRef { trace_id, span_id: SpanId::from_bytes(span.try_into().ok()?) })
+        };
+        Ok(ids.into_iter().filter_map(reference).collect())
+    }
+
+    /// The place of the span that was stored last.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn last_stored(&self) -> Result<Seq, StoreError> {
+        self.connection
+            .query_row("SELECT ifnull(max(seq), 0) FROM span", [], |row| row.get(0).map(Seq))
+            .map_err(StoreError::sqlite("see what was stored last"))
+    }
+
+    /// The place before the first span.
+    #[must_use]
+    pub fn last_before_any(&self) -> Seq {
+        Seq(0)
+    }
+
+    /// The spans that were stored after this place, at most `limit`, and the place of the last of them.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn stored_since(&self, last: Seq, limit: usize) -> Result<(Vec<StoredSpan>, Seq), StoreError> {
+        let failed = StoreError::sqlite("read new spans");
+        let mut reader = Reader::of(&self.connection);
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT seq FROM span WHERE seq > ?1 ORDER BY seq LIMIT ?2")
+            .map_err(&failed)?;
+        let mut rows = statement.query((last.0, sqlite_limit(limit))).map_err(&failed)?;
+        let (mut spans, mut last) = (Vec::new(), last);
+        while let Some(row) = rows.next().map_err(&failed)? {
+            last = Seq(row.get(0).map_err(&failed)?);
+            spans.extend(reader.at(last.0).map_err(&failed)?);
+        }
+        Ok((spans, last))
     }
 
     fn list(

@@ -133,14 +133,17 @@ mod tests {
             INSERT INTO signal VALUES (9, 1, 'log', NULL, NULL, NULL, 0, 0, '', 1, x'');";
         connection.execute_batch(rows).unwrap();
         connection
-            .execute("INSERT INTO signal VALUES (7, 1, 'span', zeroblob(16), ?1, NULL, 5, 6, '', 1, ?2)", (
-                [3_u8; 8],
-                span.encode_to_vec(),
-            ))
+            .execute(
+                "INSERT INTO signal VALUES (7, 1, 'span', zeroblob(16), ?1, NULL, 5, 6, '', 1, ?2)",
+                ([3_u8; 8], span.encode_to_vec()),
+            )
             .unwrap();
         migrate(&mut connection).unwrap();
         let read = |sql: &str| -> String { connection.query_row(sql, [], |row| row.get(0)).unwrap() };
-        assert_eq!(read("SELECT group_concat(seq || path || action || hex(span_id)) FROM span"), "7/etc/hostsread0303030303030303");
+        assert_eq!(
+            read("SELECT group_concat(seq || path || action || hex(span_id)) FROM span"),
+            "7/etc/hostsread0303030303030303"
+        );
         assert_eq!(read("SELECT group_concat(hex(cause_span) || effect) FROM link"), "02020202020202027");
         assert_eq!(read("SELECT group_concat(name) FROM operation"), "read hosts");
     }

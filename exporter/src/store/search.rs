@@ -255,10 +255,8 @@ impl Ways {
         }
         let conditions =
             if self.conditions.is_empty() { String::new() } else { format!("WHERE {}", self.conditions.join(" AND ")) };
-        let sql = format!(
-            "SELECT seq FROM span {} {conditions} ORDER BY {key} {order}, span_id {order}",
-            indexed_by(index)
-        );
+        let sql =
+            format!("SELECT seq FROM span {} {conditions} ORDER BY {key} {order}, span_id {order}", indexed_by(index));
         Ok((sql, self.values))
     }
 

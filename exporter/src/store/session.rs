@@ -117,8 +117,5 @@ pub(super) fn session_key(connection: &Connection, id: SessionId) -> Result<i64,
 }
 
 pub(super) fn find_key(connection: &Connection, id: SessionId) -> rusqlite::Result<Option<i64>> {
-    connection
-        .prepare_cached("SELECT key FROM session WHERE id = ?1")?
-        .query_row([id.0], |row| row.get(0))
-        .optional()
+    connection.prepare_cached("SELECT key FROM session WHERE id = ?1")?.query_row([id.0], |row| row.get(0)).optional()
 }

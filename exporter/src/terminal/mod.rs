@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 
 pub use duration::duration;
 pub use escape::{printable, shell_word};
-pub use width::{fit, width};
 pub use tree::tree;
+pub use width::{fit, width};
 
 /// How to draw.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
