@@ -27,6 +27,7 @@ pub mod pipeline;
 pub mod private_file;
 pub mod query;
 pub mod recording;
+pub mod serve;
 pub mod session;
 pub mod spans;
 pub mod store;

@@ -22,6 +22,7 @@ fn main() -> ExitCode {
         Command::Query(args) => cli::questions::query(&args),
         Command::Why(args) => cli::questions::why(&args),
         Command::Impact(args) => cli::questions::impact(&args),
+        Command::Serve(args) => cli::serve::serve(args),
         Command::Export(args) => cli::questions::export(&args),
         #[cfg(feature = "live")]
         Command::Doctor(args) => cli::doctor::doctor(&args),

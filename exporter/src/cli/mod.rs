@@ -9,6 +9,7 @@ pub(crate) mod questions;
 pub(crate) mod replay;
 mod screen;
 mod send;
+pub(crate) mod serve;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -68,6 +69,8 @@ pub(crate) enum Command {
     Impact(questions::SliceArgs),
     /// Send again what the store holds, under the same ids
     Export(questions::ExportArgs),
+    /// Answer questions over HTTP: AgentSight's own API, and Jaeger's
+    Serve(serve::ServeArgs),
     /// The privileged half of `run`; not for people
     #[cfg(feature = "live")]
     #[command(hide = true)]

@@ -3,7 +3,7 @@
 use agentsight_ebpf::WallNanos;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message;
-use rusqlite::{CachedStatement, Connection, named_params};
+use rusqlite::{CachedStatement, Connection, params};
 
 use super::row::Questions;
 use super::{Row, sqlite_nanos};
@@ -18,9 +18,8 @@ impl<'c> Index<'c> {
     pub(super) fn of(connection: &'c Connection) -> rusqlite::Result<Self> {
         let span = connection.prepare_cached(
             "INSERT INTO span (seq, session, span_id, start_nanos, end_nanos, object, action, pid, executable, path, host, peer,
-             port, bytes, failed, lossy)
-             VALUES (:seq, :session, :span_id, :start, :end, :object, :action, :pid, :executable, :path, :host, :peer, :port, :bytes,
-             :failed, :lossy)",
+             port, bytes, failed, lossy, rare)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
         )?;
         let link = connection.prepare_cached(
             "INSERT INTO link (cause_trace, cause_span, effect) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
@@ -29,29 +28,43 @@ impl<'c> Index<'c> {
     }
 
     pub(super) fn add(&mut self, seq: i64, session: i64, row: &Row, questions: &Questions) -> rusqlite::Result<()> {
-        self.span.execute(named_params! {
-            ":seq": seq,
-            ":session": session,
-            ":span_id": row.span_id.as_deref().unwrap_or_default(),
-            ":start": sqlite_nanos(row.start),
-            ":end": sqlite_nanos(row.end),
-            ":object": questions.object,
-            ":action": questions.action,
-            ":pid": questions.pid,
-            ":executable": questions.executable,
-            ":path": questions.path,
-            ":host": questions.host,
-            ":peer": questions.peer,
-            ":port": questions.port,
-            ":bytes": questions.bytes,
-            ":failed": questions.failed,
-            ":lossy": questions.lossy,
-        })?;
+        // By place: SQLite looks a name up among all names, for each of them and each span.
+        self.span.execute(params![
+            seq,
+            session,
+            row.span_id.as_deref().unwrap_or_default(),
+            sqlite_nanos(row.start),
+            sqlite_nanos(row.end),
+            questions.object,
+            questions.action,
+            questions.pid,
+            questions.executable,
+            questions.path,
+            questions.host,
+            questions.peer,
+            questions.port,
+            questions.bytes,
+            questions.failed,
+            questions.lossy,
+            questions.is_rare(),
+        ])?;
         for (trace, span) in &questions.causes {
             self.link.execute((trace, span, seq))?;
         }
         Ok(())
     }
+}
+
+/// Removes the link rows of a span that is about to be deleted; its other rows go by themselves.
+pub(super) fn remove_links(connection: &Connection, seq: i64, encoded: &[u8]) -> rusqlite::Result<()> {
+    // What is damaged was never indexed.
+    let Ok(span) = Span::decode(encoded) else { return Ok(()) };
+    let mut statement =
+        connection.prepare_cached("DELETE FROM link WHERE cause_trace = ?1 AND cause_span = ?2 AND effect = ?3")?;
+    for link in &span.links {
+        statement.execute((&link.trace_id, &link.span_id, seq))?;
+    }
+    Ok(())
 }
 
 /// Writes them for the spans of a store that had none: what a span says of itself is all it takes.

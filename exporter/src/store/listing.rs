@@ -1,6 +1,6 @@
 //! What is in the store, as lists: sessions, services and their operations.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use agentsight_ebpf::WallNanos;
 use opentelemetry_proto::tonic::resource::v1::Resource;
@@ -8,8 +8,9 @@ use prost::Message;
 use rusqlite::{Connection, OptionalExtension};
 
 use super::read::{Reader, StoredSpan};
+use super::search::MARGIN_NANOS;
 use super::session::LOCK_FILE;
-use super::{Store, StoreError, count, lock, wall_nanos};
+use super::{Store, StoreError, count, lock, sqlite_nanos, wall_nanos};
 use crate::facts;
 use crate::session::{Session, SessionId};
 
@@ -85,7 +86,7 @@ impl Store {
                 started: wall_nanos(started),
                 state,
                 spans: spans_of(&self.connection, key).map_err(&failed)?,
-                root: root_of(&self.connection, key).map_err(&failed)?,
+                root: root_of(&self.connection, key, started).map_err(&failed)?,
             });
         }
         Ok(sessions)
@@ -160,6 +161,40 @@ impl Store {
         Ok(operations)
     }
 
+    /// How often a span of one service was the parent of a span of another, or the same, that began between two moments.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn dependencies(
+        &self,
+        from: WallNanos,
+        until: WallNanos,
+    ) -> Result<BTreeMap<(String, String), u64>, StoreError> {
+        let failed = StoreError::sqlite("count who calls whom");
+        let names: HashMap<i64, String> = self.resources_with_spans()?.into_iter().collect();
+        let mut statement = self
+            .connection
+            .prepare_cached(
+                "SELECT parent.resource, child.resource, count(*)
+                 FROM span INDEXED BY span_start JOIN signal AS child ON child.seq = span.seq
+                 JOIN signal AS parent
+                     ON parent.kind = 'span' AND parent.trace_id = child.trace_id AND parent.span_id = child.parent_id
+                 WHERE span.start_nanos BETWEEN ?1 AND ?2 GROUP BY parent.resource, child.resource",
+            )
+            .map_err(&failed)?;
+        let rows: Vec<(i64, i64, i64)> = statement
+            .query_map((sqlite_nanos(from), sqlite_nanos(until)), |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+            .and_then(Iterator::collect)
+            .map_err(&failed)?;
+        let mut calls = BTreeMap::new();
+        for (parent, child, number) in rows {
+            if let (Some(parent), Some(child)) = (names.get(&parent), names.get(&child)) {
+                *calls.entry((parent.clone(), child.clone())).or_default() += count(number);
+            }
+        }
+        Ok(calls)
+    }
+
     fn resources_with_spans(&self) -> Result<Vec<(i64, String)>, StoreError> {
         let failed = StoreError::sqlite("list services");
         let mut statement = self
@@ -195,14 +230,14 @@ fn spans_of(connection: &Connection, session: i64) -> rusqlite::Result<u64> {
 }
 
 /// The earliest image, finished or open.
-fn root_of(connection: &Connection, session: i64) -> rusqlite::Result<Option<StoredSpan>> {
+fn root_of(connection: &Connection, session: i64, started: i64) -> rusqlite::Result<Option<StoredSpan>> {
     let mut reader = Reader::of(connection);
     let finished = connection
         .prepare_cached(
-            "SELECT seq FROM span INDEXED BY span_session WHERE session = ?1 AND object = 'process'
+            "SELECT seq FROM span INDEXED BY span_start WHERE start_nanos >= ?2 AND session = ?1 AND object = 'process'
              ORDER BY start_nanos LIMIT 1",
         )?
-        .query_row([session], |row| row.get(0))
+        .query_row((session, started.saturating_sub(MARGIN_NANOS)), |row| row.get(0))
         .optional()?;
     let finished = finished.map(|seq| reader.at(seq)).transpose()?.flatten();
     let open = reader.earliest_open(session)?;

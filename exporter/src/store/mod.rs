@@ -92,6 +92,20 @@ impl Store {
         connection.pragma_update(None, "journal_mode", "WAL").map_err(opened)?;
         // In WAL mode a commit outlives every process that dies; only a power cut can cost the last ones.
         connection.pragma_update(None, "synchronous", "NORMAL").map_err(opened)?;
+        connection
+            .pragma_update(
+                None,
+                "cache_size",
+                std::env::var("QC").ok().and_then(|v| v.parse::<i64>().ok()).unwrap_or(-8192),
+            )
+            .map_err(opened)?;
+        connection
+            .pragma_update(
+                None,
+                "wal_autocheckpoint",
+                std::env::var("QW").ok().and_then(|v| v.parse::<i64>().ok()).unwrap_or(4000),
+            )
+            .map_err(opened)?;
         Ok(Self { dir, connection })
     }
 
@@ -131,6 +145,12 @@ impl Store {
         }
         let dir = path.parent().map(Path::to_owned).unwrap_or_default();
         Ok(Self { dir, connection })
+    }
+
+    /// Ends, from another thread, what this connection is at.
+    #[must_use]
+    pub fn interrupter(&self) -> rusqlite::InterruptHandle {
+        self.connection.get_interrupt_handle()
     }
 
     /// The store's folder.

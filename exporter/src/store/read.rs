@@ -93,6 +93,16 @@ impl Store {
         )
     }
 
+    /// A trace's spans that have ended, in the order of their starts, at most `limit`.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn finished_trace(&self, id: TraceId, limit: usize) -> Result<Vec<StoredSpan>, StoreError> {
+        let parameters = (id.to_bytes(), sqlite_limit(limit));
+        let sql = "SELECT seq FROM signal WHERE kind = 'span' AND trace_id = ?1 ORDER BY start_nanos, span_id LIMIT ?2";
+        self.list(sql, parameters, "SELECT resource, encoded FROM open_image WHERE ?1 IS NULL LIMIT ?2")
+    }
+
     /// A session's spans in the order in which they were stored, at most `limit`; what is open yet comes last.
     ///
     /// # Errors

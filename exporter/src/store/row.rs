@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use agentsight_ebpf::WallNanos;
+use agentsight_semconv::value::object_type;
 use opentelemetry_proto::tonic::logs::v1::LogRecord;
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::Span;
@@ -106,6 +107,13 @@ impl Questions {
             kind: span.kind,
             causes: span.links.iter().map(|link| (link.trace_id.clone(), link.span_id.clone())).collect(),
         }
+    }
+}
+
+impl Questions {
+    /// It is about something else than a file or a process.
+    pub(super) fn is_rare(&self) -> bool {
+        !matches!(self.object.as_deref(), None | Some(object_type::FILE | object_type::PROCESS))
     }
 }
 

@@ -6,6 +6,7 @@
 use std::ops::ControlFlow;
 
 use agentsight_ebpf::WallNanos;
+use agentsight_semconv::value::object_type;
 use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
 
@@ -83,6 +84,9 @@ pub struct Behind {
     /// Its id.
     pub span_id: [u8; 8],
 }
+
+/// A session is begun by one clock, its spans by another.
+pub(super) const MARGIN_NANOS: i64 = 60_000_000_000;
 
 /// So many rows of an index are looked at to learn whether it is a short way.
 const PROBE_ROWS: i64 = 5_000;
@@ -184,18 +188,20 @@ impl Ways {
             kind.push(ways.one_of("object", &narrow.objects));
         }
         if !narrow.actions.is_empty() {
-            if kind.is_empty() {
-                kind.push(ways.one_of("object", agentsight_semconv::value::object_type::ALL));
-            }
             kind.push(ways.one_of("action", &narrow.actions));
         }
-        if !kind.is_empty() {
+        let are_rare = !narrow.objects.iter().any(|object| [object_type::FILE, object_type::PROCESS].contains(object));
+        if !narrow.objects.is_empty() && are_rare {
+            kind.push(ways.plain("rare = 1".to_owned()));
             ways.index("span_kind", &kind, &time);
         }
         if let Some(session) = narrow.session {
-            let Some(key) = super::session::find_key(connection, session)? else { return Ok(None) };
-            let place = ways.compare("session =", Value::Integer(key));
-            ways.index("span_session", &[place], &time);
+            let Some((key, began)) = super::session::find(connection, session)? else { return Ok(None) };
+            ways.compare("session =", Value::Integer(key));
+            // A session's spans are where its time is.
+            if narrow.from.is_none() {
+                time.push(ways.compare("start_nanos >=", Value::Integer(began.saturating_sub(MARGIN_NANOS))));
+            }
         }
         if let Some(port) = narrow.port {
             ways.compare("port =", Value::Integer(port));

@@ -117,5 +117,13 @@ pub(super) fn session_key(connection: &Connection, id: SessionId) -> Result<i64,
 }
 
 pub(super) fn find_key(connection: &Connection, id: SessionId) -> rusqlite::Result<Option<i64>> {
-    connection.prepare_cached("SELECT key FROM session WHERE id = ?1")?.query_row([id.0], |row| row.get(0)).optional()
+    Ok(find(connection, id)?.map(|(key, _)| key))
+}
+
+/// A session's key, and when it began.
+pub(super) fn find(connection: &Connection, id: SessionId) -> rusqlite::Result<Option<(i64, i64)>> {
+    connection
+        .prepare_cached("SELECT key, started_nanos FROM session WHERE id = ?1")?
+        .query_row([id.0], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()
 }
