@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-docker test-kernels build deps test-deps lint fmt snapshots jaeger python-sdk clean
+.PHONY: help demo test test-docker test-kernels bench-store build deps test-deps lint fmt snapshots jaeger python-sdk clean
 
 CARGO ?= cargo
 TARGET_DIR := $(abspath $(or $(CARGO_TARGET_DIR),target))
@@ -75,6 +75,9 @@ test-kernels: deps ## Trace on Debian's kernels from 5.10 to the newest, in emul
 	@tests=$$($(CARGO) test --workspace --no-run --test loading --test full_ring --test lifecycle \
 	    --message-format json-render-diagnostics | sed -n 's/.*"executable":"\([^"]*\)".*/\1/p'); \
 	tests/kernels/run.sh $(TARGET_DIR)/debug/agentsight $$tests
+
+bench-store: deps ## Measure ingest and questions with a million spans in the store (minutes, and 3 GB of disk)
+	@$(CARGO) bench --package agentsight --bench store
 
 build: deps ## Build the program: target/release/agentsight
 	@$(CARGO) build --release --package agentsight --bin agentsight

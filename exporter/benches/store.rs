@@ -9,11 +9,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use agentsight::otlp::encode;
+use agentsight::query::moment::{Clock, rfc3339};
+use agentsight::query::slice::{Reach, Way, slice};
+use agentsight::query::words::Words;
+use agentsight::query::{StoreSource, ask};
 use agentsight::session::{CallerContext, Session, SessionId, SessionOptions, SpanRef};
 use agentsight::spans::model::{Attribute, Link, Resource, Signal, Span, Value};
 use agentsight::store::Store;
 use agentsight_ebpf::WallNanos;
 use agentsight_semconv as semconv;
+use jiff::tz::TimeZone;
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike;
 use opentelemetry::trace::{SpanId, SpanKind, Status, TraceId};
@@ -53,6 +58,69 @@ fn main() {
     println!("SQLite alone, the same bytes:  {}", theirs.rate(spans));
     println!("ratio (processor time):        {:.2}", ours.cpu.as_secs_f64() / theirs.cpu.as_secs_f64());
     println!("store: {} bytes a span", store.size_bytes() / spans.max(1));
+    let clock = Clock { now: WallNanos(START + spans * STEP_NANOS), zone: TimeZone::UTC };
+    for (text, words) in questions(spans) {
+        let question = words.question(&clock).expect("it means something");
+        let mut found = 0;
+        let time = median(|| found = ask(&mut StoreSource::new(&store), &question).expect("it answers").spans.len());
+        println!("query {text:<50} {time:>10.2?}  {found} spans");
+    }
+    for depth in [10, 50] {
+        let reach = Reach { depth, spans: 10_000, ..Reach::default() };
+        for (way, text, focus) in [(Way::Why, "why", spans - 25), (Way::Impact, "impact", spans / 2 + 5)] {
+            let mut found = 0;
+            let focus = [reference(focus)];
+            let time = median(|| {
+                let slice = slice(&mut StoreSource::new(&store), &focus, way, reach).expect("it answers");
+                found = slice.nodes.len();
+            });
+            println!("{text} at depth {depth:<42} {time:>10.2?}  {found} spans");
+        }
+    }
+}
+
+/// What people ask, with how it is told.
+fn questions(spans: u64) -> Vec<(&'static str, Words)> {
+    let one = |text: &str| vec![text.to_owned()];
+    let some = |text: &str| Some(text.to_owned());
+    let middle = rfc3339(WallNanos(START + spans / 2 * STEP_NANOS));
+    let asked = |text, words| (text, words);
+    vec![
+        asked("--action network --pid N", Words { action: one("network"), pid: one("1234"), ..Words::default() }),
+        asked("--action network --pid N --since 5m", {
+            Words { action: one("network"), pid: one("1234"), since: some("5m"), ..Words::default() }
+        }),
+        asked("--action write --path GLOB --exe X --from … --limit 100", {
+            let path = one("/home/me/project/src/module1*/**");
+            let (action, exe, limit) = (one("write"), one("bash"), some("100"));
+            Words { action, path, exe, limit, since: Some(middle), ..Words::default() }
+        }),
+        asked("--path '/etc/**' (nothing)", Words { path: one("/etc/**"), ..Words::default() }),
+        asked("--path '*.rs' --exe cat (nothing)", Words { path: one("*.rs"), exe: one("catt"), ..Words::default() }),
+        asked("--host H --limit 20, newest first", {
+            Words { host: one("host7.example.com"), sort: some("-start"), limit: some("20"), ..Words::default() }
+        }),
+        asked("--action dns (nothing)", Words { action: one("dns"), ..Words::default() }),
+        asked("--status error --limit 100", {
+            Words { status: some("error"), limit: some("100"), ..Words::default() }
+        }),
+        asked("--exe cc1 --action connect --limit 100", {
+            Words { exe: one("cc1"), action: one("connect"), limit: some("100"), ..Words::default() }
+        }),
+        asked("newest 100", Words { sort: some("-start"), limit: some("100"), ..Words::default() }),
+    ]
+}
+
+fn median(mut action: impl FnMut()) -> Duration {
+    let mut times: Vec<Duration> = (0..15)
+        .map(|_| {
+            let begun = Instant::now();
+            action();
+            begun.elapsed()
+        })
+        .collect();
+    times.sort();
+    times[times.len() / 2]
 }
 
 /// Time spent, on the clock and on the processor.

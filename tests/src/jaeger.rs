@@ -66,6 +66,12 @@ impl Jaeger {
         format!("http://127.0.0.1:{}", self.otlp_http)
     }
 
+    /// Where it is asked.
+    #[must_use]
+    pub fn query_port(&self) -> u16 {
+        self.query
+    }
+
     /// The trace of this id as soon as it has `count` spans.
     ///
     /// # Panics

@@ -17,6 +17,7 @@ pub mod receiver;
 pub mod recordings;
 pub mod requirement;
 pub mod run;
+pub mod server;
 pub mod store;
 pub mod strace;
 pub mod sudoer;

@@ -46,17 +46,18 @@ pub(crate) fn serve(args: ServeArgs) -> ExitCode {
 }
 
 fn try_serve(args: ServeArgs) -> Result<(), Box<dyn std::error::Error>> {
-    let store = args.store.map_or_else(|| OpenStore::Own(chosen_dir()), OpenStore::Copy);
+    let store = args.store.map_or_else(|| OpenStore::Own(chosen_dir()), OpenStore::copy);
     // What cannot be served must leave no token behind.
-    store.open().map_err(|error| {
-        let is_ours = matches!(store, OpenStore::Copy(_)) || nix::unistd::Uid::effective().is_root();
+    let opened = store.open().map_err(|error| {
+        let is_ours = matches!(store, OpenStore::Copy(..)) || nix::unistd::Uid::effective().is_root();
         let hint = "\nThe store is root's alone: use `sudo agentsight serve`, or --store FILE with a copy of it";
         format!("{error}{}", if is_ours { "" } else { hint })
     })?;
+    store.put_back(opened);
     let token_file = match (args.token_file, &store) {
         (Some(file), _) => file,
         (None, OpenStore::Own(dir)) => dir.join("api-token"),
-        (None, OpenStore::Copy(_)) => user_token_file()?,
+        (None, OpenStore::Copy(..)) => user_token_file()?,
     };
     let options = Options {
         listen: args.listen,

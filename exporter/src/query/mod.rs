@@ -4,6 +4,7 @@
 
 pub mod action;
 mod ask;
+pub mod backend;
 pub mod filter;
 pub mod glob;
 pub mod memory;

@@ -105,7 +105,7 @@ pub fn serve(options: Options, ready: impl FnOnce(SocketAddr)) -> Result<(), Ser
     }
     let acceptor = options.tls.as_ref().map(acceptor).transpose()?;
     // Said now, not at the first request.
-    drop(options.store.open()?);
+    options.store.put_back(options.store.open()?);
     let desk = Arc::new(Desk {
         store: options.store,
         token: options.token,

@@ -117,7 +117,9 @@ async fn work(desk: &Arc<Desk>, handler: Handler, parameters: Parameters) -> Res
         // Whoever waits may have gone.
         let _ = tell.send(store.interrupter());
         let ask = v1::Ask { store: &store, limit: asked.time_limit, zone: &asked.zone };
-        handler(&ask, parameters).map(|body| json_answer(&body))
+        let body = handler(&ask, parameters);
+        asked.store.put_back(store);
+        body.map(|body| json_answer(&body))
     });
     let interrupter = tokio::time::timeout(limit, told).await;
     let result = match tokio::time::timeout(limit, &mut task).await {

@@ -55,8 +55,9 @@ impl<'c> Index<'c> {
     }
 }
 
-/// Removes the link rows of a span that is about to be deleted; its other rows go by themselves.
-pub(super) fn remove_links(connection: &Connection, seq: i64, encoded: &[u8]) -> rusqlite::Result<()> {
+/// Removes them for a span that is about to be deleted.
+pub(super) fn remove(connection: &Connection, seq: i64, encoded: &[u8]) -> rusqlite::Result<()> {
+    connection.prepare_cached("DELETE FROM span WHERE seq = ?1")?.execute([seq])?;
     // What is damaged was never indexed.
     let Ok(span) = Span::decode(encoded) else { return Ok(()) };
     let mut statement =

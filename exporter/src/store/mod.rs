@@ -61,6 +61,11 @@ const DATABASE: &str = "agentsight.db";
 /// How long a writer waits for another one; each holds the write lock for milliseconds.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Pages of indexes that are written again and again; taken only as they fill. With SQLite's own 2 MiB ingest is a third slower.
+const CACHE_KIB: i64 = 16 << 10;
+/// Pages in the log before they go to the database: what several transactions change goes there once. 16 MiB.
+const LOG_PAGES: i64 = 4_000;
+
 /// One connection to the store. Calls block: on an async runtime, give it a thread.
 #[derive(Debug)]
 pub struct Store {
@@ -92,20 +97,8 @@ impl Store {
         connection.pragma_update(None, "journal_mode", "WAL").map_err(opened)?;
         // In WAL mode a commit outlives every process that dies; only a power cut can cost the last ones.
         connection.pragma_update(None, "synchronous", "NORMAL").map_err(opened)?;
-        connection
-            .pragma_update(
-                None,
-                "cache_size",
-                std::env::var("QC").ok().and_then(|v| v.parse::<i64>().ok()).unwrap_or(-8192),
-            )
-            .map_err(opened)?;
-        connection
-            .pragma_update(
-                None,
-                "wal_autocheckpoint",
-                std::env::var("QW").ok().and_then(|v| v.parse::<i64>().ok()).unwrap_or(4000),
-            )
-            .map_err(opened)?;
+        connection.pragma_update(None, "cache_size", -CACHE_KIB).map_err(opened)?;
+        connection.pragma_update(None, "wal_autocheckpoint", LOG_PAGES).map_err(opened)?;
         Ok(Self { dir, connection })
     }
 

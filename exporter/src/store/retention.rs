@@ -112,7 +112,7 @@ fn prune_chunk(connection: &Connection, older_than: i64) -> rusqlite::Result<Chu
     for (destination, rows) in &unsent {
         connection.execute("UPDATE destination SET dropped = dropped + ?2 WHERE id = ?1", [destination, rows])?;
     }
-    remove_links(connection, chunk, parameters)?;
+    remove_from_index(connection, chunk, parameters)?;
     let rows = connection
         .prepare_cached(&format!("DELETE FROM signal WHERE seq IN (SELECT seq FROM ({chunk}))"))?
         .execute(parameters)?;
@@ -120,12 +120,12 @@ fn prune_chunk(connection: &Connection, older_than: i64) -> rusqlite::Result<Chu
     Ok(Chunk { rows: rows as u64, unsent: unsent.iter().map(|(_, rows)| count(*rows)).sum(), erased })
 }
 
-fn remove_links(connection: &Connection, chunk: &str, parameters: &[(&str, &dyn ToSql)]) -> rusqlite::Result<()> {
+fn remove_from_index(connection: &Connection, chunk: &str, parameters: &[(&str, &dyn ToSql)]) -> rusqlite::Result<()> {
     let spans = format!("SELECT seq, encoded FROM signal WHERE seq IN (SELECT seq FROM ({chunk}) WHERE kind = 'span')");
     let mut statement = connection.prepare_cached(&spans)?;
     let mut rows = statement.query(parameters)?;
     while let Some(row) = rows.next()? {
-        index::remove_links(connection, row.get(0)?, row.get_ref(1)?.as_blob()?)?;
+        index::remove(connection, row.get(0)?, row.get_ref(1)?.as_blob()?)?;
     }
     Ok(())
 }

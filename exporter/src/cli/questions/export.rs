@@ -27,7 +27,7 @@ fn try_export(args: &ExportArgs) -> Result<(), Trouble> {
     let mut sender = send::SpanSender::new(endpoint)?;
     let mut sent = 0_usize;
     loop {
-        let page = ask(&mut *place.source(), &question)?;
+        let page = ask(&mut *place.source()?, &question)?;
         sent += page.spans.len();
         let spans = page.spans.into_iter().map(|found| (found.resource.as_ref().clone(), found.span));
         if let Some(request) = Request::of_spans(spans) {

@@ -26,8 +26,11 @@ use trouble::Trouble;
 #[derive(Debug, Args)]
 pub(crate) struct PlaceArgs {
     /// Ask a copy of the store's agentsight.db; takes no rights
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "backend")]
     pub store: Option<PathBuf>,
+    /// Ask a backend in place of the store: jaeger=http://localhost:16686
+    #[arg(long, value_name = "KIND=URL")]
+    pub backend: Option<String>,
 }
 
 /// Which spans.

@@ -1,12 +1,13 @@
-//! Where is asked: the store of this machine, or a copy.
+//! Where is asked: the store of this machine, a copy of one, or a backend.
 //!
 //! A user's own sessions through the daemon's socket belong here as one more way, when there is a daemon to ask.
 
 use std::fs::File;
 
 use agentsight::caller::Caller;
+use agentsight::query::backend::JaegerSource;
 use agentsight::query::moment::Clock;
-use agentsight::query::words::Words;
+use agentsight::query::words::{self, Words};
 use agentsight::query::{Question, Source, StoreSource};
 use agentsight::session::SpanRef;
 use agentsight::store::{Store, StoreError, chosen_dir};
@@ -18,12 +19,24 @@ use opentelemetry::trace::{SpanId, TraceId};
 use super::{PlaceArgs, Trouble};
 
 /// A place that answers.
-pub(super) struct Place {
-    store: Store,
+pub(super) enum Place {
+    Store(Box<Store>),
+    /// The URL of its query service.
+    Jaeger(String),
 }
 
 impl Place {
     pub(super) fn open(args: &PlaceArgs) -> Result<Self, Trouble> {
+        if let Some(backend) = &args.backend {
+            return match backend.split_once('=') {
+                Some(("jaeger", url)) if url.starts_with("http://") || url.starts_with("https://") => {
+                    Ok(Self::Jaeger(url.to_owned()))
+                }
+                _ => Err(Trouble::Unclear(format!(
+                    "{backend:?} is no backend that can be asked: write jaeger=http://HOST:16686, the URL of Jaeger's query service"
+                ))),
+            };
+        }
         let store = match &args.store {
             Some(path) => {
                 // Root by sudo reads what the user could read, no more.
@@ -40,15 +53,25 @@ impl Place {
                 Store::open_existing(&dir)?.ok_or(Trouble::NoStore(dir))?
             }
         };
-        Ok(Self { store })
+        Ok(Self::Store(Box::new(store)))
     }
 
-    pub(super) fn source(&self) -> Box<dyn Source + '_> {
-        Box::new(StoreSource::new(&self.store))
+    pub(super) fn source(&self) -> Result<Box<dyn Source + '_>, Trouble> {
+        Ok(match self {
+            Self::Store(store) => Box::new(StoreSource::new(store)),
+            Self::Jaeger(url) => Box::new(JaegerSource::new(url)?),
+        })
     }
 
-    pub(super) fn store(&self) -> &Store {
-        &self.store
+    /// For what only the store knows.
+    pub(super) fn store(&self) -> Result<&Store, Trouble> {
+        match self {
+            Self::Store(store) => Ok(store),
+            Self::Jaeger(_) => Err(Trouble::Unclear(
+                "only the store can be asked that: of a backend, ask with query, why or impact, and write whole ids"
+                    .to_owned(),
+            )),
+        }
     }
 
     /// Words to a question: the beginnings of ids, and `last`, are made whole.
@@ -64,18 +87,26 @@ impl Place {
 
     /// The whole id of a session.
     pub(super) fn session(&self, given: &str) -> Result<String, Trouble> {
+        if let (Self::Jaeger(_), Ok(id)) = (self, words::session(given)) {
+            return Ok(id.to_string());
+        }
         if given == "last" {
-            let newest = self.store.sessions(1)?.into_iter().next();
+            let newest = self.store()?.sessions(1)?.into_iter().next();
             let newest = newest.ok_or_else(|| Trouble::NotFound("there is no session yet".to_owned()))?;
             return Ok(newest.session.id.to_string());
         }
-        let found = if is_beginning(given, 32) { self.store.sessions_like(&given.to_lowercase())? } else { Vec::new() };
+        let found =
+            if is_beginning(given, 32) { self.store()?.sessions_like(&given.to_lowercase())? } else { Vec::new() };
         only("session", given, &found).map(|id| id.to_string())
     }
 
     /// The whole id of a trace.
     pub(super) fn trace(&self, given: &str) -> Result<TraceId, Trouble> {
-        let found = if is_beginning(given, 32) { self.store.traces_like(&given.to_lowercase())? } else { Vec::new() };
+        if let (Self::Jaeger(_), Ok(id)) = (self, words::trace(given)) {
+            return Ok(id);
+        }
+        let found =
+            if is_beginning(given, 32) { self.store()?.traces_like(&given.to_lowercase())? } else { Vec::new() };
         only("trace", given, &found).map(|id| TraceId::from_bytes(*id))
     }
 
@@ -88,7 +119,7 @@ impl Place {
                 whole.ok_or_else(|| Trouble::Unclear(format!("{span:?} is no span id: it has 16 hex digits")))?;
             return Ok(SpanRef { trace_id, span_id });
         }
-        let found = if is_beginning(given, 16) { self.store.spans_like(&given.to_lowercase())? } else { Vec::new() };
+        let found = if is_beginning(given, 16) { self.store()?.spans_like(&given.to_lowercase())? } else { Vec::new() };
         only("span", given, &found).copied()
     }
 }

@@ -33,7 +33,7 @@ fn try_query(args: &QueryArgs) -> Result<(), Trouble> {
     if args.follow {
         return follow(&place, question, args.format, &clock);
     }
-    let page = ask(&mut *place.source(), &question)?;
+    let page = ask(&mut *place.source()?, &question)?;
     write(&page, args.format, &clock)?;
     if let (Some(next), true) = (page.next, args.format != QueryFormat::Json) {
         eprintln!("agentsight: there are more: --limit for a longer page, or --cursor {next} for the next one");
@@ -70,12 +70,12 @@ fn follow(place: &Place, question: Question, format: QueryFormat, clock: &Clock)
         ));
     }
     let mut last = match question.filter.from {
-        Some(_) => place.store().last_before_any(),
-        None => place.store().last_stored()?,
+        Some(_) => place.store()?.last_before_any(),
+        None => place.store()?.last_stored()?,
     };
     let mut heading = true;
     loop {
-        let (spans, seen) = place.store().stored_since(last, FOLLOWED_MAX)?;
+        let (spans, seen) = place.store()?.stored_since(last, FOLLOWED_MAX)?;
         let is_all = seen == last;
         last = seen;
         let spans: Vec<StoredSpan> = spans.into_iter().filter(|found| question.filter.takes(found)).collect();

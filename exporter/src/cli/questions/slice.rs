@@ -29,7 +29,7 @@ fn try_slice(args: &SliceArgs, way: Way) -> Result<(), Trouble> {
     let place = Place::open(&args.place)?;
     let focus = focus(&place, args)?;
     let reach = Reach { depth: args.depth, spans: args.spans.max(1), confidence: args.confidence };
-    let found = slice(&mut *place.source(), &[focus], way, reach)?;
+    let found = slice(&mut *place.source()?, &[focus], way, reach)?;
     if found.nodes.is_empty() {
         return Err(Trouble::NotFound(format!("there is no span {} in trace {} here", focus.span_id, focus.trace_id)));
     }
@@ -70,7 +70,7 @@ fn focus(place: &Place, args: &SliceArgs) -> Result<SpanRef, Trouble> {
             let clock = clock();
             let question = place.question(filter, &clock)?;
             let question = Question { direction: Direction::Descending, limit: if args.last { 1 } else { 5 }, ..question };
-            let page = ask(&mut *place.source(), &question)?;
+            let page = ask(&mut *place.source()?, &question)?;
             let ids: Vec<SpanRef> = page.spans.iter().filter_map(|found| id_of(&found.span)).collect();
             match ids[..] {
                 [] => Err(Trouble::NotFound("no span matches".to_owned())),

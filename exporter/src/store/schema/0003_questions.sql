@@ -1,7 +1,8 @@
 -- What questions ask about a span, beside `signal` and narrow: a scan of a million spans reads tens of megabytes, not
 -- gigabytes. The texts are what `facts.rs` reads off a span's attributes.
 CREATE TABLE span (
-    seq INTEGER PRIMARY KEY REFERENCES signal (seq) ON DELETE CASCADE,
+    -- Of `signal`. Whoever deletes there deletes here: a foreign key would be looked up for each span that is stored.
+    seq INTEGER PRIMARY KEY,
     session INTEGER NOT NULL,
     span_id BLOB NOT NULL,
     start_nanos INTEGER NOT NULL,
