@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-docker test-kernels bench-store build deps test-deps lint fmt snapshots jaeger python-sdk clean
+.PHONY: help demo test test-docker test-kernels soak bench-hooks bench-store fuzz build deps test-deps lint fmt snapshots scenario-recordings jaeger python-sdk clean
 
 CARGO ?= cargo
 TARGET_DIR := $(abspath $(or $(CARGO_TARGET_DIR),target))
@@ -20,6 +20,7 @@ endef
 define TEST_NEEDS
 command -v strace|strace|the independent witness that traces are compared with
 command -v node|nodejs|a traced program
+command -v npm|npm|a traced program
 command -v git|git|a traced program
 command -v sudo|sudo|tests of starting by sudo and without root
 command -v setpriv|util-linux|tests of what a user without rights sees
@@ -48,15 +49,16 @@ demo: build ## Trace a small sample agent and show its process tree
 	@$(TARGET_DIR)/release/agentsight run --tree -- python3 examples/sample_agent.py
 
 # Cargo starts each test binary through a "runner"; ours is sudo where we are not root, because the kernel shows its events to root only.
-define TEST_AS_ROOT
+define AS_ROOT
 export AGENTSIGHT_BIN=$(TARGET_DIR)/debug/agentsight; \
 if [[ $$(id -u) != 0 ]]; then \
     echo "The tests trace real programs, which takes root: they run by sudo."; sudo -v; \
     triple=$$(rustc -vV | sed -n 's/^host: //p'); \
     export "CARGO_TARGET_$$(tr 'a-z-' 'A-Z_' <<<"$$triple")_RUNNER=$(CURDIR)/tests/as-root.sh"; \
 fi; \
-$(CARGO) test
+$(CARGO)
 endef
+TEST_AS_ROOT = $(AS_ROOT) test
 
 test: test-deps jaeger python-sdk ## Run all tests; those that trace need root, so this asks for sudo
 	@$(CARGO) build --workspace --bin agentsight
@@ -68,6 +70,10 @@ test-docker: test-deps ## Trace a container of a real Docker Engine; installs do
 	@$(CARGO) build --workspace --bin agentsight
 	@$(TEST_AS_ROOT) --package agentsight-tests --test docker
 
+soak: test-deps ## Half an hour of the daemon under churn: memory, descriptors and maps must stay flat (MINUTES=2 for less)
+	@$(CARGO) build --workspace --bin agentsight
+	@$(TEST_AS_ROOT) --package agentsight-tests --test soak -- --ignored --nocapture
+
 # cargo says which files the tests are in.
 test-kernels: deps ## Trace on Debian's kernels from 5.10 to the newest, in emulated machines (10 minutes; KERNELS="5.10 newest" chooses)
 	@tests/install-missing.sh <<<"$$KERNEL_TEST_NEEDS"
@@ -78,6 +84,12 @@ test-kernels: deps ## Trace on Debian's kernels from 5.10 to the newest, in emul
 
 bench-store: deps ## Measure ingest and questions with a million spans in the store (minutes, and 3 GB of disk)
 	@$(CARGO) bench --package agentsight --bench store
+
+bench-hooks: deps ## Measure what the hooks on system calls add to a call, on this machine (2 minutes)
+	@$(AS_ROOT) bench --package agentsight-ebpf --bench hooks
+
+fuzz: deps ## Feed the pipeline arbitrary bytes of the kernel's for a while (MINUTES=10)
+	@AGENTSIGHT_FUZZ_MINUTES=$(or $(MINUTES),10) $(CARGO) test --package agentsight --test fuzz -- --ignored --nocapture
 
 build: deps ## Build the program: target/release/agentsight
 	@$(CARGO) build --release --package agentsight --bin agentsight
@@ -103,6 +115,10 @@ fmt: ## Format Rust and C
 snapshots: ## Rewrite the expected texts of the tests that need no root; read the diff before you commit it
 	@UPDATE_EXPECT=1 $(CARGO) test --workspace --lib
 	@UPDATE_EXPECT=1 $(CARGO) test --package agentsight-tests --test recordings
+
+scenario-recordings: test-deps ## Record every scenario anew, live; asks for sudo
+	@$(CARGO) build --workspace --bin agentsight
+	@export SCENARIO_RECORDINGS=$(CURDIR)/tests/scenarios/recordings; $(TEST_AS_ROOT) --package agentsight-tests --test scenarios
 
 jaeger: ## Build the Jaeger that the tests send to (about 10 minutes, once)
 	@tests/backends/jaeger/build.sh

@@ -9,6 +9,7 @@ use agentsight_tests::agentsight::Agentsight;
 use agentsight_tests::collector::Collector;
 use agentsight_tests::deadline::wait_for;
 use agentsight_tests::jaeger::Jaeger;
+use agentsight_tests::random::Random;
 use agentsight_tests::run::Started;
 use agentsight_tests::store::Stored;
 use agentsight_tests::trace::{Trace, Value};
@@ -42,7 +43,7 @@ fn kill_many(jaeger: &Jaeger, seed: u64) {
     let agentsight = Agentsight::as_root();
     let endpoint = jaeger.http_endpoint();
     // Moments differ from run to run by chance alone otherwise; with a seed a bad one can be looked for again.
-    let mut random = Random(seed);
+    let mut random = Random::new(seed);
     let sessions: Vec<Stored> = (0..KILLS_PER_STORE)
         .map(|number| {
             // One trace for all, or many small ones; and all of it promoted, or nothing.
@@ -124,18 +125,5 @@ fn assert_is_whole(seen: &Trace, stored: &Stored) {
         if span.name != "exit" {
             assert!(stored.open.contains_key(&(span.trace_id.clone(), span.id.clone())), "{span:?}");
         }
-    }
-}
-
-/// SplitMix64: enough to try things out, and the same on every machine.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut bits = self.0;
-        bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (bits ^ (bits >> 31)) % limit
     }
 }

@@ -40,38 +40,44 @@ static __always_inline struct adopting *being_adopted(void)
 	return now && now->session ? now : NULL;
 }
 
-/* Whether a process above this one is traced. */
-static __always_inline bool has_traced_ancestor(struct task_struct *task)
+/* The session of the nearest process above this one that is traced, or 0. */
+static __always_inline __u32 session_above(struct task_struct *task)
 {
 	for (int i = 0; i < ANCESTORS_MAX; i++) {
+		struct traced *above;
 		__u32 tgid;
 
 		task = BPF_CORE_READ(task, real_parent, group_leader);
 		tgid = BPF_CORE_READ(task, tgid);
-		if (tgid <= 1)
-			return false;
-		if (bpf_map_lookup_elem(&tree, &tgid))
-			return true;
+		if (!tgid)
+			return 0;
+		above = bpf_map_lookup_elem(&tree, &tgid);
+		if (above)
+			return above->session;
 	}
-	return false;
+	return 0;
 }
 
 /* Puts a running process into the tree and says what it is; false if it is there already, or there is no room. */
 static __always_inline bool adopt(void *ctx, struct task_struct *leader, __u32 session)
 {
-	struct traced entry = {.start = task_start_boottime(leader), .session = session};
+	struct traced entry = {
+		.start = task_start_boottime(leader), .session = session, .exec_id = task_exec_id(leader)};
 	__u32 tgid = BPF_CORE_READ(leader, tgid);
 	struct snapshot_event event = {};
 	struct task_struct *parent;
 
+	if (tgid == config.own_tgid)
+		return false;
 	if (bpf_map_update_elem(&tree, &tgid, &entry, BPF_NOEXIST)) {
 		if (!bpf_map_lookup_elem(&tree, &tgid)) {
-			count_made(LOSS_PROCESS);
-			count_lost(LOSS_PROCESS);
+			count_made(session, LOSS_PROCESS);
+			count_lost(session, LOSS_PROCESS);
 		}
 		return false;
 	}
-	count_made(LOSS_PROCESS);
+	count_made(session, LOSS_PROCESS);
+	note_compat(leader);
 	parent = BPF_CORE_READ(leader, real_parent, group_leader);
 	event.header.size = sizeof(event);
 	event.header.kind = EVENT_SNAPSHOT;
@@ -103,8 +109,8 @@ static __always_inline void adopt_children(void *ctx, struct task_struct *task, 
 		adopt(ctx, (void *)child - bpf_core_field_offset(struct task_struct, sibling), session);
 		child = BPF_CORE_READ(child, next);
 	}
-	count_made(LOSS_PROCESS);
-	count_lost(LOSS_PROCESS);
+	count_made(session, LOSS_PROCESS);
+	count_lost(session, LOSS_PROCESS);
 }
 
 #endif

@@ -8,6 +8,12 @@
 struct config {
 	/* Trees that already run will be adopted; otherwise the verifier drops that code, and loading is faster. */
 	__u32 adopts;
+	/* Execs outside of any tree may be asked for (watch.h). */
+	__u32 watches;
+	/* Whose process is never taken into a tree: it would see itself at work. */
+	__u32 own_tgid;
+	/* The programs are there several times, because this kernel can preempt them (copies.h). */
+	__u32 preemptible;
 };
 
 const volatile struct config config = {};

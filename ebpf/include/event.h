@@ -48,6 +48,8 @@ struct fork_event {
 	__u32 parent_tgid;
 	__u32 parent_exec;
 	__u32 vpid;
+	__u32 flow_before; /* the parent's sources at its last fork, and now: equal where it took in nothing since */
+	__u32 flow_now;
 	__u32 reserved;
 };
 
@@ -107,7 +109,141 @@ struct exec_event {
 	__u32 gid;
 	__u32 euid;
 	__u32 egid;
+	__u32 flow_before; /* as in fork_event, of the image that ended */
+	__u32 flow_now;
 	struct exec_part_head parts[EXEC_PARTS];
+};
+
+enum object_kind {
+	OBJECT_NONE, /* nothing that data goes through from one process to another */
+	OBJECT_FILE,
+	OBJECT_PIPE,
+	OBJECT_TTY,
+	OBJECT_UNIX,
+	OBJECT_INET,
+};
+
+#define OPEN_FOUND 1	 /* was open before it was seen */
+#define OPEN_CREATED 2	 /* the call created the file */
+#define OPEN_TRUNCATED 4 /* the call emptied the file */
+
+struct open_address {
+	__u16 family; /* 0: none */
+	__u16 port;   /* host order */
+	__u8 bytes[16];
+};
+
+struct open_event {
+	struct event_header header; /* flags: OPEN_ */
+	__u64 open;
+	__u64 listener; /* open file that accept() was called on, or 0 */
+	__u64 inode;
+	__u64 peer; /* unix: inode of the socket at the other end, or 0 */
+	__u32 device;
+	__u32 generation;
+	__u32 object; /* enum object_kind */
+	__u16 mode;   /* i_mode */
+	__u16 socket; /* unix: SOCK_ type; inet: protocol */
+	__u32 netns;
+	struct open_address local;
+	struct open_address remote;
+	__u32 reserved;
+	struct exec_part_head path; /* components, leaf first; of a unix socket its address as it is */
+};
+
+struct close_event {
+	struct event_header header;
+	__u64 open;
+};
+
+enum burst_slot {
+	BURST_IN,
+	BURST_OUT,
+	BURST_MAPPED_IN,
+	BURST_MAPPED_OUT,
+};
+
+#define BURST_SOURCE 1 /* `now` is its number among its image's sources */
+#define BURST_FLOW 2   /* `before` and `now` are the image's sources at this output's last burst, and now */
+
+struct burst_begin_event {
+	struct event_header header; /* flags: BURST_SOURCE, BURST_FLOW */
+	__u64 open;
+	__u32 number;
+	__u32 slot; /* enum burst_slot */
+	__u64 first;
+	__u64 offset;
+	__u32 before;
+	__u32 now;
+};
+
+/* In the order of Cut in src/burst/mod.rs. */
+enum burst_cut {
+	CUT_DIRECTION,
+	CUT_IDLE,
+	CUT_AGE,
+	CUT_OTHER_PARTY,
+	CUT_FLOW,
+	CUT_CLOSE,
+	CUT_EXIT,
+	CUT_SESSION,
+};
+
+#define BURST_SPARSE 1
+#define BURST_THREADS 2
+#define BURST_COALESCED 4
+
+struct burst_sums {
+	__u64 open;
+	__u32 number;
+	__u32 flags; /* BURST_ */
+	__u64 first;
+	__u64 last;
+	__u64 bytes;
+	__u64 operations;
+	__u64 wait; /* ns */
+	__u64 offset;
+	__u64 end;
+	__u32 errors;
+	__u32 reserved;
+	__u64 copied_open; /* the burst that was copied from, 0: none */
+	__u64 copied_bytes;
+	__u32 copied_number;
+	__u32 tid; /* of the first call */
+};
+
+/* An entry of the map of bursts, which user space reads: it takes out what an image leaves when it ends. */
+struct burst_key {
+	__u64 open;
+	__u32 tgid;
+	__u32 image; /* exec << 2 | slot */
+};
+
+struct burst {
+	struct burst_sums sums;
+	__u64 start;	  /* of the process */
+	__u64 noted;	  /* when its last call ended */
+	__u64 may_end_at; /* before that it goes on over what would cut it */
+	__u32 session;
+	__u32 tid;	/* of its last call */
+	__u32 turn;	/* of its file, when it was last used */
+	__u32 followed; /* outputs: the image's sources when it began */
+};
+
+struct burst_end_event {
+	struct event_header header; /* of whose burst it is */
+	__u32 slot;
+	__u32 cut; /* enum burst_cut */
+	struct burst_sums sums;
+};
+
+struct copied_event {
+	struct event_header header;
+	__u64 from_open;
+	__u64 to_open;
+	__u32 from_number;
+	__u32 to_number;
+	__u64 bytes;
 };
 
 /* Why something was not delivered; the order is that of LossKind in src/loss.rs. */
@@ -117,8 +253,20 @@ enum loss_kind {
 	LOSS_EXIT,
 	LOSS_PROCESS,
 	LOSS_SNAPSHOT,
+	LOSS_OPEN,
+	LOSS_BURST,
+	LOSS_CONNECT,
+	LOSS_DATAGRAM,
+	LOSS_CHANGE,
+	LOSS_CALL,
 	LOSS_KINDS,
 };
+
+/*
+ * What is made and lost is counted for each session by itself: a session's number, cut to its slot. Slot 0 is for
+ * what belongs to no session.
+ */
+#define SESSION_SLOTS 1024
 
 struct event_counts {
 	__u64 made; /* what the programs wanted to say, by loss_kind */

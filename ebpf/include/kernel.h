@@ -28,6 +28,10 @@ typedef struct {
 } atomic_t;
 
 typedef struct {
+	long long counter;
+} atomic64_t;
+
+typedef struct {
 	__u32 val;
 } kuid_t;
 
@@ -70,8 +74,130 @@ struct fs_struct {
 	struct path pwd;
 };
 
+/* Before 6.13 (90ee6ed776c0) references were counted in f_count. */
+typedef struct {
+	atomic64_t refcnt; /* one less than there are */
+} file_ref_t;
+
+struct super_block {
+	__u32 s_dev;
+	unsigned long s_magic;
+};
+
+struct inode {
+	__u16 i_mode;
+	struct super_block *i_sb;
+	unsigned long i_ino;
+	__u32 i_rdev;
+	__u32 i_generation;
+	long long i_size;
+};
+
 struct file {
+	__u32 f_mode;
+	__u32 f_flags;
+	void *private_data;
+	struct inode *f_inode;
 	struct path f_path;
+	long long f_pos;
+	file_ref_t f_ref;
+};
+
+struct file___before_6_13 {
+	atomic64_t f_count;
+};
+
+struct fdtable {
+	unsigned int max_fds;
+	struct file **fd;
+};
+
+struct files_struct {
+	atomic_t count;
+	struct fdtable *fdt;
+};
+
+struct in6_addr {
+	__u8 bytes[16];
+};
+
+struct ns_common {
+	__u32 inum;
+};
+
+struct net {
+	struct ns_common ns;
+};
+
+typedef struct {
+	struct net *net;
+} possible_net_t;
+
+struct sock_common {
+	__u32 skc_daddr;
+	__u32 skc_rcv_saddr;
+	__u16 skc_dport; /* network order */
+	__u16 skc_num;
+	__u16 skc_family;
+	__u8 skc_state;
+	possible_net_t skc_net;
+	struct in6_addr skc_v6_daddr;
+	struct in6_addr skc_v6_rcv_saddr;
+};
+
+struct socket {
+	__s16 type;
+	struct file *file;
+	struct sock *sk;
+};
+
+struct sock {
+	struct sock_common __sk_common;
+	struct socket *sk_socket;
+	/* Bit fields before 5.6 (bf9765145b85); BPF_CORE_READ_BITFIELD_PROBED() reads either. */
+	__u16 sk_protocol;
+	int sk_err;
+};
+
+struct kernel_siginfo {
+	int si_code;
+};
+
+struct sockaddr_un {
+	__u16 sun_family;
+	char sun_path[108];
+};
+
+struct unix_address {
+	int len; /* of the address with its family, bytes */
+	struct sockaddr_un name[0];
+};
+
+struct unix_sock {
+	struct unix_address *addr;
+	struct sock *peer;
+};
+
+#ifdef __TARGET_ARCH_arm64
+struct pt_regs {
+	__u64 regs[31];
+	__u64 orig_x0;
+	__s32 syscallno;
+};
+#else
+struct pt_regs {
+	unsigned long r10;
+	unsigned long r9;
+	unsigned long r8;
+	unsigned long dx;
+	unsigned long si;
+	unsigned long di;
+	unsigned long orig_ax;
+};
+#endif
+
+struct thread_info {
+	__u32 status;
 };
 
 struct linux_binprm {
@@ -79,6 +205,7 @@ struct linux_binprm {
 };
 
 struct mm_struct {
+	unsigned long task_size;
 	unsigned long arg_start;
 	unsigned long arg_end;
 	unsigned long env_start;
@@ -109,6 +236,7 @@ enum pid_type {
 
 struct signal_struct {
 	atomic_t live;
+	int nr_threads;
 	int group_exit_code;
 	unsigned int flags;
 	struct pid *pids[4];
@@ -149,9 +277,11 @@ enum cgroup_subsys_id {
 };
 
 struct task_struct {
+	struct thread_info thread_info;
 	int pid;
 	int tgid;
 	int exit_code;
+	__u64 self_exec_id;
 	__u64 start_boottime;
 	struct task_struct *real_parent;
 	struct list_head children;
@@ -160,6 +290,7 @@ struct task_struct {
 	struct css_set *cgroups;
 	struct mm_struct *mm;
 	struct fs_struct *fs;
+	struct files_struct *files;
 	struct signal_struct *signal;
 	const struct cred *cred;
 };
@@ -183,6 +314,16 @@ static __always_inline __u64 task_start_boottime(struct task_struct *task)
 	if (bpf_core_field_exists(task->start_boottime))
 		return BPF_CORE_READ(task, start_boottime);
 	return BPF_CORE_READ((struct task_struct___before_5_5 *)task, real_start_time);
+}
+
+/* Counts the execs of this process and its ancestors. Of 32 bits before 5.7 (d1e7fd6462ca): the low half is all of it.
+ */
+static __always_inline __u32 task_exec_id(struct task_struct *task)
+{
+	__u32 id = 0;
+
+	bpf_probe_read_kernel(&id, sizeof(id), (void *)task + bpf_core_field_offset(struct task_struct, self_exec_id));
+	return id;
 }
 
 /* The process id in the process's own pid namespace, as getpid() gives it. */

@@ -29,6 +29,17 @@ pub struct KernelNanos(pub u64);
 #[serde(transparent)]
 pub struct WallNanos(pub u64);
 
+/// The number by which the programs know a session, for as long as they are loaded. Records carry it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SessionNumber(pub u32);
+
+impl SessionNumber {
+    /// Of records that belong to no session.
+    pub const NOBODY: Self = Self(0);
+    /// The only one of a collector that has one session.
+    pub const FIRST: Self = Self(1);
+}
+
 /// How often a process has exec'd since it was forked; 0 is the image it was forked with.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]

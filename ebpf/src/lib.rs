@@ -28,10 +28,10 @@ pub use connection::Connect;
 pub use control::{Call, CallKind, Kill, Pass, PassSide, Wait};
 pub use dns::{Dns, DnsAnswer};
 pub use event::{Clock, Event, Tick};
-pub use exec::{Container, Credentials, Environment, Exec, Runtime};
+pub use exec::{Container, Credentials, EarlierSpan, Environment, Exec, Runtime};
 pub use exit::Exit;
 pub use fork::Fork;
-pub use identity::{Doer, ExecNumber, KernelNanos, ProcessKey, Tgid, Tid, WallNanos};
+pub use identity::{Doer, ExecNumber, KernelNanos, ProcessKey, SessionNumber, Tgid, Tid, WallNanos};
 pub use loss::{Loss, LossKind};
 pub use open::{
     Address, Close, FileId, FileKind, Inet, Object, Open, OpenHow, OpenId, Protocol, RegularFile, UnixKind, UnixSocket,

@@ -29,6 +29,18 @@ pub enum LossKind {
     Process,
     /// A process that was already running when its tree was attached to: it is followed, but not described.
     Snapshot,
+    /// What an open file is: the bursts over it have no object.
+    Open,
+    /// A transfer that could not be counted, or a record of a burst.
+    Burst,
+    /// Outcome of a `connect`.
+    Connect,
+    /// A DNS message.
+    Dns,
+    /// A change of a name or of the metadata of a file.
+    Change,
+    /// A signal, a wait, a passed descriptor or another single call.
+    Call,
     /// A run of a program that the kernel skipped (`recursion_misses`).
     Missed,
     /// A record that could not be decoded.
@@ -37,9 +49,22 @@ pub enum LossKind {
 
 impl LossKind {
     /// Every kind, in the order of the kernel's counters.
-    pub const ALL: [Self; 7] =
-        [Self::Fork, Self::Exec, Self::Exit, Self::Process, Self::Snapshot, Self::Missed, Self::Undecodable];
+    pub const ALL: [Self; 13] = [
+        Self::Fork,
+        Self::Exec,
+        Self::Exit,
+        Self::Process,
+        Self::Snapshot,
+        Self::Open,
+        Self::Burst,
+        Self::Connect,
+        Self::Dns,
+        Self::Change,
+        Self::Call,
+        Self::Missed,
+        Self::Undecodable,
+    ];
 
     /// How many of them the programs count themselves, from the first on.
-    pub const COUNTED_BY_PROGRAMS: usize = 5;
+    pub const COUNTED_BY_PROGRAMS: usize = 11;
 }

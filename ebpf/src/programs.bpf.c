@@ -6,6 +6,18 @@
 #include "exec/exec.bpf.c"
 #include "exit/exit.bpf.c"
 #include "fork/fork.bpf.c"
+#include "syscall/enter.bpf.c"
+#include "syscall/exit.bpf.c"
+#include "burst/burst.bpf.c"
+#include "burst/transfer.bpf.c"
+#include "open/close.bpf.c"
+#include "open/open.bpf.c"
+#include "connection/connection.bpf.c"
+#include "change/change.bpf.c"
+#include "dns/datagram.bpf.c"
+#include "control/control.bpf.c"
+#include "control/pass.bpf.c"
+#include "control/kill.bpf.c"
 #include "snapshot/snapshot.bpf.c"
 
 char LICENSE[] SEC("license") = "Dual MIT/GPL";

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::process::{self, Command};
 
-use agentsight_ebpf::live::{Carrier, Options, Probes};
-use agentsight_ebpf::{Event, LossKind, Tgid};
+use agentsight_ebpf::live::{Carrier, Options, Probes, Sessions};
+use agentsight_ebpf::{Event, LossKind, SessionNumber, Tgid};
 
 /// Each makes a fork, an exec and an exit; with the shell that starts them that is one more of each.
 const CHILDREN: u64 = 401;
@@ -16,15 +16,20 @@ fn sent_and_lost_is_made_when_nobody_drains() {
         let options = Options { carrier: Some(carrier), ring_bytes: 64 << 10, ..Options::default() };
         let mut probes = Probes::attach(&options).unwrap_or_else(|error| panic!("{carrier:?}: {error}"));
         let mut ring = probes.take_ring().expect("nobody has taken it");
-        probes.trace_next_child(Tgid(process::id()), 1).expect("the map has room");
+        probes.trace_next_child(Tgid(process::id()), SessionNumber::FIRST).expect("the map has room");
         let script = format!("i=0; while [ $i -lt {CHILDREN} ]; do /bin/true; i=$((i+1)); done");
         let status = Command::new("sh").args(["-c", &script]).status().expect("every Unix has sh");
         assert!(status.success(), "{status}");
 
         let mut sent: BTreeMap<LossKind, u64> = BTreeMap::new();
-        while ring.drain(|event| *sent.entry(kind(&event.expect("it is one of ours"))).or_default() += 1) > 0 {}
+        while ring.drain(|record| {
+            let (session, event) = record.expect("it is one of ours");
+            assert_eq!(session, SessionNumber::FIRST);
+            *sent.entry(kind(&event)).or_default() += 1;
+        }) > 0
+        {}
         let mut lost_in_all = 0;
-        for (kind, made, lost) in probes.read_counts().expect("the map is there") {
+        for (kind, made, lost) in probes.read_counts(SessionNumber::FIRST).expect("the map is there") {
             if !sent.contains_key(&kind) && !matches!(kind, LossKind::Fork | LossKind::Exec | LossKind::Exit) {
                 continue;
             }
@@ -34,9 +39,39 @@ fn sent_and_lost_is_made_when_nobody_drains() {
             lost_in_all += lost;
         }
         assert!(lost_in_all > 0, "{carrier:?}: the test should overload it");
-        let reported: u64 = probes.take_losses().expect("the map is there").iter().map(|(_, count)| count).sum();
+        let losses = probes.take_losses(SessionNumber::FIRST).expect("the map is there");
+        let reported: u64 = losses.iter().map(|(_, count)| count).sum();
         assert_eq!(reported, lost_in_all, "{carrier:?}");
     }
+    losses_are_counted_for_each_session();
+}
+
+/// Whose losses they are is known where there are many sessions: here one session makes ten times what another does.
+fn losses_are_counted_for_each_session() {
+    let options = Options {
+        sessions: Sessions::Many,
+        ring_bytes: 64 << 10,
+        carrier: Some(Carrier::RingBuffer),
+        ..Options::default()
+    };
+    let mut probes = Probes::attach(&options).unwrap_or_else(|error| panic!("{error}"));
+    let _never_drained = probes.take_ring().expect("nobody has taken it");
+    let mut made_and_lost = |session, children: u64| {
+        probes.begin_counting(session).expect("the map is there");
+        probes.trace_next_child(Tgid(process::id()), session).expect("the map has room");
+        let script = format!("i=0; while [ $i -lt {children} ]; do /bin/true; i=$((i+1)); done");
+        let status = Command::new("sh").args(["-c", &script]).status().expect("every Unix has sh");
+        assert!(status.success(), "{status}");
+        let counts = probes.read_counts(session).expect("the map is there");
+        let forks = counts.iter().find(|(kind, ..)| *kind == LossKind::Fork).expect("forks are counted");
+        let reported: u64 = probes.take_losses(session).expect("the map is there").iter().map(|(_, lost)| lost).sum();
+        (forks.1, reported)
+    };
+    let quiet = SessionNumber(7);
+    assert_eq!(made_and_lost(quiet, 3), (4, 0));
+    let (made, lost) = made_and_lost(SessionNumber(8), CHILDREN);
+    assert!(made == CHILDREN + 1 && lost > 0, "{made} made, {lost} lost");
+    assert_eq!(probes.take_losses(quiet).expect("the map is there"), [], "another session's losses");
 }
 
 fn kind(event: &Event) -> LossKind {

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::otlp::settings::Settings;
 use crate::session::{CallerContext, SessionOptions};
-use crate::terminal::TreeStyle;
+use crate::terminal::Format;
 
 /// Both ends are one binary, but sudo may find another one: then this number says so.
 pub const CHANNEL_VERSION: u32 = 1;
@@ -61,7 +61,7 @@ pub enum ToStub {
         /// The sentence.
         message: String,
     },
-    /// The process tree as text.
+    /// What happened, as a tree or as JSON.
     Summary {
         /// Ends with a newline.
         text: String,
@@ -98,10 +98,12 @@ pub struct Request {
     pub destination: Settings,
     /// Which files the stub has open.
     pub outputs: Vec<OutputFile>,
-    /// How to draw the tree, if at all.
-    pub tree: Option<TreeStyle>,
+    /// How to sum the session up, if at all.
+    pub summary: Option<Format>,
     /// Size of the ring, bytes.
     pub ring_bytes: Option<u32>,
+    /// Size of the ring for what is no process's lifecycle, bytes.
+    pub data_ring_bytes: Option<u32>,
     /// Perf buffers, even where the kernel has a ring buffer.
     pub perf_buffer: bool,
     /// Type information of the kernel, read by the stub with the caller's rights.
@@ -169,14 +171,26 @@ pub fn has_whole_frame(bytes: &[u8]) -> Result<bool, ChannelError> {
 ///
 /// # Errors
 /// The socket failed, or what came is no frame of this version.
-pub fn receive<T: DeserializeOwned>(mut from: impl Read) -> Result<Option<T>, ChannelError> {
+pub fn receive<T: DeserializeOwned>(from: impl Read) -> Result<Option<T>, ChannelError> {
+    receive_within(from, FRAME_BYTES_MAX)
+}
+
+/// As [`receive`], from somebody who is not trusted with much memory: a longer frame is refused.
+///
+/// # Errors
+/// As [`receive`].
+pub fn receive_within<T: DeserializeOwned>(mut from: impl Read, bytes_max: u32) -> Result<Option<T>, ChannelError> {
     let mut length = [0; 4];
     match from.read_exact(&mut length) {
         Ok(()) => {}
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
         Err(error) => return Err(error.into()),
     }
-    let mut frame = vec![0; frame_bytes(length)?];
+    let bytes = frame_bytes(length)?;
+    if bytes > usize::try_from(bytes_max).unwrap_or(usize::MAX) {
+        return Err(ChannelError::Frame(format!("a frame of {bytes} bytes is too long here")));
+    }
+    let mut frame = vec![0; bytes];
     from.read_exact(&mut frame)?;
     ciborium::from_reader(frame.as_slice()).map(Some).map_err(|error| ChannelError::Frame(error.to_string()))
 }

@@ -15,7 +15,10 @@ pub mod channel;
 #[cfg(feature = "live")]
 pub mod collector;
 #[cfg(feature = "live")]
+pub mod daemon;
+#[cfg(feature = "live")]
 pub mod doctor;
+mod duration;
 pub mod facts;
 pub mod graph;
 #[cfg(feature = "live")]

@@ -16,6 +16,8 @@ fn main() -> ExitCode {
         Command::Record(args) => cli::launch::record(args),
         #[cfg(feature = "live")]
         Command::Attach(args) => cli::launch::attach(args),
+        #[cfg(feature = "live")]
+        Command::Daemon(args) => cli::daemon::daemon(args),
         Command::Replay(args) => cli::replay::replay(&args),
         Command::Sessions(args) => cli::questions::sessions(&args),
         Command::Show(args) => cli::questions::show(&args),

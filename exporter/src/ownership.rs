@@ -1,4 +1,4 @@
-//! One session owns a process: every collector tells whoever asks what it traces, and ends when root says so.
+//! One session owns a process: every collector tells whoever asks what it traces, and ends a session when root says so.
 //!
 //! Each listens on a socket in `/run/agentsight`. A client says one line, [`Question`], and is answered with the id of
 //! the session that owns the process, or an empty line. Everybody may ask about themselves: the kernel says who they
@@ -10,7 +10,7 @@ use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use agentsight_ebpf::Tgid;
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
@@ -63,39 +63,39 @@ impl Question {
 
 /// What a collector does with questions.
 pub trait Owner: Send + 'static {
-    /// Whether a process is traced.
-    fn owns(&self, process: Tgid) -> bool;
-    /// End the session.
-    fn end(&self);
+    /// The session that traces a process.
+    fn owner_of(&self, process: Tgid) -> Option<SessionId>;
+    /// End the session that traces a process.
+    fn end_of(&self, process: Tgid);
 }
 
 impl Ownership {
-    /// Answers for a session, on a thread of its own.
+    /// Answers for the sessions of this process, on a thread of its own.
     ///
     /// # Errors
     /// The folder or the socket could not be made.
-    pub fn answer(session: SessionId, owner: impl Owner) -> io::Result<Self> {
-        Self::answer_in(Path::new(RUN_DIR), session, owner)
+    pub fn answer(owner: impl Owner) -> io::Result<Self> {
+        Self::answer_in(Path::new(RUN_DIR), owner)
     }
 
-    fn answer_in(dir: &Path, session: SessionId, owner: impl Owner) -> io::Result<Self> {
+    fn answer_in(dir: &Path, owner: impl Owner) -> io::Result<Self> {
         fs::DirBuilder::new().recursive(true).mode(0o755).create(dir)?;
         remove_stale(dir);
-        let path = dir.join(format!("{}.sock", std::process::id()));
+        let path = dir.join(socket_of(std::process::id()));
         let listener = UnixListener::bind(&path)?;
         // Anybody may ask: the answer concerns the asker alone.
         fs::set_permissions(&path, fs::Permissions::from_mode(0o666))?;
         thread::Builder::new().name("ownership".to_owned()).spawn(move || {
             for asker in listener.incoming().flatten() {
                 // A client that went away has no use for the answer.
-                let _ = answer(&asker, session, &owner);
+                let _ = answer(&asker, &owner);
             }
         })?;
         Ok(Self { path })
     }
 }
 
-fn answer(asker: &UnixStream, session: SessionId, owner: &impl Owner) -> io::Result<()> {
+fn answer(asker: &UnixStream, owner: &impl Owner) -> io::Result<()> {
     asker.set_read_timeout(Some(PATIENCE))?;
     asker.set_write_timeout(Some(PATIENCE))?;
     let peer = getsockopt(asker, PeerCredentials)?;
@@ -106,11 +106,11 @@ fn answer(asker: &UnixStream, session: SessionId, owner: &impl Owner) -> io::Res
         Some(Question::Of(process) | Question::End(process)) => is_root.then_some(process),
         None => None,
     };
-    let owned = about.is_some_and(|process| owner.owns(process));
-    if owned && matches!(question, Some(Question::End(_))) {
-        owner.end();
+    let session = about.and_then(|process| owner.owner_of(process));
+    if let (Some(_), Some(Question::End(process))) = (session, question) {
+        owner.end_of(process);
     }
-    let line = if owned { format!("{session}\n") } else { "\n".to_owned() };
+    let line = session.map_or_else(|| "\n".to_owned(), |session| format!("{session}\n"));
     (&*asker).write_all(line.as_bytes())
 }
 
@@ -138,6 +138,12 @@ pub fn find_owner_of(process: Tgid) -> Option<SessionId> {
     find(Path::new(RUN_DIR), Question::Of(process))
 }
 
+/// The session of another collector than this process that traces `process`.
+pub(crate) fn find_other_owner_of(process: Tgid) -> Option<SessionId> {
+    let own = socket_of(std::process::id());
+    find_among(sockets(Path::new(RUN_DIR)).filter(|path| !path.ends_with(&own)), Question::Of(process))
+}
+
 /// Ends the session that traces `process`, as root; the processes go on. Returns the session, if there was one.
 #[must_use]
 pub fn end_session_of(process: Tgid) -> Option<SessionId> {
@@ -145,19 +151,40 @@ pub fn end_session_of(process: Tgid) -> Option<SessionId> {
 }
 
 fn find(dir: &Path, question: Question) -> Option<SessionId> {
-    sockets(dir).find_map(|path| ask(&path, question).ok().flatten())
+    find_among(sockets(dir), question)
 }
 
-fn ask(path: &Path, question: Question) -> io::Result<Option<SessionId>> {
+fn find_among(sockets: impl Iterator<Item = PathBuf>, question: Question) -> Option<SessionId> {
+    // All are asked before any is heard, so that those who hang take their time together.
+    let asked: Vec<UnixStream> = sockets.filter_map(|path| ask(&path, question).ok()).collect();
+    let deadline = Instant::now() + PATIENCE;
+    asked.iter().find_map(|collector| hear(collector, deadline).ok().flatten())
+}
+
+fn ask(path: &Path, question: Question) -> io::Result<UnixStream> {
     let mut collector = UnixStream::connect(path)?;
-    collector.set_read_timeout(Some(PATIENCE))?;
+    collector.set_write_timeout(Some(PATIENCE))?;
     collector.write_all(question.line().as_bytes())?;
-    Ok(SessionId::try_from(read_line(&collector)?.trim().to_owned()).ok())
+    Ok(collector)
 }
 
-fn sockets(dir: &Path) -> impl Iterator<Item = PathBuf> {
+fn hear(collector: &UnixStream, deadline: Instant) -> io::Result<Option<SessionId>> {
+    let left = deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
+    collector.set_read_timeout(Some(left))?;
+    Ok(SessionId::try_from(read_line(collector)?.trim().to_owned()).ok())
+}
+
+/// The sockets of collectors, living and dead.
+pub(crate) fn sockets(dir: &Path) -> impl Iterator<Item = PathBuf> {
     let entries = fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path());
-    entries.filter(|path| path.extension().is_some_and(|extension| extension == "sock"))
+    // The daemon's own socket lies here too, and speaks otherwise.
+    let is_a_collectors =
+        |path: &Path| path.file_stem().is_some_and(|name| name.as_encoded_bytes().iter().all(u8::is_ascii_digit));
+    entries.filter(move |path| path.extension().is_some_and(|extension| extension == "sock") && is_a_collectors(path))
+}
+
+fn socket_of(collector: u32) -> String {
+    format!("{collector}.sock")
 }
 
 /// A collector that was killed leaves its socket behind.
@@ -190,11 +217,11 @@ mod tests {
     }
 
     impl Owner for OwnerOf {
-        fn owns(&self, process: Tgid) -> bool {
-            self.process == Some(process)
+        fn owner_of(&self, process: Tgid) -> Option<SessionId> {
+            (self.process == Some(process)).then_some(SESSION)
         }
 
-        fn end(&self) {
+        fn end_of(&self, _process: Tgid) {
             self.ended.store(true, Ordering::Release);
         }
     }
@@ -208,13 +235,13 @@ mod tests {
         let dir = scratch("owns");
         assert_eq!(find(&dir, Question::Own), None);
         let own_id = Tgid(std::process::id());
-        let owner = Ownership::answer_in(&dir, SESSION, OwnerOf::new(Some(own_id))).expect("a socket");
+        let owner = Ownership::answer_in(&dir, OwnerOf::new(Some(own_id))).expect("a socket");
         assert_eq!(find(&dir, Question::Own), Some(SESSION));
         assert_eq!(find(&dir, Question::Of(Tgid(1))), None);
         drop(owner);
         assert_eq!(find(&dir, Question::Own), None);
 
-        let _stranger = Ownership::answer_in(&dir, SESSION, OwnerOf::new(None)).expect("a socket");
+        let _stranger = Ownership::answer_in(&dir, OwnerOf::new(None)).expect("a socket");
         assert_eq!(find(&dir, Question::Own), None);
         let _ = fs::remove_dir_all(dir);
     }
@@ -224,7 +251,7 @@ mod tests {
         let dir = scratch("ends");
         let owner = OwnerOf::new(Some(Tgid(42)));
         let ended = Arc::clone(&owner.ended);
-        let _owner = Ownership::answer_in(&dir, SESSION, owner).expect("a socket");
+        let _owner = Ownership::answer_in(&dir, owner).expect("a socket");
         assert_eq!(find(&dir, Question::End(Tgid(41))), None);
         assert!(!ended.load(Ordering::Acquire));
         let is_root = nix::unistd::Uid::effective().is_root();
@@ -240,7 +267,7 @@ mod tests {
         let stale = dir.join("1.sock");
         drop(UnixListener::bind(&stale).expect("a socket"));
         assert_eq!(find(&dir, Question::Own), None);
-        let _next = Ownership::answer_in(&dir, SESSION, OwnerOf::new(None)).expect("a socket");
+        let _next = Ownership::answer_in(&dir, OwnerOf::new(None)).expect("a socket");
         assert!(!stale.exists());
         let _ = fs::remove_dir_all(dir);
     }

@@ -59,6 +59,8 @@ impl Agentsight {
     pub fn command<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Command {
         let mut command = Command::new(binary());
         command.args(arguments).env("AGENTSIGHT_STORE", self.directory.join("store"));
+        // The daemon of this machine, if it has one, is no concern of the tests'.
+        command.env("AGENTSIGHT_SOCKET", self.directory.join("daemon.sock"));
         without_opentelemetry(&mut command);
         command
     }

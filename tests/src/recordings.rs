@@ -12,6 +12,12 @@ pub fn path(name: &str) -> PathBuf {
     folder().join(name).with_extension("agsr")
 }
 
+/// `tests/scenarios/recordings/NAME.agsr`, for a scenario's file `NAME.scenario`.
+#[must_use]
+pub fn of_scenario(file: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios/recordings").join(file).with_extension("agsr")
+}
+
 /// All of them.
 ///
 /// # Panics

@@ -1,6 +1,7 @@
 //! What the store holds of a session, read with another program's SQLite while no collector is at work.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::process::Command;
 
 use crate::agentsight::{Agentsight, path_text};
@@ -59,4 +60,25 @@ impl Stored {
     pub fn last_moment(&self) -> u64 {
         self.spans.values().chain(self.open.values()).copied().max().unwrap_or_default()
     }
+}
+
+const UNSENT: &str = "
+import sqlite3, sys
+store = sqlite3.connect(sys.argv[1])
+unsent = 'SELECT count(*) FROM destination JOIN signal USING (session, kind) WHERE settings IS NOT NULL AND seq > cursor'
+print(*(store.execute(query).fetchone()[0] for query in ('SELECT count(*) FROM open_image', unsent)))
+";
+
+/// How many spans are open in a store, and how many rows of it wait to be sent.
+///
+/// # Panics
+/// When the store cannot be read.
+#[must_use]
+#[track_caller]
+pub fn count_unsent(store: &Path) -> (u64, u64) {
+    let output = Command::new(python()).args(["-c", UNSENT, path_text(store)]).output().expect("python3 was found");
+    let text = String::from_utf8_lossy(&output.stdout);
+    let numbers: Vec<u64> = text.split_whitespace().filter_map(|number| number.parse().ok()).collect();
+    let [open, unsent] = numbers[..] else { panic!("{text}{}", String::from_utf8_lossy(&output.stderr)) };
+    (open, unsent)
 }

@@ -1,5 +1,8 @@
 //! Names and metadata of files were changed: the typed event of `change.bpf.c`.
 
+mod path;
+pub(crate) mod wire;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{Captured, Doer, FileId, KernelNanos};

@@ -1,6 +1,11 @@
 //! What became of a `connect`: the typed event of `connection.bpf.c`. Accepted connections are [`Open`](crate::Open)s.
 
+mod address;
+pub(crate) mod wire;
+
 use serde::{Deserialize, Serialize};
+
+pub(crate) use address::WireAddress;
 
 use crate::{Address, Doer, KernelNanos, OpenId};
 

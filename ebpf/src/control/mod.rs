@@ -1,5 +1,7 @@
 //! What processes do to each other and to themselves: the typed events of `control.bpf.c`.
 
+pub(crate) mod wire;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{BurstId, Doer, KernelNanos, OpenId, ProcessKey};
@@ -78,11 +80,11 @@ pub enum CallKind {
     Setuid,
     /// setgid, setregid, setresgid: the effective group id afterwards.
     Setgid,
-    /// ptrace: the request.
+    /// ptrace: the request, the other process's id as the caller's pid namespace has it.
     Ptrace,
-    /// process_vm_writev: bytes written.
+    /// process_vm_writev: bytes written, the other process's id as above.
     ProcessVmWritev,
-    /// process_vm_readv: bytes read.
+    /// process_vm_readv: bytes read, the other process's id as above.
     ProcessVmReadv,
     /// memfd_create.
     MemfdCreate,
@@ -92,7 +94,7 @@ pub enum CallKind {
     CompatCall,
     /// bind: port or 0.
     Bind,
-    /// listen: backlog.
+    /// listen: backlog, port or 0.
     Listen,
     /// mmap of a file, shared and writable: length, offset.
     MapShared,

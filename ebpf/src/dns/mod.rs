@@ -1,5 +1,8 @@
 //! A DNS message to or from port 53, parsed; the rest of the payload is dropped where it was read.
 
+mod parse;
+pub(crate) mod wire;
+
 use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};

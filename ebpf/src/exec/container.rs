@@ -10,6 +10,9 @@ pub struct Container {
     /// What runs it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub runtime: Option<Runtime>,
+    /// Its name, as its engine or its pod calls it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
     /// Name of its image, as its engine was asked for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<String>,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: (MIT OR GPL-2.0-only)
 /*
  * Sees: every image that a traced process starts: its file, arguments, directory, ids, and five variables
- * of its environment.
+ * of its environment; where a daemon has rules, also those of processes that nobody traces, without their environment.
  *
  * Hook: raw_tp/sched_process_exec, in exec_binprm() after the new mm was committed and before its first
  * instruction: nobody can have rewritten the arguments yet, and their pages are still resident, having just
@@ -9,10 +9,12 @@
  */
 #include "cgroup.h"
 #include "config.h"
+#include "copies.h"
 #include "environment.h"
 #include "path.h"
 #include "ring.h"
 #include "tree.h"
+#include "watch.h"
 
 #define ARGS_BYTES_MAX 12288
 #define ARGS_CHUNK_BYTES 1024
@@ -30,10 +32,10 @@ struct exec_scratch {
 	struct environment environment;
 };
 
-/* An exec event is larger than the 512 bytes of stack. Raw tracepoints do not nest on one CPU. */
+/* An exec event is larger than the 512 bytes of stack. A program does not nest on one CPU, but its copies may. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
+	__uint(max_entries, COPIES);
 	__type(key, __u32);
 	__type(value, struct exec_scratch);
 } exec_scratch SEC(".maps");
@@ -155,56 +157,70 @@ static __always_inline int emit_exec(void *ctx, struct exec_scratch *scratch)
 /* The second half of an exec: only ever reached by a tail call, from the first half or from itself. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
-	__uint(max_entries, 1);
+	__uint(max_entries, COPIES);
 	__type(key, __u32);
 	__type(value, __u32);
 } exec_environment SEC(".maps");
 
-SEC("raw_tp/sched_process_exec")
-int agentsight_exec_environment(struct bpf_raw_tracepoint_args *ctx)
+static __always_inline int see_exec_environment(struct bpf_raw_tracepoint_args *ctx, __u32 copy)
 {
 	struct exec_scratch *scratch;
 	enum search search;
-	__u32 zero = 0;
 
-	scratch = bpf_map_lookup_elem(&exec_scratch, &zero);
+	scratch = bpf_map_lookup_elem(&exec_scratch, &copy);
 	if (!scratch) {
-		count_made(LOSS_EXEC);
-		count_lost(LOSS_EXEC);
+		count_made(0, LOSS_EXEC);
+		count_lost(0, LOSS_EXEC);
 		return 0;
 	}
 	search = search_environment(&scratch->environment);
 	if (search == SEARCH_GOES_ON)
-		bpf_tail_call(ctx, &exec_environment, 0);
+		bpf_tail_call(ctx, &exec_environment, copy);
 	/* A tail call that returns has failed: then the search ends here, incomplete. */
 	if (search != SEARCH_COMPLETE)
 		scratch->record.event.header.flags |= EXEC_ENVIRONMENT_INCOMPLETE;
 	return emit_exec(ctx, scratch);
 }
 
-SEC("raw_tp/sched_process_exec")
-int agentsight_exec(struct bpf_raw_tracepoint_args *ctx)
+static __always_inline int see_exec(struct bpf_raw_tracepoint_args *ctx, __u32 copy)
 {
 	struct task_struct *task = (struct task_struct *)((__u64 *)ctx)[0];
 	__u32 caller_tid = ((__u64 *)ctx)[1];
 	struct linux_binprm *bprm = (struct linux_binprm *)((__u64 *)ctx)[2];
 	__u32 tgid = bpf_get_current_pid_tgid() >> 32;
 	struct traced *process = bpf_map_lookup_elem(&tree, &tgid);
+	struct traced nobodys = {};
 	struct exec_scratch *scratch;
 	struct exec_event *event;
 	struct task_struct *parent;
 	struct path path, root;
 	struct mm_struct *mm;
-	__u32 zero = 0;
+	__u32 sources = 0, followed = 0;
+	__u32 exec_id;
 
-	if (!process)
-		return 0;
-	process->exec++;
-	scratch = bpf_map_lookup_elem(&exec_scratch, &zero);
+	exec_id = task_exec_id(task);
+	if (process) {
+		if (process->exec_id == exec_id)
+			return 0;
+		process->exec_id = exec_id;
+		process->exec++;
+		note_compat(task);
+		sources = process->sources;
+		followed = process->followed;
+		process->launching = 0;
+		process->sources = 0;
+		process->followed = 0;
+	} else {
+		if (!execs_are_watched())
+			return 0;
+		nobodys.start = task_start_boottime(BPF_CORE_READ(task, group_leader));
+		process = &nobodys;
+	}
+	scratch = bpf_map_lookup_elem(&exec_scratch, &copy);
 	if (!scratch) {
-		/* Cannot happen: index 0 of an array of one. Said all the same. */
-		count_made(LOSS_EXEC);
-		count_lost(LOSS_EXEC);
+		/* Cannot happen: each copy has its place. Said all the same. */
+		count_made(process->session, LOSS_EXEC);
+		count_lost(process->session, LOSS_EXEC);
 		return 0;
 	}
 
@@ -216,6 +232,8 @@ int agentsight_exec(struct bpf_raw_tracepoint_args *ctx)
 	event->header.tgid = tgid;
 	event->header.tid = caller_tid;
 	event->header.exec = process->exec;
+	event->flow_before = followed;
+	event->flow_now = sources;
 	event->header.session = process->session;
 	parent = BPF_CORE_READ(task, real_parent, group_leader);
 	event->parent_start = task_start_boottime(parent);
@@ -240,8 +258,58 @@ int agentsight_exec(struct bpf_raw_tracepoint_args *ctx)
 	capture_path(scratch, EXEC_PART_WORKING_DIRECTORY, &path, &root);
 	capture_cgroup(scratch, task);
 
+	/* Nobody may read what is in the environment of a process that is not traced. */
+	if (process == &nobodys) {
+		begin_search(&scratch->environment, 0, 0);
+		return emit_exec(ctx, scratch);
+	}
 	begin_search(&scratch->environment, BPF_CORE_READ(mm, env_start), BPF_CORE_READ(mm, env_end));
-	bpf_tail_call(ctx, &exec_environment, 0);
+	bpf_tail_call(ctx, &exec_environment, copy);
 	event->header.flags |= EXEC_ENVIRONMENT_INCOMPLETE;
 	return emit_exec(ctx, scratch);
+}
+
+SEC("raw_tp/sched_process_exec")
+int agentsight_exec_environment(struct bpf_raw_tracepoint_args *ctx)
+{
+	return see_exec_environment(ctx, COPY_FIRST);
+}
+
+SEC("raw_tp/sched_process_exec")
+int agentsight_exec(struct bpf_raw_tracepoint_args *ctx)
+{
+	note_seen();
+	return see_exec(ctx, COPY_FIRST);
+}
+
+SEC("raw_tp/sched_process_exec")
+int agentsight_exec_environment_again(struct bpf_raw_tracepoint_args *ctx)
+{
+	return see_exec_environment(ctx, COPY_SECOND);
+}
+
+SEC("raw_tp/sched_process_exec")
+int agentsight_exec_again(struct bpf_raw_tracepoint_args *ctx)
+{
+	note_seen();
+	return see_exec(ctx, COPY_SECOND);
+}
+
+SEC("raw_tp/sched_process_exec")
+int agentsight_exec_environment_once_more(struct bpf_raw_tracepoint_args *ctx)
+{
+	return see_exec_environment(ctx, COPY_THIRD);
+}
+
+SEC("raw_tp/sched_process_exec")
+int agentsight_exec_once_more(struct bpf_raw_tracepoint_args *ctx)
+{
+	note_seen();
+	return see_exec(ctx, COPY_THIRD);
+}
+
+SEC("raw_tp/sched_process_exec")
+int agentsight_exec_witness(void)
+{
+	return bear_witness();
 }

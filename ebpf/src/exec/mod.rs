@@ -50,8 +50,20 @@ pub struct Exec {
     /// The image that did it has new sources since it last forked or exec'd.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub flow: Option<FlowPoint>,
+    /// Of a process that an earlier session traced until its collector died: the span that it had there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub continues: Option<EarlierSpan>,
     /// The few environment variables that are read.
     pub environment: Environment,
+}
+
+/// A span of an earlier session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EarlierSpan {
+    /// Its trace.
+    pub trace_id: [u8; 16],
+    /// Its id in the trace.
+    pub span_id: [u8; 8],
 }
 
 /// The user and group ids of a process, in the initial user namespace.

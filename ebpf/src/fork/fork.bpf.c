@@ -7,30 +7,58 @@
  * the tree. The formatted tracepoint would not do: its layout changed in 6.16, and it has no tgid.
  */
 #include "adopt.h"
+#include "bursts.h"
+#include "copies.h"
 
-SEC("raw_tp/sched_process_fork")
-int agentsight_fork(struct bpf_raw_tracepoint_args *ctx)
+/* What the parent took in since its last fork the child may follow from; those inputs end here. */
+static __always_inline void follow(void *ctx, struct traced *parent, __u32 tgid, struct fork_event *event)
+{
+	struct intake_key key = {.tgid = tgid, .exec = parent->exec};
+
+	event->flow_before = parent->followed;
+	event->flow_now = parent->sources;
+	for (__u32 i = 0; i < INTAKES; i++) {
+		__u32 source = event->flow_now - i;
+		struct burst_key *intake;
+
+		if (source <= event->flow_before || source > event->flow_now)
+			break;
+		key.slot = source % INTAKES;
+		intake = bpf_map_lookup_elem(&intakes, &key);
+		if (intake)
+			cut_burst(ctx, intake, event->header.at, CUT_FLOW);
+	}
+	parent->followed = event->flow_now;
+}
+
+static __always_inline int see_fork(struct bpf_raw_tracepoint_args *ctx)
 {
 	struct task_struct *child = (struct task_struct *)((__u64 *)ctx)[1];
 	__u64 pid_tgid = bpf_get_current_pid_tgid();
 	__u32 parent_tgid = pid_tgid >> 32;
 	__u32 child_tgid = BPF_CORE_READ(child, tgid);
 	struct traced entry = {};
-	struct traced *parent;
+	struct traced *parent, *child_entry;
 	struct fork_event event = {};
 	struct adopting *adopting;
 	struct task_struct *forker;
 	__u32 *session;
+	__u32 above;
 
 	/* A thread: same process. */
 	if (child_tgid == parent_tgid)
 		return 0;
 
+	entry.start = task_start_boottime(child);
+	child_entry = bpf_map_lookup_elem(&tree, &child_tgid);
+	if (child_entry && child_entry->start == entry.start)
+		return 0;
 	forker = BPF_CORE_READ((struct task_struct *)bpf_get_current_task(), group_leader);
 	parent = bpf_map_lookup_elem(&tree, &parent_tgid);
 	adopting = being_adopted();
-	if (!parent && adopting && has_traced_ancestor(forker)) {
-		adopt(ctx, forker, adopting->session);
+	above = !parent && adopting ? session_above(forker) : 0;
+	if (above) {
+		adopt(ctx, forker, above);
 		parent = bpf_map_lookup_elem(&tree, &parent_tgid);
 	}
 	if (parent) {
@@ -42,14 +70,15 @@ int agentsight_fork(struct bpf_raw_tracepoint_args *ctx)
 			return 0;
 		entry.session = *session;
 		event.header.flags = FORK_ROOT;
+		entry.launching = 1;
 		/* One child only: what else the launcher starts is not the command. */
 		bpf_map_delete_elem(&launchers, &parent_tgid);
 	}
 
-	entry.start = task_start_boottime(child);
-	count_made(LOSS_PROCESS);
+	entry.exec_id = task_exec_id(child);
+	count_made(entry.session, LOSS_PROCESS);
 	if (bpf_map_update_elem(&tree, &child_tgid, &entry, BPF_ANY))
-		count_lost(LOSS_PROCESS);
+		count_lost(entry.session, LOSS_PROCESS);
 
 	event.header.size = sizeof(event);
 	event.header.kind = EVENT_FORK;
@@ -61,6 +90,35 @@ int agentsight_fork(struct bpf_raw_tracepoint_args *ctx)
 	event.parent_start = task_start_boottime(forker);
 	event.parent_tgid = parent_tgid;
 	event.vpid = task_vpid(child);
+	if (parent)
+		follow(ctx, parent, parent_tgid, &event);
 	emit(ctx, &event, sizeof(event), LOSS_FORK);
 	return 0;
+}
+
+SEC("raw_tp/sched_process_fork")
+int agentsight_fork(struct bpf_raw_tracepoint_args *ctx)
+{
+	note_seen();
+	return see_fork(ctx);
+}
+
+SEC("raw_tp/sched_process_fork")
+int agentsight_fork_again(struct bpf_raw_tracepoint_args *ctx)
+{
+	note_seen();
+	return see_fork(ctx);
+}
+
+SEC("raw_tp/sched_process_fork")
+int agentsight_fork_once_more(struct bpf_raw_tracepoint_args *ctx)
+{
+	note_seen();
+	return see_fork(ctx);
+}
+
+SEC("raw_tp/sched_process_fork")
+int agentsight_fork_witness(void)
+{
+	return bear_witness();
 }

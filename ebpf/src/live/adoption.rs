@@ -9,7 +9,7 @@ use aya::{Btf, Ebpf};
 
 use super::probes::{map_failed, open, refused};
 use super::{LiveError, Tree};
-use crate::Tgid;
+use crate::{SessionNumber, Tgid};
 
 const ITERATOR: &str = "agentsight_snapshot";
 
@@ -26,8 +26,8 @@ pub(super) fn load_iterator(ebpf: &mut Ebpf, btf: &Btf) -> Result<(), LiveError>
     iterator(ebpf)?.load("task", btf).map_err(|error| refused(&error))
 }
 
-pub(super) fn adopt_tree(ebpf: &mut Ebpf, tree: &Tree, root: Tgid, session: u32) -> Result<(), LiveError> {
-    set_adopting(ebpf, Adopting { session, root: root.0 })?;
+pub(super) fn adopt_tree(ebpf: &mut Ebpf, tree: &Tree, root: Tgid, session: SessionNumber) -> Result<(), LiveError> {
+    set_adopting(ebpf, Adopting { session: session.0, root: root.0 })?;
     // The first visit takes the root, the second all whose ancestors are in by then; what moves between the two is
     // caught by the hooks, which look at ancestors for as long as the session is set.
     let visited = visit_every_task(ebpf).and_then(|()| visit_every_task(ebpf));

@@ -1,27 +1,27 @@
 //! The loaded programs: what is attached, whom they watch, what they counted.
 
+use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use aya::maps::{HashMap, MapData, PerCpuArray, ProgramArray};
+use aya::maps::{Array, HashMap, MapData, MapError, ProgramArray};
 use aya::programs::RawTracePoint;
 use aya::{Btf, Ebpf, EbpfLoader, Endianness, VerifierLogLevel};
 
-use super::{Carrier, Cost, KernelClock, LiveError, Ring, Tree, adoption};
-use crate::{LossKind, Tgid};
+use super::counts::Counts;
+use super::hooks::{CONTINUATIONS, HOOKS, copies};
+use super::perf_buffers::PerfBuffers;
+use super::ring::Source;
+use super::syscalls::SyscallHooks;
+use super::{Carrier, Cost, Harvest, KernelClock, LiveError, Ring, Tree, adoption, syscalls};
+use crate::{LossKind, SessionNumber, Tgid};
 
 const KERNEL_BTF: &str = "/sys/kernel/btf/vmlinux";
 const LOCKDOWN: &str = "/sys/kernel/security/lockdown";
 
-/// Program and raw tracepoint, in the order of attachment: exit first, so that no process that was put into the
-/// tree can end unseen.
-const HOOKS: [(&str, &str); 3] = [
-    ("agentsight_exit", "sched_process_exit"),
-    ("agentsight_exec", "sched_process_exec"),
-    ("agentsight_fork", "sched_process_fork"),
-];
-/// Reached by a tail call from `agentsight_exec`, never attached.
-const EXEC_ENVIRONMENT: &str = "agentsight_exec_environment";
+/// The rings (include/ring.h).
+const LIFECYCLE: &str = "lifecycle";
+const TRANSFERS: &str = "transfers";
 
 /// How the programs are loaded.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,12 +30,27 @@ pub struct Options {
     pub carrier: Option<Carrier>,
     /// Size of the lifecycle ring in bytes; the loader rounds it to a power of two of pages. Perf buffers share it.
     pub ring_bytes: u32,
+    /// Size of the ring of all other records, likewise.
+    pub data_ring_bytes: u32,
     /// Type information of the running kernel, where the kernel itself has none.
     pub btf: Option<BtfSource>,
     /// Trees that already run will be adopted ([`Probes::adopt_tree`]).
     pub adopts: bool,
+    /// Execs of processes that nobody traces may be asked for ([`Probes::watch_execs`]).
+    pub watches: bool,
+    /// How many sessions there may be at once.
+    pub sessions: Sessions,
     /// Let the verifier say what it does (only for finding out why it refuses).
     pub verifier_log: bool,
+}
+
+/// How many sessions the programs count for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sessions {
+    /// [`SessionNumber::FIRST`] alone.
+    One,
+    /// As many as there are slots.
+    Many,
 }
 
 /// Type information that somebody else read.
@@ -49,35 +64,42 @@ pub struct BtfSource {
 
 impl Default for Options {
     fn default() -> Self {
-        // 8 MiB: 10,000 execs with 600 bytes of arguments and paths each, without one drain in between.
-        Self { carrier: None, ring_bytes: 8 << 20, btf: None, adopts: false, verifier_log: false }
+        Self {
+            carrier: None,
+            // 10,000 execs with 600 bytes of arguments and paths each, without one drain in between.
+            ring_bytes: 8 << 20,
+            // 50,000 bursts begun or ended. Twice this counts in our resident memory, where the ring is mapped twice.
+            data_ring_bytes: 8 << 20,
+            btf: None,
+            adopts: false,
+            watches: false,
+            sessions: Sessions::One,
+            verifier_log: false,
+        }
     }
 }
 
 /// The programs in the kernel. Dropping it detaches them.
-#[derive(Debug)]
 pub struct Probes {
     ebpf: Ebpf,
     clock: KernelClock,
     ring: Option<Ring>,
-    reported: [u64; LossKind::ALL.len()],
+    syscall_hooks: Option<SyscallHooks>,
+    counts: Counts,
+    reported_missed: u64,
+    /// What no copy of a program saw, where there are several.
+    witnessed: Option<Array<MapData, u64>>,
 }
-
-#[derive(Clone, Copy)]
-#[repr(C)]
-struct EventCounts {
-    made: u64,
-    lost: u64,
-}
-// SAFETY: two u64, no padding, every bit pattern is valid.
-unsafe impl aya::Pod for EventCounts {}
 
 #[derive(Clone, Copy)]
 #[repr(C)]
 struct Config {
     adopts: u32,
+    watches: u32,
+    own_tgid: u32,
+    preemptible: u32,
 }
-// SAFETY: one u32, every bit pattern is valid.
+// SAFETY: four u32, no padding, every bit pattern is valid.
 unsafe impl aya::Pod for Config {}
 
 impl Probes {
@@ -90,7 +112,13 @@ impl Probes {
             return Err(LiveError::Lockdown);
         }
         let btf = read_btf(options.btf.as_ref())?;
-        let config = Config { adopts: u32::from(options.adopts) };
+        let copies = copies();
+        let config = Config {
+            adopts: u32::from(options.adopts),
+            watches: u32::from(options.watches),
+            own_tgid: std::process::id(),
+            preemptible: u32::from(copies > 1),
+        };
         let log = if options.verifier_log {
             VerifierLogLevel::DEBUG | VerifierLogLevel::STATS
         } else {
@@ -100,32 +128,68 @@ impl Probes {
         let clock = carrier.clock();
         let mut loader = EbpfLoader::new();
         loader.btf(Some(&btf)).override_global("config", &config, true).verifier_log_level(log);
+        loader.map_max_entries("counts", Counts::entries(options.sessions));
         if carrier == Carrier::RingBuffer {
-            loader.map_max_entries("lifecycle", options.ring_bytes);
+            loader.map_max_entries(LIFECYCLE, options.ring_bytes).map_max_entries(TRANSFERS, options.data_ring_bytes);
         }
         let mut ebpf = loader.load(carrier.object()).map_err(|error| refused(&error))?;
-        for name in HOOKS.map(|(program, _)| program).into_iter().chain([EXEC_ENVIRONMENT]) {
-            raw_tracepoint(&mut ebpf, name)?.load().map_err(|error| refused(&error))?;
+        for hook in &HOOKS {
+            for name in hook.programs(copies) {
+                raw_tracepoint(&mut ebpf, name)?.load().map_err(|error| refused(&error))?;
+            }
         }
+        syscalls::load(&mut ebpf, &btf)?;
         if options.adopts {
             adoption::load_iterator(&mut ebpf, &btf)?;
         }
-        let mut tail_calls: ProgramArray<_> = take(&mut ebpf, "exec_environment")?;
-        let target = raw_tracepoint(&mut ebpf, EXEC_ENVIRONMENT)?.fd().map_err(|error| refused(&error))?;
-        tail_calls.set(0, target, 0).map_err(|error| map_failed("exec_environment", &error))?;
-        // The kernel empties a program array when its last descriptor is closed (prog_array_map_clear()).
-        std::mem::forget(tail_calls);
-        // Before the first record, and while we still may: opening a perf buffer takes privileges that are dropped later.
-        let ring = match carrier {
-            Carrier::RingBuffer => Ring::over_ring_buffer(take(&mut ebpf, "lifecycle")?),
-            Carrier::PerfBuffers => Ring::over_perf_buffers(take(&mut ebpf, "lifecycle")?, options.ring_bytes, clock)?,
-        };
-        for (name, hook) in HOOKS {
-            raw_tracepoint(&mut ebpf, name)?
-                .attach(hook)
-                .map_err(|error| LiveError::Attach { hook, reason: chain(&error) })?;
+        for (array, programs) in CONTINUATIONS {
+            let mut tail_calls: ProgramArray<_> = take(&mut ebpf, array)?;
+            for (slot, name) in (0..).zip(&programs[..copies]) {
+                let target = raw_tracepoint(&mut ebpf, name)?;
+                target.load().map_err(|error| refused(&error))?;
+                let target = target.fd().map_err(|error| refused(&error))?;
+                tail_calls.set(slot, target, 0).map_err(|error| map_failed(array, &error))?;
+            }
+            // The kernel empties a program array when its last descriptor is closed (prog_array_map_clear()).
+            std::mem::forget(tail_calls);
         }
-        Ok(Self { ebpf, clock, ring: Some(ring), reported: [0; LossKind::ALL.len()] })
+        // Before the first record, and while we still may: opening a perf buffer takes privileges that are dropped later.
+        let source = match carrier {
+            Carrier::RingBuffer => {
+                Source::RingBuffers(Box::new([take(&mut ebpf, LIFECYCLE)?, take(&mut ebpf, TRANSFERS)?]))
+            }
+            Carrier::PerfBuffers => Source::PerfBuffers([
+                PerfBuffers::open(take(&mut ebpf, LIFECYCLE)?, LIFECYCLE, options.ring_bytes)?,
+                PerfBuffers::open(take(&mut ebpf, TRANSFERS)?, TRANSFERS, options.data_ring_bytes)?,
+            ]),
+        };
+        let ring = Ring::new(source, clock);
+        let counts = Counts::new(take(&mut ebpf, "counts")?);
+        let witnessed = if copies > 1 { Some(take(&mut ebpf, "missed")?) } else { None };
+        for hook in &HOOKS {
+            for name in hook.programs(copies) {
+                raw_tracepoint(&mut ebpf, name)?
+                    .attach(hook.tracepoint)
+                    .map_err(|error| LiveError::Attach { hook: hook.tracepoint, reason: chain(&error) })?;
+            }
+        }
+        Ok(Self { ebpf, clock, ring: Some(ring), syscall_hooks: None, witnessed, counts, reported_missed: 0 })
+    }
+
+    /// From here on the system calls of traced processes are seen, and every process of the host pays a little for it.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn attach_syscalls(&mut self) -> Result<(), LiveError> {
+        if self.syscall_hooks.is_none() {
+            self.syscall_hooks = Some(syscalls::attach(&mut self.ebpf)?);
+        }
+        Ok(())
+    }
+
+    /// Nothing is traced any more: system calls are not looked at.
+    pub fn detach_syscalls(&mut self) {
+        self.syscall_hooks = None;
     }
 
     /// The clock of the events.
@@ -138,9 +202,26 @@ impl Probes {
     ///
     /// # Errors
     /// The map is full or gone.
-    pub fn trace_next_child(&mut self, launcher: Tgid, session: u32) -> Result<(), LiveError> {
+    pub fn trace_next_child(&mut self, launcher: Tgid, session: SessionNumber) -> Result<(), LiveError> {
         let mut launchers: HashMap<&mut MapData, u32, u32> = open(&mut self.ebpf, "launchers")?;
-        launchers.insert(launcher.0, session, 0).map_err(|error| map_failed("launchers", &error))
+        launchers.insert(launcher.0, session.0, 0).map_err(|error| map_failed("launchers", &error))
+    }
+
+    /// A launcher will fork no root any more; nothing happens where it has.
+    ///
+    /// # Errors
+    /// The map is gone.
+    pub fn forget_launcher(&mut self, launcher: Tgid) -> Result<(), LiveError> {
+        let mut launchers: HashMap<&mut MapData, u32, u32> = open(&mut self.ebpf, "launchers")?;
+        match launchers.remove(&launcher.0) {
+            Ok(()) | Err(MapError::KeyNotFound) => Ok(()),
+            Err(MapError::SyscallError(error))
+                if error.io_error.raw_os_error() == Some(nix::errno::Errno::ENOENT as i32) =>
+            {
+                Ok(())
+            }
+            Err(error) => Err(map_failed("launchers", &error)),
+        }
     }
 
     /// Takes a running process and all its descendants into the tree, without a gap while they fork and exit. Their
@@ -148,8 +229,17 @@ impl Probes {
     ///
     /// # Errors
     /// The options did not ask for it, the kernel has no iterators (before 5.8), or the process is gone.
-    pub fn adopt_tree(&mut self, tree: &Tree, root: Tgid, session: u32) -> Result<(), LiveError> {
+    pub fn adopt_tree(&mut self, tree: &Tree, root: Tgid, session: SessionNumber) -> Result<(), LiveError> {
         adoption::adopt_tree(&mut self.ebpf, tree, root, session)
+    }
+
+    /// Whether execs of processes that nobody traces are emitted, as [`SessionNumber::NOBODY`]'s.
+    ///
+    /// # Errors
+    /// The map is gone.
+    pub fn watch_execs(&mut self, watch: bool) -> Result<(), LiveError> {
+        let mut map: Array<&mut MapData, u32> = open(&mut self.ebpf, "watch_execs")?;
+        map.set(0, u32::from(watch), 0).map_err(|error| map_failed("watch_execs", &error))
     }
 
     /// The list of traced processes. The first call has it, later ones fail.
@@ -160,51 +250,60 @@ impl Probes {
         Ok(Tree::new(take(&mut self.ebpf, "tree")?))
     }
 
+    /// The bursts that the programs have under way, for taking out those that no call will end. The first call has it,
+    /// later ones fail.
+    ///
+    /// # Errors
+    /// It was taken already.
+    pub fn take_harvest(&mut self) -> Result<Harvest, LiveError> {
+        Ok(Harvest::new(take(&mut self.ebpf, "bursts")?))
+    }
+
     /// The reading end of the ring. The first call has it, later ones fail.
     ///
     /// # Errors
     /// It was taken already.
     pub fn take_ring(&mut self) -> Result<Ring, LiveError> {
-        self.ring.take().ok_or_else(|| LiveError::Map { map: "lifecycle", reason: "it was taken".to_owned() })
+        self.ring.take().ok_or_else(|| LiveError::Map { map: LIFECYCLE, reason: "it was taken".to_owned() })
     }
 
-    /// How many events of each kind the programs made, and what was lost of them, since they were loaded.
+    /// From here on a session counts from zero. Its slot may have been another's before.
     ///
     /// # Errors
     /// The map is gone.
-    pub fn read_counts(&mut self) -> Result<Vec<(LossKind, u64, u64)>, LiveError> {
-        let counts: PerCpuArray<&mut MapData, EventCounts> = open(&mut self.ebpf, "counts")?;
-        let kinds = LossKind::ALL.into_iter().take(LossKind::COUNTED_BY_PROGRAMS).enumerate();
-        kinds
-            .map(|(index, kind)| {
-                let per_cpu = counts
-                    .get(&u32::try_from(index).unwrap_or(u32::MAX), 0)
-                    .map_err(|error| map_failed("counts", &error))?;
-                let made = per_cpu.iter().map(|count| count.made).sum();
-                let lost = per_cpu.iter().map(|count| count.lost).sum();
-                Ok((kind, made, lost))
-            })
-            .collect()
+    pub fn begin_counting(&mut self, session: SessionNumber) -> Result<(), LiveError> {
+        self.counts.take_losses(session).map(drop)
     }
 
-    /// What was lost since the last call, by kind; kinds without loss are left out.
+    /// How many events of each kind the programs made for a session, and what was lost of them, since they were loaded.
     ///
     /// # Errors
     /// The map is gone.
-    pub fn take_losses(&mut self) -> Result<Vec<(LossKind, u64)>, LiveError> {
-        let mut totals: Vec<(LossKind, u64)> =
-            self.read_counts()?.into_iter().map(|(kind, _, lost)| (kind, lost)).collect();
-        totals.push((LossKind::Missed, self.cost().missed));
-        let mut losses = Vec::new();
-        for (kind, total) in totals {
-            let Some(index) = LossKind::ALL.iter().position(|known| *known == kind) else { continue };
-            let new = total.saturating_sub(self.reported[index]);
-            if new > 0 {
-                self.reported[index] = total;
-                losses.push((kind, new));
-            }
+    pub fn read_counts(&self, session: SessionNumber) -> Result<Vec<(LossKind, u64, u64)>, LiveError> {
+        self.counts.read(session)
+    }
+
+    /// What a session lost since the last call, by kind; kinds without loss are left out.
+    ///
+    /// # Errors
+    /// The map is gone.
+    pub fn take_losses(&mut self, session: SessionNumber) -> Result<Vec<(LossKind, u64)>, LiveError> {
+        self.counts.take_losses(session)
+    }
+
+    /// How often the kernel skipped a program since the last call: whose event that was nobody can say.
+    #[must_use]
+    pub fn take_missed(&mut self) -> u64 {
+        let missed = self.missed();
+        missed - std::mem::replace(&mut self.reported_missed, missed).min(missed)
+    }
+
+    /// How many events no program saw; of a program that is there once, every time that it was skipped.
+    fn missed(&self) -> u64 {
+        match &self.witnessed {
+            Some(witnessed) => witnessed.get(&0, 0).unwrap_or_default(),
+            None => self.cost().missed,
         }
-        Ok(losses)
     }
 
     /// What the programs cost so far. Time and count are 0 unless the kernel was told to keep them.
@@ -217,6 +316,12 @@ impl Probes {
             }
         }
         cost
+    }
+}
+
+impl fmt::Debug for Probes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Probes").field("ebpf", &self.ebpf).field("counts", &self.counts).finish_non_exhaustive()
     }
 }
 
@@ -236,21 +341,21 @@ fn raw_tracepoint<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut RawTrace
 
 pub(super) fn open<'a, M>(ebpf: &'a mut Ebpf, name: &'static str) -> Result<M, LiveError>
 where
-    M: TryFrom<&'a mut aya::maps::Map, Error = aya::maps::MapError>,
+    M: TryFrom<&'a mut aya::maps::Map, Error = MapError>,
 {
     let map = ebpf.map_mut(name).ok_or_else(|| LiveError::Map { map: name, reason: "it is not there".to_owned() })?;
     M::try_from(map).map_err(|error| map_failed(name, &error))
 }
 
-fn take<M>(ebpf: &mut Ebpf, name: &'static str) -> Result<M, LiveError>
+pub(super) fn take<M>(ebpf: &mut Ebpf, name: &'static str) -> Result<M, LiveError>
 where
-    M: TryFrom<aya::maps::Map, Error = aya::maps::MapError>,
+    M: TryFrom<aya::maps::Map, Error = MapError>,
 {
     let map = ebpf.take_map(name).ok_or_else(|| LiveError::Map { map: name, reason: "it was taken".to_owned() })?;
     M::try_from(map).map_err(|error| map_failed(name, &error))
 }
 
-pub(super) fn map_failed(map: &'static str, error: &aya::maps::MapError) -> LiveError {
+pub(super) fn map_failed(map: &'static str, error: &MapError) -> LiveError {
     LiveError::Map { map, reason: chain(error) }
 }
 

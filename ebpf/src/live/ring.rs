@@ -5,21 +5,29 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::time::Duration;
 
-use aya::maps::{MapData, PerfEventArray, RingBuf};
+use aya::maps::{MapData, RingBuf};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
+use super::merge::Merge;
 use super::perf_buffers::PerfBuffers;
 use super::{Carrier, KernelClock, LiveError};
-use crate::{DecodeError, Event, decode};
+use crate::{DecodeError, Event, SessionNumber};
 
-/// The reading end of the lifecycle records, however the kernel carries them. One thread drains it.
+/// The programs wake nobody for a record of `transfers` before half of its room is used, so it is looked at this often.
+const TRANSFERS_DELAY: Duration = Duration::from_millis(100);
+
+/// The reading end of both kinds of records, lifecycle and transfers, however the kernel carries them. One thread
+/// drains it.
 pub struct Ring {
     source: Source,
+    merge: Merge,
+    clock: KernelClock,
 }
 
-enum Source {
-    RingBuffer(RingBuf<MapData>),
-    PerfBuffers(PerfBuffers),
+/// Lifecycle first, then transfers.
+pub(super) enum Source {
+    RingBuffers(Box<[RingBuf<MapData>; 2]>),
+    PerfBuffers([PerfBuffers; 2]),
 }
 
 /// Why a wait ended.
@@ -32,62 +40,75 @@ pub enum Woken {
 }
 
 impl Ring {
-    pub(super) fn over_ring_buffer(map: RingBuf<MapData>) -> Self {
-        Self { source: Source::RingBuffer(map) }
-    }
-
-    pub(super) fn over_perf_buffers(
-        map: PerfEventArray<MapData>,
-        bytes: u32,
-        clock: KernelClock,
-    ) -> Result<Self, LiveError> {
-        PerfBuffers::open(map, bytes, clock).map(|buffers| Self { source: Source::PerfBuffers(buffers) })
+    pub(super) fn new(source: Source, clock: KernelClock) -> Self {
+        Self { source, merge: Merge::default(), clock }
     }
 
     /// How the records come.
     #[must_use]
     pub fn carrier(&self) -> Carrier {
         match self.source {
-            Source::RingBuffer(_) => Carrier::RingBuffer,
+            Source::RingBuffers(_) => Carrier::RingBuffer,
             Source::PerfBuffers(_) => Carrier::PerfBuffers,
         }
     }
 
-    /// Hands over every record that was there at the call, and maybe later ones; returns how many.
-    pub fn drain(&mut self, mut each: impl FnMut(Result<Event, DecodeError>)) -> usize {
-        match &mut self.source {
-            Source::RingBuffer(ring) => {
-                let mut records = 0;
-                while let Some(record) = ring.next() {
-                    each(decode(&record));
-                    records += 1;
+    /// Hands over every record that was made before this call, in order of time; returns how many.
+    pub fn drain(&mut self, mut each: impl FnMut(Result<(SessionNumber, Event), DecodeError>)) -> usize {
+        let Self { source, merge, clock } = self;
+        let before = clock.now();
+        let mut undecodable = 0;
+        let mut refuse = |error| {
+            undecodable += 1;
+            each(Err(error));
+        };
+        match source {
+            Source::RingBuffers(rings) => {
+                for ring in rings.iter_mut() {
+                    while let Some(record) = ring.next() {
+                        match merge.take(&record) {
+                            // What lies behind it waits in the ring, so a flood cannot hold the drain up.
+                            Ok(made) if made >= before => break,
+                            Ok(_) => {}
+                            Err(error) => refuse(error),
+                        }
+                    }
                 }
-                records
             }
-            Source::PerfBuffers(buffers) => buffers.drain(each),
+            Source::PerfBuffers(maps) => {
+                for buffers in maps {
+                    buffers.read(|record| {
+                        if let Err(error) = merge.take(record) {
+                            refuse(error);
+                        }
+                    });
+                }
+            }
         }
+        undecodable + merge.hand_over(before, |event| each(Ok(event)))
     }
 
-    /// Sleeps until there is a record, `other` is readable, or the time is over.
+    /// Sleeps until there are records to drain, `other` is readable, or the time is over. It may end early.
     ///
     /// # Errors
     /// The kernel refused to wait.
     pub fn wait(&self, other: BorrowedFd<'_>, limit: Duration) -> Result<Woken, LiveError> {
         let mut descriptors = vec![PollFd::new(other.as_fd(), PollFlags::POLLIN)];
-        let mut limit = PollTimeout::try_from(limit).unwrap_or(PollTimeout::MAX);
+        let limit = if self.merge.has_waiting() { Duration::ZERO } else { limit.min(TRANSFERS_DELAY) };
         match &self.source {
-            Source::RingBuffer(ring) => {
-                // SAFETY: the descriptor belongs to self.source, which outlives this call.
-                let ring = unsafe { BorrowedFd::borrow_raw(ring.as_raw_fd()) };
-                descriptors.push(PollFd::new(ring, PollFlags::POLLIN));
+            Source::RingBuffers(rings) => {
+                descriptors.extend(rings.iter().map(|ring| {
+                    // SAFETY: the descriptor belongs to self.source, which outlives this call.
+                    let ring = unsafe { BorrowedFd::borrow_raw(ring.as_raw_fd()) };
+                    PollFd::new(ring, PollFlags::POLLIN)
+                }));
             }
-            Source::PerfBuffers(buffers) => {
-                descriptors.extend(buffers.descriptors().map(|cpu| PollFd::new(cpu, PollFlags::POLLIN)));
-                if buffers.has_waiting() {
-                    limit = PollTimeout::ZERO;
-                }
+            Source::PerfBuffers(maps) => {
+                let buffers = maps.iter().flat_map(PerfBuffers::descriptors);
+                descriptors.extend(buffers.map(|cpu| PollFd::new(cpu, PollFlags::POLLIN)));
             }
         }
+        let limit = PollTimeout::try_from(limit).unwrap_or(PollTimeout::MAX);
         match poll(&mut descriptors, limit) {
             Ok(_) | Err(nix::errno::Errno::EINTR) => {}
             Err(error) => return Err(LiveError::Wait(io::Error::from(error))),

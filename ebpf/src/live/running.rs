@@ -9,7 +9,7 @@ use std::io::{self, Read};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
-use crate::{Captured, Environment, Exec, Gap, Tgid};
+use crate::{Captured, Credentials, Environment, Exec, ExecNumber, Gap, KernelNanos, ProcessKey, Tgid, Tid};
 
 /// As much as an exec event holds (`ARGS_BYTES_MAX`, exec.bpf.c).
 const ARGS_BYTES_MAX: u64 = 12_288;
@@ -32,6 +32,73 @@ pub fn describe_running(snapshot: &mut Exec) {
     snapshot.args = read_file(&folder.join("cmdline"), ARGS_BYTES_MAX);
     snapshot.cgroup = choose_cgroup(&read_file(&folder.join("cgroup"), CGROUP_BYTES_MAX));
     snapshot.environment = search_environment(&read_file(&folder.join("environ"), ENVIRONMENT_BYTES_MAX));
+}
+
+/// A process that nobody traces, as far as anybody may know it: its program, arguments, control group and user, not its
+/// environment. `None` where it is gone, or has no program (a kernel thread).
+#[must_use]
+pub fn look_at(process: Tgid) -> Option<Exec> {
+    let folder = folder_of(process);
+    let executable = read_link(&folder.join("exe"));
+    if executable.gap.is_some() {
+        return None;
+    }
+    let status = fs::read_to_string(folder.join("status")).ok()?;
+    let [uid, euid, ..] = ids(&status, "Uid:")?;
+    let [gid, egid, ..] = ids(&status, "Gid:")?;
+    let start = KernelNanos(start_in_ticks(process)?.saturating_mul(TICK_NANOS));
+    Some(Exec {
+        at: start,
+        process: ProcessKey { tgid: process, start },
+        exec: ExecNumber(0),
+        caller_tid: Tid(process.0),
+        vpid: process.0,
+        parent: ProcessKey { tgid: Tgid(0), start: KernelNanos(0) },
+        credentials: Credentials { uid, gid, euid, egid },
+        cgroup_id: 0,
+        cgroup: choose_cgroup(&read_file(&folder.join("cgroup"), CGROUP_BYTES_MAX)),
+        container: None,
+        executable_deleted: executable.bytes.ends_with(DELETED),
+        requested: Captured::default(),
+        executable: without_deleted(executable),
+        working_directory: Captured::default(),
+        args: read_file(&folder.join("cmdline"), ARGS_BYTES_MAX),
+        redactions: 0,
+        flow: None,
+        continues: None,
+        environment: Environment::default(),
+    })
+}
+
+/// Whether this very process lives, and not another one that has its id by now.
+#[must_use]
+pub fn is_alive(process: ProcessKey) -> bool {
+    start_in_ticks(process.tgid) == Some(process.start.0 / TICK_NANOS)
+}
+
+/// The kernel says it in hundredths of a second on every architecture (USER_HZ).
+const TICK_NANOS: u64 = 10_000_000;
+
+fn start_in_ticks(process: Tgid) -> Option<u64> {
+    let stat = fs::read(folder_of(process).join("stat")).ok()?;
+    // The name may hold anything, parentheses too; after the last one come the state and 18 more, then the start.
+    let after_name = stat.rsplit(|byte| *byte == b')').next()?;
+    let mut fields = std::str::from_utf8(after_name).ok()?.split_ascii_whitespace();
+    let is_a_zombie = matches!(fields.next()?, "Z" | "X");
+    if is_a_zombie { None } else { fields.nth(18)?.parse().ok() }
+}
+
+/// Real, effective, saved and of the file system.
+fn ids(status: &str, name: &str) -> Option<[u32; 4]> {
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+    let numbers: Vec<u32> = line.split_ascii_whitespace().map_while(|number| number.parse().ok()).collect();
+    numbers.try_into().ok()
+}
+
+/// The user ids of a process: real, effective, saved and of the file system.
+#[must_use]
+pub fn user_ids(process: Tgid) -> Option<[u32; 4]> {
+    ids(&fs::read_to_string(folder_of(process).join("status")).ok()?, "Uid:")
 }
 
 /// Says that nothing is known of a snapshot's program.
@@ -144,6 +211,15 @@ mod tests {
         assert_eq!(read_file(&folder.join("cmdline"), ARGS_BYTES_MAX).bytes, arguments);
         let executable = std::env::current_exe().unwrap().into_os_string().into_vec();
         assert_eq!(read_link(&folder.join("exe")), Captured::whole(executable));
+    }
+
+    #[test]
+    fn this_process_is_alive_and_another_of_its_id_is_not() {
+        let found = look_at(Tgid(std::process::id())).unwrap();
+        assert!(is_alive(found.process));
+        assert!(!is_alive(ProcessKey { start: KernelNanos(found.process.start.0 + TICK_NANOS), ..found.process }));
+        assert_eq!(found.credentials.uid, nix::unistd::getuid().as_raw());
+        assert_eq!(found.environment, Environment::default());
     }
 
     #[test]

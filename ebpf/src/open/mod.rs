@@ -44,12 +44,13 @@ pub enum OpenHow {
     Found,
 }
 
-/// An open file is gone: its last descriptor was closed.
+/// An open file is gone: its last descriptor was closed. Where that made no call that was seen (close-on-exec, or a process
+/// that is not traced had the last), it is said when the kernel uses the open file's place again, if ever.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Close {
     /// When.
     pub at: KernelNanos,
-    /// Who closed the last descriptor.
+    /// Who closed the last descriptor, or took its place.
     pub by: Doer,
     /// The open file.
     pub open: OpenId,

@@ -12,6 +12,7 @@ int agentsight_snapshot(struct bpf_iter__task *ctx)
 {
 	struct task_struct *task = ctx->task;
 	struct adopting *now = being_adopted();
+	__u32 session;
 	__u32 tgid;
 
 	if (!task || !now)
@@ -21,7 +22,8 @@ int agentsight_snapshot(struct bpf_iter__task *ctx)
 	if ((__u32)BPF_CORE_READ(task, pid) != tgid || !BPF_CORE_READ(task, mm) ||
 	    BPF_CORE_READ(task, signal, live.counter) <= 0)
 		return 0;
-	if (tgid == now->root || has_traced_ancestor(task))
-		adopt(ctx, task, now->session);
+	session = tgid == now->root ? now->session : session_above(task);
+	if (session)
+		adopt(ctx, task, session);
 	return 0;
 }

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use agentsight::launch::{LaunchError, Tracing};
+use agentsight::launch::{LaunchError, TracedBy, Tracing};
 use agentsight::otlp::settings::{Settings, SettingsError};
 use agentsight::session::{CallerContext, SegmentLimits, SessionOptions};
 
@@ -69,7 +69,7 @@ fn tracing(args: &TracingArgs, output: Option<PathBuf>, recording: Option<PathBu
     let destination =
         if output.is_some() { Settings::default() } else { destination::from_environment(&args.destination)? };
     let stderr = io::stderr();
-    let draws = !args.no_tree && (args.tree || stderr.is_terminal());
+    let sums_up = !args.no_tree && (args.tree || args.format.is_some() || stderr.is_terminal());
     Ok(Tracing {
         options: options(args),
         context: context(),
@@ -77,12 +77,14 @@ fn tracing(args: &TracingArgs, output: Option<PathBuf>, recording: Option<PathBu
         destination,
         output,
         recording,
-        tree: draws.then(|| screen::style_of(&stderr)),
+        summary: sums_up.then(|| screen::format_of(args.format, &stderr)),
         ring_bytes: args.ring_bytes,
+        data_ring_bytes: args.data_ring_bytes,
         perf_buffer: args.perf_buffer,
         start_limit: args.start_limit,
         btf: args.btf.clone(),
         self_telemetry: !args.no_self_telemetry,
+        by: if args.no_daemon { TracedBy::OwnCollector } else { TracedBy::Anybody },
     })
 }
 

@@ -1,5 +1,7 @@
 //! The command line as typed. The modules beside this one turn it into what is used.
 
+#[cfg(feature = "live")]
+pub(crate) mod daemon;
 mod destination;
 #[cfg(feature = "live")]
 pub(crate) mod doctor;
@@ -44,6 +46,12 @@ pub(crate) enum Command {
     /// The tree does not notice: not when it is attached to, not when the tracing ends. Needs root.
     #[cfg(feature = "live")]
     Attach(AttachArgs),
+    /// Trace every process of this host that a rule names, and let `run` trace without sudo
+    ///
+    /// What is typed wins over the environment (AGENTSIGHT_… and the standard OTEL_EXPORTER_OTLP_…), which wins over the
+    /// file, which wins over what is built in. SIGHUP reads the file again, SIGTERM ends the daemon. Needs root.
+    #[cfg(feature = "live")]
+    Daemon(DaemonArgs),
     /// Run the rest of the pipeline on a recording: no root, same spans, same ids
     Replay(ReplayArgs),
     /// Say what this kernel and this user allow, and how to mend what they do not
@@ -128,6 +136,41 @@ pub(crate) struct AttachArgs {
     pub recording: Option<PathBuf>,
 }
 
+/// `agentsight daemon`.
+#[derive(Debug, Args)]
+pub(crate) struct DaemonArgs {
+    /// What to trace and where to send it, as YAML
+    #[arg(short, long, value_name = "FILE", env = "AGENTSIGHT_CONFIG")]
+    pub config: Option<PathBuf>,
+    /// Where `run` finds the daemon [default: /run/agentsight/daemon.sock]
+    #[arg(long, value_name = "PATH", env = "AGENTSIGHT_SOCKET")]
+    pub socket: Option<PathBuf>,
+    /// Where the sessions of rules are sent.
+    #[command(flatten)]
+    pub destination: DestinationArgs,
+    /// service.name of processes whose environment names none
+    #[arg(long, value_name = "NAME", env = "AGENTSIGHT_SERVICE")]
+    pub service: Option<String>,
+    /// Send a process that lives longer than this while it still runs [default: 10s]
+    #[arg(long, value_name = "DURATION", env = "AGENTSIGHT_LIVE_AFTER", value_parser = humantime::parse_duration)]
+    pub live_after: Option<Duration>,
+    /// Size of the kernel's ring in bytes [default: 8388608]
+    #[arg(long, value_name = "BYTES", env = "AGENTSIGHT_RING_BYTES")]
+    pub ring_bytes: Option<u32>,
+    /// Type information of the running kernel, where it has no /sys/kernel/btf/vmlinux
+    #[arg(long, value_name = "FILE", env = "AGENTSIGHT_BTF")]
+    pub btf: Option<PathBuf>,
+    /// Do not send AgentSight's own metrics and traces
+    #[arg(long)]
+    pub no_self_telemetry: bool,
+    /// Check the configuration and do nothing else
+    #[arg(long)]
+    pub check: bool,
+    /// Print the JSON schema of the configuration, for editors
+    #[arg(long)]
+    pub print_schema: bool,
+}
+
 /// How a command is traced.
 #[derive(Debug, Args)]
 pub(crate) struct TracingArgs {
@@ -158,15 +201,24 @@ pub(crate) struct TracingArgs {
     /// Do not draw the process tree
     #[arg(long)]
     pub no_tree: bool,
+    /// Sum the session up on standard error at the end, as a tree for people or as JSON for programs
+    #[arg(long, value_enum, value_name = "FORMAT", conflicts_with = "no_tree")]
+    pub format: Option<SummaryFormat>,
     /// Type information of the running kernel, where it has no /sys/kernel/btf/vmlinux
     #[arg(long, value_name = "FILE")]
     pub btf: Option<PathBuf>,
     /// Do not send AgentSight's own metrics and traces
     #[arg(long)]
     pub no_self_telemetry: bool,
+    /// Start a collector for this alone, also where the daemon runs
+    #[arg(long)]
+    pub no_daemon: bool,
     /// Size of the kernel's ring in bytes (for tests of what happens when it is full)
     #[arg(long, value_name = "BYTES", hide = true)]
     pub ring_bytes: Option<u32>,
+    /// Size of the kernel's ring for what is no process's lifecycle, in bytes
+    #[arg(long, value_name = "BYTES", hide = true)]
+    pub data_ring_bytes: Option<u32>,
     /// Spans in one trace before the session goes on in the next (for tests)
     #[arg(long, value_name = "COUNT", hide = true)]
     pub segment_spans: Option<u64>,
@@ -213,6 +265,9 @@ pub(crate) struct ReplayArgs {
     /// Do not draw the process tree
     #[arg(long)]
     pub no_tree: bool,
+    /// Sum the recording up as a tree for people, or as JSON for programs
+    #[arg(long, value_enum, value_name = "FORMAT", conflicts_with = "no_tree")]
+    pub format: Option<SummaryFormat>,
 }
 
 /// `agentsight doctor`.
@@ -238,6 +293,15 @@ pub(crate) struct CollectorArgs {
     /// Process id of the stub; its channel is standard input and output
     #[arg(long = "for", value_name = "PID")]
     pub stub: u32,
+}
+
+/// `--format`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SummaryFormat {
+    /// Processes with what they did, one line each.
+    Tree,
+    /// One JSON object, with everything.
+    Json,
 }
 
 /// `--names`.

@@ -15,7 +15,7 @@ use agentsight::spans::model::{Signal, Span};
 use agentsight::terminal;
 use agentsight_ebpf::KernelNanos;
 
-use super::{ReplayArgs, destination, screen, send};
+use super::{ReplayArgs, SummaryFormat, destination, screen, send};
 
 /// `agentsight replay`: 0, or 1 where the recording is damaged or something could not be delivered, or 2 where nothing
 /// could be done.
@@ -65,7 +65,7 @@ fn try_replay(args: &ReplayArgs) -> Result<(), ReplayError> {
         write(output, &json::lines(&signals), &caller)?;
     }
     if !args.no_tree {
-        print(&signals);
+        print(&signals, args.format);
     }
     send::send(&settings, &signals)?;
     damage.map_or(Ok(()), |error| Err(ReplayError::Damaged { path: path.to_owned(), error }))
@@ -107,7 +107,7 @@ fn write(path: &Path, lines: &str, caller: &Caller) -> Result<(), ReplayError> {
     created.and_then(|mut file| file.write_all(lines.as_bytes())).map_err(failed)
 }
 
-fn print(signals: &[Signal]) {
+fn print(signals: &[Signal], format: Option<SummaryFormat>) {
     let spans: Vec<Span> = signals
         .iter()
         .filter_map(|signal| match signal {
@@ -116,7 +116,7 @@ fn print(signals: &[Signal]) {
         })
         .collect();
     let stdout = io::stdout();
-    let text = terminal::tree(&spans, screen::style_of(&stdout), &[]);
+    let text = terminal::summary(&spans, screen::format_of(format, &stdout), &[]);
     // A reader that has seen enough (`| head`) is no failure.
     let _ = if stdout.is_terminal() { write!(&stdout, "\r{text}") } else { write!(&stdout, "{text}") };
 }

@@ -4,10 +4,20 @@ use std::env;
 use std::io::IsTerminal;
 use std::os::fd::AsFd;
 
-use agentsight::terminal::TreeStyle;
+use agentsight::terminal::{Format, TreeStyle};
+
+use super::SummaryFormat;
 
 /// Width where there is no terminal to ask.
 const WIDTH_WITHOUT_TERMINAL: u16 = 120;
+
+/// How to sum a session up on `output`: as was asked for, else as a tree.
+pub(super) fn format_of(asked: Option<SummaryFormat>, output: &(impl AsFd + IsTerminal)) -> Format {
+    match asked {
+        Some(SummaryFormat::Json) => Format::Json,
+        Some(SummaryFormat::Tree) | None => Format::Tree(style_of(output)),
+    }
+}
 
 /// How to draw on `output`: its width, and colours where it is a terminal and `NO_COLOR` is not set.
 pub(super) fn style_of(output: &(impl AsFd + IsTerminal)) -> TreeStyle {

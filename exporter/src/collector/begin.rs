@@ -1,4 +1,4 @@
-//! A new session from a request: its ids, and the trace that it joins or opens.
+//! A new session: its ids, and the trace that it joins or opens.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -6,22 +6,20 @@ use std::io::{self, Read};
 use opentelemetry::trace::TraceId;
 
 use super::host;
-use crate::channel::Request;
 use crate::graph::Traceparent;
-use crate::session::{Session, SessionId};
+use crate::session::{CallerContext, Session, SessionId, SessionOptions};
 
 /// The system gave no random bytes.
 #[derive(Debug, thiserror::Error)]
 #[error("no random bytes could be read from /dev/urandom: {0}")]
-pub(super) struct RandomError(#[from] io::Error);
+pub(crate) struct RandomError(#[from] io::Error);
 
 /// A session that nobody can foretell the ids of.
-pub(super) fn begin_session(request: &Request) -> Result<Session, RandomError> {
-    let adopted = request
-        .context
+pub(crate) fn begin_session(context: &CallerContext, options: &SessionOptions) -> Result<Session, RandomError> {
+    let adopted = context
         .traceparent
         .as_deref()
-        .filter(|_| request.options.adopt)
+        .filter(|_| options.adopt)
         .and_then(|text| Traceparent::parse(text.as_bytes()).ok())
         .filter(|parent| parent.sampled);
     Ok(Session {
@@ -33,8 +31,8 @@ pub(super) fn begin_session(request: &Request) -> Result<Session, RandomError> {
         id_key: random()?,
         boot_id: host::boot_id(),
         host: host::describe(),
-        caller: request.context.clone(),
-        options: request.options.clone(),
+        caller: context.clone(),
+        options: options.clone(),
     })
 }
 

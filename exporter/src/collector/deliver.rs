@@ -1,12 +1,11 @@
-//! The senders of a collector: its own session's, and those that earlier collectors left undone.
+//! The senders of a collector: its sessions', and those that earlier collectors left undone.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use tokio::runtime::{Builder, Runtime};
 
-use crate::channel::Request;
 use crate::otlp::sender::{Progress, Sender, SenderError, SenderOptions, SenderState, Waker};
 use crate::otlp::settings::{Endpoint, Settings};
 use crate::session::SessionId;
@@ -15,7 +14,7 @@ use crate::telemetry::{Account, ExporterError, Telemetry};
 
 /// Delivery could not be set up.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum DeliveryError {
+pub(crate) enum DeliveryError {
     #[error("the runtime of the senders could not be started: {0}")]
     Runtime(#[source] io::Error),
     #[error(transparent)]
@@ -26,108 +25,162 @@ pub(super) enum DeliveryError {
     Settings(#[from] serde_json::Error),
 }
 
-/// The running senders, on a thread of their own.
+/// Where senders run, on a thread of their own.
 #[derive(Debug)]
-pub(super) struct Delivery {
+pub(crate) struct Delivery {
     runtime: Runtime,
-    own: Vec<Sender>,
+    dir: PathBuf,
     /// Of sessions whose collectors are gone; nobody waits for them.
-    _inherited: Vec<Sender>,
+    inherited: Vec<Sender>,
+}
+
+/// The senders of one session. Dropping them stops them, wherever they are: the store knows where the next goes on.
+#[derive(Debug)]
+pub(crate) struct Couriers {
+    senders: Vec<Sender>,
 }
 
 /// How far delivery has come.
 #[derive(Debug)]
-pub(super) struct Delivered {
+pub(crate) struct Delivered {
     /// One for each signal that is sent anywhere.
-    pub(super) progress: Vec<Progress>,
+    progress: Vec<Progress>,
 }
 
+/// So many destinations of the dead are served at once: each sender has a connection to the store.
+const INHERITED_MAX: usize = 64;
+
 impl Delivery {
-    pub(super) fn start(
-        store: &mut Store,
-        dir: &Path,
-        session: SessionId,
-        settings: &Settings,
-        account: &Account,
-    ) -> Result<Self, DeliveryError> {
+    pub(crate) fn start(dir: &Path) -> Result<Self, DeliveryError> {
         let runtime = Builder::new_multi_thread()
             .worker_threads(1)
             .thread_name("deliver")
             .enable_all()
             .build()
             .map_err(DeliveryError::Runtime)?;
-        let mut ids = Vec::new();
+        Ok(Self { runtime, dir: dir.to_owned(), inherited: Vec::new() })
+    }
+
+    /// The senders of a session that has just begun.
+    pub(crate) fn send_for(
+        &self,
+        store: &mut Store,
+        session: SessionId,
+        settings: &Settings,
+        account: &Account,
+    ) -> Result<Couriers, DeliveryError> {
+        let mut senders = Vec::new();
         for (kind, endpoint) in [(Kind::Span, &settings.traces), (Kind::Log, &settings.logs)] {
             if let Some(endpoint) = endpoint {
-                ids.push(add_destination(store, session, kind, endpoint)?);
+                let id = add_destination(store, session, kind, endpoint)?;
+                senders.extend(self.start_sender(id)?);
             }
         }
-        let start = |id| runtime.block_on(Sender::start(dir, id, SenderOptions::default()));
-        let mut own = Vec::new();
-        for id in &ids {
-            own.extend(start(*id)?);
-        }
-        for sender in &own {
+        for sender in &senders {
             account.watch_sender(sender.progress());
         }
-        let inherited = inherit(store, &ids, start);
-        Ok(Self { runtime, own, _inherited: inherited })
+        Ok(Couriers { senders })
+    }
+
+    /// What dead collectors left: their sessions are ended, and what nobody sends is sent. Trouble with it is logged and
+    /// is no reason not to trace.
+    pub(crate) fn inherit(&mut self, store: &mut Store) {
+        end_left_sessions(store);
+        self.inherited.retain(|sender| sender.progress().borrow().state != SenderState::Finished);
+        let undelivered = store.undelivered().unwrap_or_else(|error| {
+            trouble(&error);
+            Vec::new()
+        });
+        for destination in undelivered {
+            if self.inherited.len() >= INHERITED_MAX {
+                return;
+            }
+            // Somebody who sends it holds its lock, and then there is no second sender.
+            match self.start_sender(destination.id) {
+                Ok(sender) => self.inherited.extend(sender),
+                Err(error) => trouble(&error),
+            }
+        }
+    }
+
+    fn start_sender(&self, id: DestinationId) -> Result<Option<Sender>, SenderError> {
+        self.runtime.block_on(Sender::start(&self.dir, id, SenderOptions::default()))
     }
 
     /// AgentSight's own metrics and traces, sent from the same runtime.
-    pub(super) fn start_telemetry(
+    pub(crate) fn start_telemetry(
         &self,
-        request: &Request,
-        session: SessionId,
+        settings: &Settings,
+        session: Option<SessionId>,
         account: &Account,
     ) -> Result<Telemetry, ExporterError> {
         let _runtime = self.runtime.enter();
-        let nowhere = Settings::default();
-        let settings = if request.self_telemetry { &request.destination } else { &nowhere };
         let telemetry = Telemetry::start(settings, session, account)?;
         telemetry.subscribe();
         Ok(telemetry)
     }
 
-    /// To be woken whenever something was stored.
-    pub(super) fn wakers(&self) -> Vec<Waker> {
-        self.own.iter().map(Sender::waker).collect()
+    /// Waits until all that is stored of a session is delivered, or the time is over.
+    pub(crate) fn drain(&self, couriers: &Couriers, limit: Duration) -> Delivered {
+        self.runtime.block_on(couriers.drain(limit))
     }
 
-    /// Waits until all that is stored is delivered, or the time is over.
-    pub(super) fn drain(&self, limit: Duration) -> Delivered {
-        let deadline = Instant::now() + limit;
-        let mut progress = Vec::new();
-        for sender in &self.own {
-            let left = deadline.saturating_duration_since(Instant::now());
-            progress.push(self.runtime.block_on(sender.drain(left)));
-        }
-        Delivered { progress }
+    /// As [`drain`](Self::drain), for several sessions at once.
+    pub(crate) fn drain_all(&self, couriers: &[&Couriers], limit: Duration) {
+        self.runtime.block_on(async {
+            let deadline = Instant::now() + limit;
+            for one in couriers {
+                one.drain(deadline.saturating_duration_since(Instant::now())).await;
+            }
+        });
+    }
+
+    /// Where something can be done about a session while others go on.
+    pub(crate) fn runtime(&self) -> &Runtime {
+        &self.runtime
     }
 
     /// Stops, wherever the senders are: the store knows where the next collector goes on.
-    pub(super) fn end(self) {
-        drop(self.own);
+    pub(crate) fn end(self) {
+        drop(self.inherited);
         self.runtime.shutdown_timeout(Duration::from_secs(1));
+    }
+}
+
+impl Couriers {
+    /// To be woken whenever something was stored.
+    pub(crate) fn wakers(&self) -> Vec<Waker> {
+        self.senders.iter().map(Sender::waker).collect()
+    }
+
+    /// Waits until all that is stored is delivered, or the time is over.
+    pub(crate) async fn drain(&self, limit: Duration) -> Delivered {
+        let deadline = Instant::now() + limit;
+        let mut progress = Vec::new();
+        for sender in &self.senders {
+            let left = deadline.saturating_duration_since(Instant::now());
+            progress.push(sender.drain(left).await);
+        }
+        Delivered { progress }
     }
 }
 
 impl Delivered {
     /// Nothing waits any more.
-    pub(super) fn complete(&self) -> bool {
+    pub(crate) fn complete(&self) -> bool {
         self.progress.iter().all(|progress| {
             progress.counts.pending == 0 || matches!(progress.state, SenderState::NotTaken(_) | SenderState::Finished)
         })
     }
 
     /// Spans that a backend took, and where it is.
-    pub(super) fn spans_sent(&self) -> Option<(u64, &str)> {
+    pub(crate) fn spans_sent(&self) -> Option<(u64, &str)> {
         let spans = self.progress.iter().find(|progress| progress.kind == Kind::Span)?;
         Some((spans.counts.sent, &spans.url))
     }
 
     /// What the user must know: nothing, when all went well.
-    pub(super) fn complaints(&self) -> Vec<String> {
+    pub(crate) fn complaints(&self) -> Vec<String> {
         self.progress.iter().flat_map(complaints).collect()
     }
 }
@@ -169,14 +222,7 @@ fn add_destination(
     Ok(store.add_destination(session, kind, &settings)?)
 }
 
-/// What dead collectors left: their sessions are ended, and what they had not sent is sent. Trouble with it is
-/// logged and is no reason not to trace.
-fn inherit(
-    store: &mut Store,
-    own: &[DestinationId],
-    start: impl Fn(DestinationId) -> Result<Option<Sender>, SenderError>,
-) -> Vec<Sender> {
-    let trouble = |error: &dyn std::error::Error| tracing::warn!(%error, "an earlier session cannot be finished");
+fn end_left_sessions(store: &mut Store) {
     match store.unended_sessions() {
         Ok(sessions) => {
             for left in sessions {
@@ -187,16 +233,8 @@ fn inherit(
         }
         Err(error) => trouble(&error),
     }
-    let undelivered = store.undelivered().unwrap_or_else(|error| {
-        trouble(&error);
-        Vec::new()
-    });
-    let mut senders = Vec::new();
-    for destination in undelivered.into_iter().filter(|destination| !own.contains(&destination.id)) {
-        match start(destination.id) {
-            Ok(sender) => senders.extend(sender),
-            Err(error) => trouble(&error),
-        }
-    }
-    senders
+}
+
+fn trouble(error: &dyn std::error::Error) {
+    tracing::warn!(%error, "an earlier session cannot be finished");
 }

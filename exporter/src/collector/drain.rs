@@ -1,18 +1,19 @@
 //! The one thread that drains the ring: events out, in order, with the passing of time and what was lost.
 
+use std::collections::{BTreeSet, HashMap};
 use std::io::Write;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::SyncSender;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use agentsight_ebpf::live::{Cost, KernelClock, LiveError, Probes, Ring, Woken};
-use agentsight_ebpf::{DecodeError, Event, KernelNanos, Loss, LossKind, ProcessKey, Tick};
+use agentsight_ebpf::live::{Cost, Harvest, KernelClock, LiveError, Probes, Ring, Woken};
+use agentsight_ebpf::{DecodeError, Event, KernelNanos, Loss, LossKind, ProcessKey, SessionNumber, Tick};
 
-use super::work::Input;
+use super::sessions::Input;
 use crate::telemetry::Account;
 
 /// Events of a busy tree are taken together: the ring holds far more than comes in this time.
@@ -20,43 +21,63 @@ const BATCH_DELAY: Duration = Duration::from_millis(5);
 /// Ticks, and a look at the kernel's loss counters.
 const TICK: Duration = Duration::from_secs(1);
 
-/// The thread, and the means to wake and stop it.
+/// The thread, and the means to wake, ask and stop it.
 #[derive(Debug)]
-pub(super) struct Drain {
+pub(crate) struct Drain {
     waker: Waker,
-    stop: Arc<AtomicBool>,
+    wishes: Arc<Wishes>,
     thread: JoinHandle<Drained>,
+}
+
+/// A moment in the stream of events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Mark(u64);
+
+/// The programs, for the thread that reads their counters and the one that points them at processes.
+pub(crate) type SharedProbes = Arc<Mutex<Probes>>;
+
+/// What the thread is asked to do.
+#[derive(Debug, Default)]
+struct Wishes {
+    stop: AtomicBool,
+    /// Marks that were asked for.
+    marks: AtomicU64,
+    /// Whose losses are reported.
+    counted: Mutex<BTreeSet<SessionNumber>>,
+    /// Sessions that end with the next mark.
+    closing: Mutex<BTreeSet<SessionNumber>>,
 }
 
 /// What the thread hands back when it has stopped.
 #[derive(Debug)]
-pub(super) struct Drained {
+pub(crate) struct Drained {
     /// The kernel's account of the programs.
-    pub(super) cost: Cost,
+    pub(crate) cost: Cost,
     /// The programs, still attached: detaching takes time that nobody need wait for.
-    _probes: Probes,
+    _probes: SharedProbes,
 }
 
 /// Ends the thread's sleep.
 #[derive(Debug)]
-pub(super) struct Waker(UnixStream);
+pub(crate) struct Waker(UnixStream);
 
 impl Waker {
-    pub(super) fn wake(&self) {
+    pub(crate) fn wake(&self) {
         // A full socket means that the thread is being woken already.
         let _ = (&self.0).write(&[1]);
     }
 
-    pub(super) fn try_clone(&self) -> std::io::Result<Self> {
+    pub(crate) fn try_clone(&self) -> std::io::Result<Self> {
         self.0.try_clone().map(Self)
     }
 }
 
 impl Drain {
-    /// `prelude` is what was drained before: it comes first.
-    pub(super) fn start(
-        probes: Probes,
+    /// `prelude` is what was drained before, of the only session: it comes first.
+    pub(crate) fn start(
+        probes: SharedProbes,
         ring: Ring,
+        harvest: Harvest,
         prelude: Vec<Event>,
         to: SyncSender<Input>,
         account: Account,
@@ -65,28 +86,52 @@ impl Drain {
         for end in [&wake, &woken] {
             end.set_nonblocking(true).map_err(LiveError::Wait)?;
         }
-        let stop = Arc::new(AtomicBool::new(false));
-        let stopped = Arc::clone(&stop);
-        let clock = probes.clock();
+        let wishes = Arc::new(Wishes::default());
+        let wished = Arc::clone(&wishes);
+        let clock = lock(&probes).clock();
         let thread = thread::Builder::new()
             .name("drain".to_owned())
             .spawn(move || {
-                let outlet = Outlet { probes, clock, to, root: None, undecodable: 0 };
-                Worker { outlet, ring, woken, stopped, account, next_tick: KernelNanos(0) }.work(prelude)
+                let outlet =
+                    Outlet { probes, harvest, clock, to, wishes: wished, roots: HashMap::new(), undecodable: 0 };
+                Worker { outlet, ring, woken, account, next_tick: KernelNanos(0), marked: Mark(0) }.work(prelude)
             })
             .map_err(LiveError::Wait)?;
-        Ok(Self { waker: Waker(wake), stop, thread })
+        Ok(Self { waker: Waker(wake), wishes, thread })
     }
 
-    pub(super) fn waker(&self) -> &Waker {
+    pub(crate) fn waker(&self) -> &Waker {
         &self.waker
+    }
+
+    /// From here on the losses of a session are reported.
+    pub(crate) fn count_for(&self, session: SessionNumber) {
+        lock(&self.wishes.counted).insert(session);
+    }
+
+    /// The session is finished.
+    pub(crate) fn forget(&self, session: SessionNumber) {
+        lock(&self.wishes.counted).remove(&session);
+    }
+
+    /// Asks for a sign when all that has been emitted by now, and what was lost of it, has been handed over.
+    pub(crate) fn mark(&self) -> Mark {
+        let mark = Mark(self.wishes.marks.fetch_add(1, Ordering::AcqRel) + 1);
+        self.waker.wake();
+        mark
+    }
+
+    /// A session has let go of its processes: what its bursts came to is handed over before the mark.
+    pub(crate) fn close(&self, session: SessionNumber) -> Mark {
+        lock(&self.wishes.closing).insert(session);
+        self.mark()
     }
 
     /// Drains what is left and ends the thread. `None` if it had failed.
     ///
     /// What is left may be more than the way to the pipeline holds, so `take` is called to empty it meanwhile.
-    pub(super) fn stop(self, mut take: impl FnMut()) -> Option<Drained> {
-        self.stop.store(true, Ordering::Release);
+    pub(crate) fn stop(self, mut take: impl FnMut()) -> Option<Drained> {
+        self.wishes.stop.store(true, Ordering::Release);
         self.waker.wake();
         while !self.thread.is_finished() {
             take();
@@ -100,31 +145,42 @@ struct Worker {
     outlet: Outlet,
     ring: Ring,
     woken: UnixStream,
-    stopped: Arc<AtomicBool>,
     account: Account,
     next_tick: KernelNanos,
+    /// The last mark that was given.
+    marked: Mark,
 }
 
 impl Worker {
     fn work(mut self, prelude: Vec<Event>) -> Drained {
-        self.outlet.send(Event::Clock(self.outlet.clock.read_both()));
+        self.outlet.send_to_all(Event::Clock(self.outlet.clock.read_both()));
         for event in prelude {
-            self.outlet.take(Ok(event));
+            self.outlet.take(Ok((SessionNumber::FIRST, event)));
         }
         loop {
             // Read before the drain: what was emitted before the stop is drained after it.
-            let stopping = self.stopped.load(Ordering::Acquire);
+            let stopping = self.outlet.wishes.stop.load(Ordering::Acquire);
+            let mark = Mark(self.outlet.wishes.marks.load(Ordering::Acquire));
             let outlet = &mut self.outlet;
-            let drained = self.ring.drain(|event| outlet.take(event));
+            let drained = self.ring.drain(|record| outlet.take(record));
             let now = outlet.clock.now();
             if stopping || now >= self.next_tick {
-                outlet.report_losses();
-                let cost = outlet.probes.cost();
+                outlet.end_bursts(now, stopping);
+                outlet.report_all_losses();
+                let cost = lock(&outlet.probes).cost();
                 self.account.set_bpf_cost(u64::try_from(cost.run_time.as_nanos()).unwrap_or(u64::MAX), cost.run_count);
                 // A trace that begins from here on takes its times from this reading.
-                outlet.send(Event::Clock(outlet.clock.read_both()));
-                outlet.send(Event::Tick(Tick { at: now }));
+                outlet.send_to_all(Event::Clock(outlet.clock.read_both()));
+                outlet.send_to_all(Event::Tick(Tick { at: now }));
                 self.next_tick = KernelNanos(now.0.saturating_add(TICK.as_nanos().try_into().unwrap_or(u64::MAX)));
+            }
+            if mark > self.marked {
+                // One whose mark is still to come may be among them; it has let go of its processes all the same.
+                let closing = std::mem::take(&mut *lock(&outlet.wishes.closing));
+                outlet.end_bursts_of(&closing, now);
+                outlet.report_all_losses();
+                outlet.to.send(Input::Drained(mark)).unwrap_or_default();
+                self.marked = mark;
             }
             if stopping {
                 break;
@@ -142,7 +198,8 @@ impl Worker {
                 }
             }
         }
-        Drained { cost: self.outlet.probes.cost(), _probes: self.outlet.probes }
+        let cost = lock(&self.outlet.probes).cost();
+        Drained { cost, _probes: self.outlet.probes }
     }
 
     fn swallow_wake_ups(&self) {
@@ -151,20 +208,23 @@ impl Worker {
     }
 }
 
-/// The way to the pipeline, with what goes there besides the ring's records.
+/// The way to the sessions, with what goes there besides the ring's records.
 struct Outlet {
-    probes: Probes,
+    probes: SharedProbes,
+    harvest: Harvest,
     clock: KernelClock,
     to: SyncSender<Input>,
-    root: Option<ProcessKey>,
+    wishes: Arc<Wishes>,
+    /// Of the sessions whose losses are reported.
+    roots: HashMap<SessionNumber, ProcessKey>,
     /// Records that could not be decoded, and were not reported yet.
     undecodable: u64,
 }
 
 impl Outlet {
-    fn take(&mut self, record: Result<Event, DecodeError>) {
-        let event = match record {
-            Ok(event) => event,
+    fn take(&mut self, record: Result<(SessionNumber, Event), DecodeError>) {
+        let (session, event) = match record {
+            Ok(record) => record,
             Err(error) => {
                 tracing::warn!(%error, "a record of the kernel could not be decoded");
                 self.undecodable += 1;
@@ -172,31 +232,80 @@ impl Outlet {
             }
         };
         match &event {
-            Event::Fork(fork) if fork.root => self.root = Some(fork.process),
-            Event::Snapshot(running) if self.root.is_none() => self.root = Some(running.process),
+            Event::Fork(fork) if fork.root => {
+                self.roots.insert(session, fork.process);
+            }
+            Event::Snapshot(running) => {
+                self.roots.entry(session).or_insert(running.process);
+            }
             // The root's span is sent at its end, and what was lost until then belongs on it.
-            Event::Exit(exit) if self.root == Some(exit.process) => self.report_losses(),
+            Event::Exit(exit) if self.roots.get(&session) == Some(&exit.process) => self.report_losses(session),
             _ => {}
         }
-        self.send(event);
+        let Self { harvest, to, .. } = self;
+        harvest.hear(session, &event, |end| send(to, session, end));
+        self.send(session, event);
     }
 
-    fn report_losses(&mut self) {
+    /// What no call of the traced processes ends.
+    fn end_bursts(&mut self, now: KernelNanos, all: bool) {
+        let Self { harvest, to, .. } = self;
+        if all {
+            harvest.finish(now, |session, end| send(to, session, end));
+        } else {
+            harvest.sweep(now, |session, end| send(to, session, end));
+        }
+    }
+
+    fn end_bursts_of(&mut self, sessions: &BTreeSet<SessionNumber>, now: KernelNanos) {
+        let Self { harvest, to, .. } = self;
+        for closing in sessions {
+            harvest.finish_session(*closing, now, |session, end| send(to, session, end));
+        }
+    }
+
+    fn report_all_losses(&mut self) {
+        let counted = lock(&self.wishes.counted).clone();
+        self.roots.retain(|session, _| counted.contains(session));
+        for session in counted {
+            self.report_losses(session);
+        }
+        let missed = lock(&self.probes).take_missed();
+        for (kind, count) in
+            [(LossKind::Missed, missed), (LossKind::Undecodable, std::mem::take(&mut self.undecodable))]
+        {
+            if count > 0 {
+                self.send_to_all(Event::Loss(Loss { at: self.clock.now(), kind, count }));
+            }
+        }
+    }
+
+    fn report_losses(&mut self, session: SessionNumber) {
         let at = self.clock.now();
-        let mut losses = self.probes.take_losses().unwrap_or_else(|error| {
+        let losses = lock(&self.probes).take_losses(session).unwrap_or_else(|error| {
             tracing::warn!(%error, "the loss counters could not be read");
             Vec::new()
         });
-        if self.undecodable > 0 {
-            losses.push((LossKind::Undecodable, std::mem::take(&mut self.undecodable)));
-        }
         for (kind, count) in losses {
-            self.send(Event::Loss(Loss { at, kind, count }));
+            self.send(session, Event::Loss(Loss { at, kind, count }));
         }
     }
 
-    fn send(&self, event: Event) {
-        // The receiver outlives this thread but for a panic there, which ends the process.
-        self.to.send(Input::Event(event)).unwrap_or_default();
+    fn send(&self, session: SessionNumber, event: Event) {
+        send(&self.to, session, event);
     }
+
+    fn send_to_all(&self, event: Event) {
+        self.to.send(Input::Everyone(event)).unwrap_or_default();
+    }
+}
+
+// The receiver outlives this thread but for a panic there, which ends the process.
+fn send(to: &SyncSender<Input>, session: SessionNumber, event: Event) {
+    to.send(Input::Event(session, event)).unwrap_or_default();
+}
+
+/// A thread that panicked has left a set of numbers or a map behind, which is as good as it was.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -24,7 +24,7 @@ pub(super) fn describe() -> BTreeMap<String, String> {
 }
 
 /// The id of this boot, or empty where the kernel does not give one.
-pub(super) fn boot_id() -> String {
+pub(crate) fn boot_id() -> String {
     read_line("/proc/sys/kernel/random/boot_id").unwrap_or_default()
 }
 

@@ -7,7 +7,7 @@ use agentsight_ebpf::{Event, KernelNanos, ProcessKey};
 
 /// What a session lasts as long as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Scope {
+pub(crate) enum Scope {
     /// A command, and what outlives it for the linger time.
     Command,
     /// A tree that was found running: its last process, or until the user has seen enough.
@@ -16,24 +16,27 @@ pub(super) enum Scope {
 
 /// Follows who lives.
 #[derive(Debug)]
-pub(super) struct Lifetime {
+pub(crate) struct Lifetime {
     scope: Scope,
     ended_by_user: bool,
     linger: Duration,
     root: Option<ProcessKey>,
     root_ended: Option<KernelNanos>,
+    /// Somebody has lived.
+    begun: bool,
     alive: HashSet<ProcessKey>,
 }
 
 impl Lifetime {
-    pub(super) fn new(scope: Scope, linger: Duration) -> Self {
-        Self { scope, ended_by_user: false, linger, root: None, root_ended: None, alive: HashSet::new() }
+    pub(crate) fn new(scope: Scope, linger: Duration) -> Self {
+        Self { scope, ended_by_user: false, linger, root: None, root_ended: None, begun: false, alive: HashSet::new() }
     }
 
     /// Takes note; returns the root when this is its fork.
     pub(super) fn observe(&mut self, event: &Event) -> Option<ProcessKey> {
         match event {
             Event::Fork(fork) => {
+                self.begun = true;
                 self.alive.insert(fork.process);
                 if fork.root && self.root.is_none() {
                     self.root = Some(fork.process);
@@ -41,6 +44,7 @@ impl Lifetime {
                 }
             }
             Event::Exec(exec) | Event::Snapshot(exec) => {
+                self.begun = true;
                 self.alive.insert(exec.process);
             }
             Event::Exit(exit) => {
@@ -52,6 +56,11 @@ impl Lifetime {
             _ => {}
         }
         None
+    }
+
+    /// Whoever is in the session has been heard of by now.
+    pub(super) fn begin(&mut self) {
+        self.begun = true;
     }
 
     /// The stub says that it is over. Of a command that is believed only where its exit event was lost: a traced
@@ -66,16 +75,16 @@ impl Lifetime {
         }
     }
 
-    /// Once the root has ended, nobody is waited for whose exit event was lost.
+    /// Once only those who are left are waited for, nobody is whose exit event was lost.
     pub(super) fn forget_the_dead(&mut self, is_traced: impl Fn(ProcessKey) -> bool) {
-        if self.root_ended.is_some() {
+        if self.root_ended.is_some() || self.scope == Scope::RunningTree {
             self.alive.retain(|process| is_traced(*process));
         }
     }
 
     pub(super) fn is_over(&self, now: KernelNanos) -> bool {
         if self.scope == Scope::RunningTree {
-            return self.ended_by_user || self.alive.is_empty();
+            return self.ended_by_user || self.begun && self.alive.is_empty();
         }
         let Some(ended) = self.root_ended else { return false };
         let linger = u64::try_from(self.linger.as_nanos()).unwrap_or(u64::MAX);
@@ -83,7 +92,7 @@ impl Lifetime {
     }
 
     /// Processes that were still running.
-    pub(super) fn alive(&self) -> usize {
+    pub(crate) fn alive(&self) -> usize {
         self.alive.len()
     }
 }
@@ -150,6 +159,7 @@ mod tests {
     #[test]
     fn a_running_tree_lasts_until_its_last_process_or_the_users_word() {
         let mut lifetime = Lifetime::new(Scope::RunningTree, Duration::ZERO);
+        assert!(!lifetime.is_over(KernelNanos(u64::MAX)), "nobody was seen yet");
         lifetime.observe(&fork(3, false));
         lifetime.observe(&fork(4, false));
         lifetime.observe(&exit(3, 30));

@@ -3,19 +3,20 @@
 //! It may crash, hang or be killed: the command does not notice. Its order: detach, hear the request, attach, give up
 //! privileges, and only then make threads.
 
-mod begin;
-mod deliver;
-mod drain;
-mod host;
-mod lifetime;
-mod privileges;
-mod recorder;
-mod serve;
-mod shelf;
-mod stub;
-mod summary;
+pub(crate) mod begin;
+pub(crate) mod deliver;
+pub(crate) mod drain;
+pub(crate) mod host;
+pub(crate) mod lifetime;
+pub(crate) mod privileges;
+pub(crate) mod recorder;
+pub(crate) mod serve;
+pub(crate) mod sessions;
+pub(crate) mod shelf;
+pub(crate) mod stub;
+pub(crate) mod summary;
 mod target;
-mod work;
+pub(crate) mod work;
 
 use std::fs::{self, OpenOptions};
 use std::io;

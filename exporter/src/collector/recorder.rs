@@ -1,6 +1,7 @@
 //! `record`: the event stream to the stub, which writes the file with the user's rights.
 
 use std::io::{self, Write};
+use std::sync::Arc;
 
 use agentsight_ebpf::{Event, KernelNanos};
 
@@ -10,12 +11,12 @@ use crate::recording::{WriteError, Writer};
 use crate::session::Session;
 
 /// The recording of a running session.
-pub(super) struct Recorder<'a> {
-    writer: Writer<ToFile<'a>>,
+pub(crate) struct Recorder {
+    writer: Writer<ToFile>,
 }
 
-impl<'a> Recorder<'a> {
-    pub(super) fn begin(stub: &'a Stub, session: &Session) -> Result<Self, WriteError> {
+impl Recorder {
+    pub(crate) fn begin(stub: Arc<Stub>, session: &Session) -> Result<Self, WriteError> {
         Writer::begin(ToFile(stub), session).map(|writer| Self { writer })
     }
 
@@ -40,9 +41,9 @@ impl<'a> Recorder<'a> {
 }
 
 /// The recording's file, at the other end of the channel. What the disk says to it, the stub says to the user.
-struct ToFile<'a>(&'a Stub);
+struct ToFile(Arc<Stub>);
 
-impl Write for ToFile<'_> {
+impl Write for ToFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.say(ToStub::Output { file: OutputFile::Recording, bytes: bytes.to_vec() });
         Ok(bytes.len())

@@ -1,28 +1,29 @@
 //! One session from its request to its last span.
 
-use std::sync::Arc;
 use std::sync::mpsc::{self, SyncSender};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use agentsight_ebpf::live::{BtfSource, Carrier, LiveError, Options, Probes, Tree, keep_statistics};
-use agentsight_ebpf::{Tgid, WallNanos};
+use agentsight_ebpf::live::{self, BtfSource, Carrier, LiveError, Options, Probes, Tree, keep_statistics};
+use agentsight_ebpf::{SessionNumber, Tgid, WallNanos};
 
 use super::begin::{self, RandomError};
 use super::deliver::{Delivery, DeliveryError};
 use super::drain::Drain;
 use super::lifetime::{Lifetime, Scope};
-use super::privileges::{self, PrivilegesError};
+use super::privileges::{self, PrivilegesError, Still};
 use super::recorder::Recorder;
+use super::sessions::{Input, Sessions, Workshop};
 use super::shelf::Shelf;
 use super::stub::{self, Stub};
 use super::summary::{self, Seen};
 use super::target;
-use super::work::{Input, Work};
+use super::work::Work;
 use crate::capture::container::Containers;
 use crate::capture::redact::{Redactor, RulesError};
 use crate::channel::{OutputFile, Request, Target, ToStub};
+use crate::otlp::settings::Settings;
 use crate::ownership::{Owner, Ownership};
-use crate::pipeline::Pipeline;
 use crate::recording::WriteError;
 use crate::session::SessionId;
 use crate::store::{self, Limits, Store, StoreError};
@@ -31,26 +32,31 @@ use crate::telemetry::{Account, ExporterError};
 /// What the store may hold; the oldest go first.
 const STORE_LIMITS: Limits = Limits { bytes: 1 << 30, age: Duration::from_secs(30 * 86_400) };
 /// Events between the drain and the pipeline. When it is full the drain waits and the ring fills, which counts its losses.
-const INPUTS_MAX: usize = 65_536;
+pub(crate) const INPUTS_MAX: usize = 65_536;
 /// How long the stub is kept for the delivery of the last spans; it waits 2 s in all.
-const DELIVERY_WHILE_WAITED_FOR: Duration = Duration::from_millis(1_500);
+pub(crate) const DELIVERY_WHILE_WAITED_FOR: Duration = Duration::from_millis(1_500);
 /// How long the collector goes on delivering after that, by itself; the next one takes over what is left.
-const DELIVERY_AFTERWARDS: Duration = Duration::from_secs(30);
+pub(crate) const DELIVERY_AFTERWARDS: Duration = Duration::from_secs(30);
 /// For the last metrics and traces of AgentSight's own.
-const TELEMETRY_LAST_WORDS: Duration = Duration::from_secs(1);
+pub(crate) const TELEMETRY_LAST_WORDS: Duration = Duration::from_secs(1);
 /// A stub that was stopped does not read what it is told.
-const STUB_IS_DEAF_AFTER: Duration = Duration::from_secs(2);
+pub(crate) const STUB_IS_DEAF_AFTER: Duration = Duration::from_secs(2);
+
+/// The kernel's process ids are not ours.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "agentsight runs in a pid namespace of its own and would not recognise the processes that the kernel names\n\
+     Start the container with the host's pid namespace (docker run --pid=host)"
+)]
+pub struct PidNamespaceError;
 
 /// Tracing could not start; the stub shows it.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ServeError {
     #[error("the stub {claimed} asked for {named} to be traced")]
     Stranger { claimed: u32, named: u32 },
-    #[error(
-        "agentsight runs in a pid namespace of its own and would not recognise the processes that the kernel names\n\
-         Start the container with the host's pid namespace (docker run --pid=host)"
-    )]
-    PidNamespace,
+    #[error(transparent)]
+    PidNamespace(#[from] PidNamespaceError),
     #[error(transparent)]
     Live(#[from] LiveError),
     #[error(transparent)]
@@ -82,91 +88,97 @@ pub(super) fn serve(
     }
     check_pid_namespace()?;
     let dir = store::chosen_dir();
-    let session = begin::begin_session(request)?;
+    let session = begin::begin_session(&request.context, &request.options)?;
+    let id = session.id;
     let redactor = Redactor::new()?;
     // The kernel's account of run times is switched on only while somebody holds this.
     let statistics = keep_statistics();
     let mut probes = Probes::attach(&options(request))?;
-    let tree = probes.take_tree()?;
+    let tree = Arc::new(probes.take_tree()?);
     let mut ring = probes.take_ring()?;
+    let harvest = probes.take_harvest()?;
+    probes.attach_syscalls()?;
     let prelude = target::trace(request, &mut probes, &mut ring, &tree)?;
-    privileges::drop_privileges()?;
+    privileges::drop_privileges(Still::Draining)?;
 
     let mut store = Store::open(&dir)?;
     let clock = probes.clock();
     // Held until the end: while it is, no other collector takes this session for a dead one's.
     let _alive = store.begin_session(&session, clock.read_both().wall)?;
     let account = Account::default();
-    let delivery = Delivery::start(&mut store, &dir, session.id, &request.destination, &account)?;
-    let telemetry = delivery.start_telemetry(request, session.id, &account)?;
+    let mut delivery = Delivery::start(&dir)?;
+    let couriers = delivery.send_for(&mut store, id, &request.destination, &account)?;
+    delivery.inherit(&mut store);
+    let nowhere = Settings::default();
+    let settings = if request.self_telemetry { &request.destination } else { &nowhere };
+    let telemetry = delivery.start_telemetry(settings, Some(id), &account)?;
     let own_trace = tracing::info_span!("collector").entered();
     let (to, inputs) = mpsc::sync_channel(INPUTS_MAX);
-    let tree = Arc::new(tree);
-    let _ownership = listen(session.id, ThisSession { tree: Arc::clone(&tree), to: to.clone() });
-    let drain = Drain::start(probes, ring, prelude, to.clone(), account.clone())?;
-    stub::hear(hears, to, drain.waker().try_clone()?)?;
-    let stub = Stub::speak_over(speaks.try_clone()?)?;
-    let recorder = match request.outputs.contains(&OutputFile::Recording) {
-        true => Some(Recorder::begin(&stub, &session)?),
-        false => None,
-    };
-    let mut work = Work {
-        session: &session,
-        target: request.target,
-        tree,
-        clock,
-        stub: &stub,
-        shelf: Shelf::new(store, session.id, delivery.wakers(), account.clone()),
-        account,
-        containers: Containers::default(),
-        redactor,
-        recorder,
-        writes_spans: request.outputs.contains(&OutputFile::Spans),
-        keeps_spans: request.tree.is_some(),
-        lifetime: Lifetime::new(scope(request.target), request.linger),
-        pipeline: Pipeline::new(&session),
-        shown: Vec::new(),
-        hidden: 0,
-        lost: 0,
-        started: false,
-    };
+    let _ownership = listen(ThisSession { id, tree: Arc::clone(&tree), to: to.clone() });
+    let drain = Drain::start(Arc::new(Mutex::new(probes)), ring, harvest, prelude, to.clone(), account.clone())?;
+    drain.count_for(SessionNumber::FIRST);
+    stub::hear(hears, SessionNumber::FIRST, to, drain.waker().try_clone()?)?;
+    let stub = Arc::new(Stub::speak_over(speaks.try_clone()?)?);
+    let shelf = Shelf::new(id, couriers.wakers(), account.clone());
+    let mut work = Work::new(session, request.target, Lifetime::new(scope(request.target), request.linger), shelf);
+    if request.outputs.contains(&OutputFile::Recording) {
+        work.recorder = Some(Recorder::begin(Arc::clone(&stub), &work.session)?);
+    }
+    work.speak_to(Arc::clone(&stub), &request.outputs, request.summary.is_some());
+    let containers = Containers::default();
+    let mut sessions = Sessions::new(Workshop { tree, clock, store, account, containers, redactor });
+    sessions.add(SessionNumber::FIRST, work);
     stub.say(ToStub::Attached);
-    tracing::info_span!("trace").in_scope(|| work.run(&inputs));
-    let drained = tracing::info_span!("drain").in_scope(|| drain.stop(|| work.take_waiting(&inputs)));
-    tracing::info_span!("finish").in_scope(|| work.finish(&inputs));
+    tracing::info_span!("trace").in_scope(|| sessions.run(&inputs));
+    let drained = tracing::info_span!("drain").in_scope(|| {
+        drain.stop(|| {
+            sessions.take(inputs.try_iter());
+        })
+    });
+    let finished = tracing::info_span!("finish").in_scope(|| {
+        sessions.take(inputs.try_iter());
+        sessions.finish(SessionNumber::FIRST)
+    });
     drop(statistics);
+    // Nobody else takes it out.
+    let Some(mut work) = finished else { return Ok(()) };
 
-    let seen = Seen::of(&mut work, drained.as_ref());
-    let mut shelf = work.shelf;
-    shelf.retry();
-    let ended = shelf.store().end_session(session.id, clock.read_both().wall);
+    let cost = drained.as_ref().map(|drained| drained.cost).unwrap_or_default();
+    let seen = Seen::of(&mut work, Some(cost));
+    let complaint = work.shelf.complaint();
+    drop(work);
+    let store = &mut sessions.shop.store;
+    let ended = store.end_session(id, clock.read_both().wall);
     if let Err(error) = &ended {
         // On a full disk, say. The next collector ends it, as it would after our death.
         tracing::warn!(%error, "the session is left open");
     }
-    let delivered = tracing::info_span!("deliver").in_scope(|| delivery.drain(DELIVERY_WHILE_WAITED_FOR));
-    for message in seen.complaint().into_iter().chain(shelf.complaint()).chain(delivered.complaints()) {
+    let delivered = tracing::info_span!("deliver").in_scope(|| delivery.drain(&couriers, DELIVERY_WHILE_WAITED_FOR));
+    for message in seen.complaint().into_iter().chain(complaint).chain(delivered.complaints()) {
         stub.say(ToStub::Notice { message });
     }
-    if let Some(style) = request.tree {
-        stub.say(ToStub::Summary { text: summary::draw(&seen, &delivered, style) });
+    if let Some(format) = request.summary {
+        stub.say(ToStub::Summary { text: summary::text(&seen, &delivered, format) });
     }
     stub.say(ToStub::Finished);
-    stub.close(STUB_IS_DEAF_AFTER);
+    if let Some(stub) = Arc::into_inner(stub) {
+        stub.close(STUB_IS_DEAF_AFTER);
+    }
     // Detaches the programs: nobody waits for it any more.
     drop(drained);
-    prune(shelf.store(), clock.read_both().wall);
+    prune(store, clock.read_both().wall);
     drop(own_trace);
     telemetry.end(TELEMETRY_LAST_WORDS);
     if seen.started && !delivered.complete() {
-        delivery.drain(DELIVERY_AFTERWARDS);
+        delivery.drain(&couriers, DELIVERY_AFTERWARDS);
     }
+    drop(couriers);
     delivery.end();
     Ok(())
 }
 
 /// Keeps the disk bounded. What is discarded before it was sent is counted with its destination, and said.
-fn prune(store: &mut Store, now: WallNanos) {
+pub(crate) fn prune(store: &mut Store, now: WallNanos) {
     match store.prune(STORE_LIMITS, now) {
         Ok(pruned) if pruned.unsent > 0 => {
             tracing::warn!(pruned.rows, pruned.unsent, "old spans were discarded before they could be sent");
@@ -177,26 +189,27 @@ fn prune(store: &mut Store, now: WallNanos) {
 }
 
 /// A session that nobody can ask is traced all the same; a nested run would trace it twice.
-fn listen(session: SessionId, owner: ThisSession) -> Option<Ownership> {
-    Ownership::answer(session, owner)
+pub(crate) fn listen(owner: impl Owner) -> Option<Ownership> {
+    Ownership::answer(owner)
         .inspect_err(|error| tracing::warn!(%error, "nested runs cannot find out about this session"))
         .ok()
 }
 
 /// What others may know and want of this session.
 struct ThisSession {
+    id: SessionId,
     tree: Arc<Tree>,
     to: SyncSender<Input>,
 }
 
 impl Owner for ThisSession {
-    fn owns(&self, process: Tgid) -> bool {
-        self.tree.contains(process)
+    fn owner_of(&self, process: Tgid) -> Option<SessionId> {
+        self.tree.contains(process).then_some(self.id)
     }
 
-    fn end(&self) {
+    fn end_of(&self, _process: Tgid) {
         // A session that has ended by itself needs no telling.
-        let _ = self.to.send(Input::End);
+        let _ = self.to.send(Input::End(SessionNumber::FIRST));
     }
 }
 
@@ -207,22 +220,29 @@ fn scope(target: Target) -> Scope {
     }
 }
 
+pub(crate) fn wants_verifier_log() -> bool {
+    std::env::var("AGENTSIGHT_LOG").is_ok_and(|level| level.contains("debug"))
+}
+
 fn options(request: &Request) -> Options {
     let defaults = Options::default();
     Options {
         carrier: request.perf_buffer.then_some(Carrier::PerfBuffers),
         ring_bytes: request.ring_bytes.unwrap_or(defaults.ring_bytes),
+        data_ring_bytes: request.data_ring_bytes.unwrap_or(defaults.data_ring_bytes),
         btf: request.btf.as_ref().map(|file| BtfSource { path: file.path.clone(), bytes: file.bytes.clone() }),
         adopts: matches!(request.target, Target::Running(_)),
-        verifier_log: std::env::var("AGENTSIGHT_LOG").is_ok_and(|level| level.contains("debug")),
+        watches: false,
+        sessions: live::Sessions::One,
+        verifier_log: wants_verifier_log(),
     }
 }
 
 /// The programs name processes by their ids in the initial pid namespace, whose inode number is fixed
 /// (`PROC_PID_INIT_INO`, include/linux/proc_ns.h).
-fn check_pid_namespace() -> Result<(), ServeError> {
+pub(crate) fn check_pid_namespace() -> Result<(), PidNamespaceError> {
     match std::fs::read_link("/proc/self/ns/pid") {
-        Ok(link) if link.as_os_str() != "pid:[4026531836]" => Err(ServeError::PidNamespace),
+        Ok(link) if link.as_os_str() != "pid:[4026531836]" => Err(PidNamespaceError),
         _ => Ok(()),
     }
 }

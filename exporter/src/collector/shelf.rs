@@ -13,8 +13,7 @@ const WAITING_MAX: usize = 100_000;
 
 /// The store, as the pipeline sees it: it always takes.
 #[derive(Debug)]
-pub(super) struct Shelf {
-    store: Store,
+pub(crate) struct Shelf {
     session: SessionId,
     senders: Vec<Waker>,
     account: Account,
@@ -25,11 +24,12 @@ pub(super) struct Shelf {
 }
 
 impl Shelf {
-    pub(super) fn new(store: Store, session: SessionId, senders: Vec<Waker>, account: Account) -> Self {
-        Self { store, session, senders, account, waiting: VecDeque::new(), stored: 0, dropped: 0, last_error: None }
+    pub(crate) fn new(session: SessionId, senders: Vec<Waker>, account: Account) -> Self {
+        Self { session, senders, account, waiting: VecDeque::new(), stored: 0, dropped: 0, last_error: None }
     }
 
-    pub(super) fn put(&mut self, signals: &[Signal]) {
+    pub(super) fn put(&mut self, store: &mut Store, signals: &[Signal]) {
+        let dropped_before = self.dropped;
         for signal in signals {
             if self.waiting.len() < WAITING_MAX {
                 self.waiting.push_back(signal.clone());
@@ -37,19 +37,22 @@ impl Shelf {
                 self.dropped += 1;
             }
         }
-        self.retry();
+        self.account.count_dropped(self.dropped - dropped_before);
+        self.retry(store);
     }
 
     /// Tries to store what waits.
-    pub(super) fn retry(&mut self) {
+    pub(super) fn retry(&mut self, store: &mut Store) {
         if self.waiting.is_empty() {
             return;
         }
-        match self.store.append(self.session, self.waiting.make_contiguous()) {
+        match store.append(self.session, self.waiting.make_contiguous()) {
             Ok(appended) => {
                 // Log records have no id, so all of them are stored; spans may be repeated.
                 let logs = self.waiting.iter().filter(|signal| matches!(signal, Signal::Log(_))).count();
-                self.stored += u64::try_from(appended.stored.saturating_sub(logs)).unwrap_or(u64::MAX);
+                let spans = u64::try_from(appended.stored.saturating_sub(logs)).unwrap_or(u64::MAX);
+                self.stored += spans;
+                self.account.count_stored(spans);
                 self.waiting.clear();
                 self.last_error = None;
                 for sender in &self.senders {
@@ -61,23 +64,19 @@ impl Shelf {
                 self.last_error = Some(error.to_string());
             }
         }
-        self.account.set_stored(self.stored, self.dropped, self.store.size_bytes());
+        self.account.set_store_bytes(store.size_bytes());
     }
 
     /// Spans that are in the store.
-    pub(super) fn stored(&self) -> u64 {
+    pub(crate) fn stored(&self) -> u64 {
         self.stored
     }
 
     /// What the user must know: nothing, when all is stored.
-    pub(super) fn complaint(&self) -> Option<String> {
+    pub(crate) fn complaint(&self) -> Option<String> {
         let waiting = self.waiting.iter().filter(|signal| !matches!(signal, Signal::Draft(_))).count();
         let missing = self.dropped + u64::try_from(waiting).unwrap_or(u64::MAX);
         let reason = self.last_error.as_deref().unwrap_or("it refused some of them earlier");
         (missing > 0).then(|| format!("{missing} spans could not be stored and are lost: {reason}"))
-    }
-
-    pub(super) fn store(&mut self) -> &mut Store {
-        &mut self.store
     }
 }

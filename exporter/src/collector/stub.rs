@@ -4,14 +4,16 @@
 
 use std::io;
 use std::os::unix::net::UnixStream;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender, SyncSender};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use agentsight_ebpf::SessionNumber;
+
 use super::drain::Waker;
-use super::work::Input;
+use super::sessions::Input;
 use crate::channel::{self, ToCollector, ToStub};
 
 /// So much waits for a stub that was stopped (Ctrl-Z) while its descendants go on; what is more is missing from its
@@ -20,16 +22,16 @@ const WAITING_BYTES_MAX: usize = 64 << 20;
 
 /// The way to the stub. Whether it still listens is no concern of the pipeline's.
 #[derive(Debug)]
-pub(super) struct Stub {
+pub(crate) struct Stub {
     to: Sender<ToStub>,
-    ended: Receiver<()>,
+    ended: Mutex<Receiver<()>>,
     /// Bytes for files that the stub has not taken yet.
     waiting: Arc<AtomicUsize>,
     overflowed: AtomicBool,
 }
 
 impl Stub {
-    pub(super) fn speak_over(socket: UnixStream) -> io::Result<Self> {
+    pub(crate) fn speak_over(socket: UnixStream) -> io::Result<Self> {
         let (to, from) = mpsc::channel::<ToStub>();
         let (end, ended) = mpsc::channel();
         let waiting = Arc::new(AtomicUsize::new(0));
@@ -43,10 +45,10 @@ impl Stub {
             }
             drop(end);
         })?;
-        Ok(Self { to, ended, waiting, overflowed: AtomicBool::new(false) })
+        Ok(Self { to, ended: Mutex::new(ended), waiting, overflowed: AtomicBool::new(false) })
     }
 
-    pub(super) fn say(&self, message: ToStub) {
+    pub(crate) fn say(&self, message: ToStub) {
         let bytes = file_bytes(&message);
         if bytes > 0 && self.waiting.load(Ordering::Relaxed) > WAITING_BYTES_MAX {
             if !self.overflowed.swap(true, Ordering::Relaxed) {
@@ -61,9 +63,10 @@ impl Stub {
     }
 
     /// Waits until everything has been said, or the stub has been deaf for so long.
-    pub(super) fn close(self, limit: Duration) {
+    pub(crate) fn close(self, limit: Duration) {
         drop(self.to);
-        let _ = self.ended.recv_timeout(limit);
+        let ended = self.ended.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let _ = ended.recv_timeout(limit);
     }
 }
 
@@ -72,15 +75,15 @@ fn file_bytes(message: &ToStub) -> usize {
 }
 
 /// Hears the stub for as long as it lives.
-pub(super) fn hear(socket: UnixStream, to: SyncSender<Input>, waker: Waker) -> io::Result<()> {
+pub(crate) fn hear(socket: UnixStream, session: SessionNumber, to: SyncSender<Input>, waker: Waker) -> io::Result<()> {
     thread::Builder::new().name("from-stub".to_owned()).spawn(move || {
         loop {
             let input = match channel::receive(&socket) {
-                Ok(Some(ToCollector::End)) => Input::End,
+                Ok(Some(ToCollector::End)) => Input::End(session),
                 Ok(Some(ToCollector::Request(_))) => continue,
-                Ok(None) | Err(_) => Input::StubGone,
+                Ok(None) | Err(_) => Input::StubGone(session),
             };
-            let last = matches!(input, Input::StubGone);
+            let last = matches!(input, Input::StubGone(_));
             if to.send(input).is_err() || last {
                 break;
             }

@@ -6,32 +6,32 @@ use agentsight_ebpf::live::Cost;
 use nix::sys::resource::{UsageWho, getrusage};
 
 use super::deliver::Delivered;
-use super::drain::Drained;
 use super::work::Work;
 use crate::spans::model::Span;
-use crate::terminal::{self, TreeStyle};
+use crate::terminal::{self, Format};
 
 /// What is known when a session is over.
 #[derive(Debug)]
-pub(super) struct Seen {
-    pub(super) spans: Vec<Span>,
+pub(crate) struct Seen {
+    spans: Vec<Span>,
     hidden: usize,
     lost: u64,
     alive: usize,
     stored: u64,
-    pub(super) cost: Cost,
+    /// Of a collector that has no other session.
+    cost: Option<Cost>,
     pub(super) started: bool,
 }
 
 impl Seen {
-    pub(super) fn of(work: &mut Work<'_>, drained: Option<&Drained>) -> Self {
+    pub(crate) fn of(work: &mut Work, cost: Option<Cost>) -> Self {
         Self {
             spans: std::mem::take(&mut work.shown),
             hidden: work.hidden,
             lost: work.lost,
             alive: work.lifetime.alive(),
             stored: work.shelf.stored(),
-            cost: drained.map(|drained| drained.cost).unwrap_or_default(),
+            cost,
             started: work.started,
         }
     }
@@ -39,21 +39,21 @@ impl Seen {
 
 impl Seen {
     /// What the user must know even where no tree is drawn.
-    pub(super) fn complaint(&self) -> Option<String> {
+    pub(crate) fn complaint(&self) -> Option<String> {
         let lost = self.lost;
         (lost > 0).then(|| format!("{lost} events were lost: the trace has holes (see agentsight.loss.* on its spans)"))
     }
 }
 
 /// The whole text, ended by a newline.
-pub(super) fn draw(seen: &Seen, delivered: &Delivered, style: TreeStyle) -> String {
-    terminal::tree(&seen.spans, style, &footer(seen, delivered))
+pub(crate) fn text(seen: &Seen, delivered: &Delivered, format: Format) -> String {
+    terminal::summary(&seen.spans, format, &footer(seen, delivered))
 }
 
 fn footer(seen: &Seen, delivered: &Delivered) -> Vec<String> {
     let mut lines = Vec::new();
     if seen.hidden > 0 {
-        lines.push(format!("{} more processes are not drawn", seen.hidden));
+        lines.push(format!("{} more spans are not shown", seen.hidden));
     }
     if seen.alive > 0 {
         lines.push(format!("{} processes were still running when --linger was over", seen.alive));
@@ -62,7 +62,7 @@ fn footer(seen: &Seen, delivered: &Delivered) -> Vec<String> {
         0 => "nothing lost".to_owned(),
         lost => format!("{lost} events LOST: this tree has holes (a larger ring loses less)"),
     });
-    lines.push(cost(&seen.cost));
+    lines.extend(seen.cost.as_ref().map(cost));
     lines.push(match delivered.spans_sent() {
         Some((sent, url)) => format!("{sent} spans sent to {url}"),
         None => format!("{} spans kept in the store, none sent (no endpoint is set)", seen.stored),

@@ -1,18 +1,16 @@
-//! The session's main loop: event → container → redact → record → graph → spans → store → stub and sender.
+//! One session's line: event → container → redact → record → graph → spans → store → stub and sender.
 
+use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::time::Duration;
 
-use agentsight_ebpf::live::{KernelClock, Tree};
-use agentsight_ebpf::{Event, ProcessKey};
+use agentsight_ebpf::{EarlierSpan, Event, ProcessKey};
 
 use super::lifetime::Lifetime;
 use super::recorder::Recorder;
+use super::sessions::Workshop;
 use super::shelf::Shelf;
 use super::stub::Stub;
-use crate::capture::container::Containers;
-use crate::capture::redact::Redactor;
+use super::target;
 use crate::channel::{OutputFile, Target, ToStub};
 use crate::graph::Traceparent;
 use crate::otlp::json;
@@ -20,148 +18,147 @@ use crate::pipeline::Pipeline;
 use crate::session::Session;
 use crate::spans;
 use crate::spans::model::{Signal, Span};
-use crate::telemetry::Account;
 
-/// What the loop takes in, in order of arrival.
-#[derive(Debug)]
-pub(super) enum Input {
-    /// From the kernel.
-    Event(Event),
-    /// The stub reaped the command, or its user has seen enough.
-    End,
-    /// The stub is gone; the command may live on.
-    StubGone,
-    /// The ring cannot be read any more.
-    Failed(String),
-}
-
-/// So many inputs share one transaction of the store.
-const BATCH: usize = 4096;
-/// How long the loop sleeps when nothing comes.
-const IDLE: Duration = Duration::from_millis(100);
 /// The tree in the terminal is drawn from so many spans; a larger session is for a backend.
 const SHOWN_SPANS_MAX: usize = 20_000;
 
-/// Everything that one session needs while it runs.
-pub(super) struct Work<'a> {
-    pub(super) session: &'a Session,
-    pub(super) target: Target,
-    pub(super) tree: Arc<Tree>,
-    pub(super) clock: KernelClock,
-    pub(super) stub: &'a Stub,
-    pub(super) shelf: Shelf,
-    pub(super) account: Account,
-    pub(super) containers: Containers,
-    pub(super) redactor: Redactor,
-    pub(super) recorder: Option<Recorder<'a>>,
-    pub(super) writes_spans: bool,
-    pub(super) keeps_spans: bool,
-    pub(super) lifetime: Lifetime,
-    pub(super) pipeline: Pipeline,
-    pub(super) shown: Vec<Span>,
-    pub(super) hidden: usize,
-    pub(super) lost: u64,
-    pub(super) started: bool,
+/// Everything that one session needs while it runs, and no other session has.
+pub(crate) struct Work {
+    pub(crate) session: Session,
+    pub(crate) target: Target,
+    /// Who asked for it, where somebody did.
+    pub(crate) stub: Option<Arc<Stub>>,
+    pub(crate) shelf: Shelf,
+    pub(crate) recorder: Option<Recorder>,
+    pub(crate) writes_spans: bool,
+    pub(crate) keeps_spans: bool,
+    pub(crate) lifetime: Lifetime,
+    pub(crate) pipeline: Pipeline,
+    /// Of the inputs taken since the last delivery.
+    pub(crate) signals: Vec<Signal>,
+    pub(crate) shown: Vec<Span>,
+    pub(crate) hidden: usize,
+    pub(crate) lost: u64,
+    pub(crate) started: bool,
+    /// Its stub gave up before anything began.
+    pub(crate) abandoned: bool,
+    /// What has come while its tree is being adopted.
+    held: Option<Vec<Event>>,
 }
 
-impl Work<'_> {
-    /// Until the session is over, or its stub gave up before the command began.
-    pub(super) fn run(&mut self, inputs: &Receiver<Input>) {
-        loop {
-            match inputs.recv_timeout(IDLE) {
-                Ok(first) => {
-                    let rest = inputs.try_iter().take(BATCH);
-                    if self.take(std::iter::once(first).chain(rest)).is_break() {
-                        return;
-                    }
-                }
-                // The ring is drained far more often than this: whoever is not in the tree, and whose exit has not come by
-                // now, will not be heard of.
-                Err(RecvTimeoutError::Timeout) => {
-                    self.lifetime.forget_the_dead(|process| self.tree.exec_number(process).is_some());
-                }
-                Err(RecvTimeoutError::Disconnected) => return,
-            }
-            if self.lifetime.is_over(self.clock.now()) {
-                return;
-            }
+impl Work {
+    /// A session in which nothing has happened yet.
+    pub(crate) fn new(session: Session, target: Target, lifetime: Lifetime, shelf: Shelf) -> Self {
+        Self {
+            pipeline: Pipeline::new(&session),
+            session,
+            target,
+            stub: None,
+            shelf,
+            recorder: None,
+            writes_spans: false,
+            keeps_spans: false,
+            lifetime,
+            signals: Vec::new(),
+            shown: Vec::new(),
+            hidden: 0,
+            lost: 0,
+            started: false,
+            abandoned: false,
+            held: None,
         }
     }
 
-    /// What has come meanwhile, while the drain is being stopped.
-    pub(super) fn take_waiting(&mut self, inputs: &Receiver<Input>) {
-        let _ = self.take(inputs.try_iter());
+    /// The session speaks to the stub that asked for it, which has these files open and perhaps draws the tree.
+    pub(crate) fn speak_to(&mut self, stub: Arc<Stub>, outputs: &[OutputFile], keeps_spans: bool) {
+        self.writes_spans = outputs.contains(&OutputFile::Spans);
+        self.keeps_spans = keeps_spans;
+        self.stub = Some(stub);
     }
 
-    /// What the drain had left when it was stopped, and the end of everything that still lives.
-    pub(super) fn finish(&mut self, inputs: &Receiver<Input>) {
-        let _ = self.take(inputs.try_iter());
-        let at = self.clock.now();
-        let mut signals = Vec::new();
-        self.pipeline.finish(at, &mut signals);
-        self.deliver(signals);
-        if let Some(recorder) = self.recorder.take() {
-            recorder.finish(at);
-        }
+    /// From here on events wait until [`Work::let_go`]: they may come before the snapshots of whom they are about.
+    pub(crate) fn hold(&mut self) {
+        self.held = Some(Vec::new());
     }
 
-    fn take(&mut self, inputs: impl Iterator<Item = Input>) -> std::ops::ControlFlow<()> {
-        let mut signals = Vec::new();
-        let mut flow = std::ops::ControlFlow::Continue(());
-        for input in inputs {
-            match input {
-                Input::Event(event) => self.take_event(event, &mut signals),
-                Input::End => self.lifetime.end(self.clock.now(), |root| self.tree.exec_number(root).is_some()),
-                // Without its user an attached session would go on for ever.
-                Input::StubGone if !self.started || self.target != Target::NextChild => {
-                    flow = std::ops::ControlFlow::Break(())
-                }
-                Input::StubGone => {}
-                Input::Failed(reason) => {
-                    self.stub.say(ToStub::Notice { message: format!("tracing stopped early: {reason}") });
-                    flow = std::ops::ControlFlow::Break(());
-                }
+    /// Ends [`Work::hold`]; `earlier` has the spans that processes had in an earlier session.
+    pub(super) fn let_go(&mut self, shop: &mut Workshop, earlier: &HashMap<ProcessKey, EarlierSpan>) {
+        let Some(mut events) = self.held.take() else { return };
+        target::describe_adopted(&mut events, &shop.tree);
+        for mut event in events {
+            if let Event::Snapshot(running) = &mut event {
+                running.continues = earlier.get(&running.process).copied();
             }
+            self.take_event(event, shop);
         }
-        self.deliver(signals);
-        flow
+        self.lifetime.begin();
+        self.deliver(shop);
     }
 
-    fn take_event(&mut self, mut event: Event, signals: &mut Vec<Signal>) {
-        self.containers.place(&mut event);
-        self.redactor.redact(&mut event);
+    /// Takes one event in; what it makes waits for [`Work::deliver`].
+    pub(crate) fn take_event(&mut self, mut event: Event, shop: &mut Workshop) {
+        if let Some(held) = &mut self.held {
+            // Time that passes before anything has happened is of no interest.
+            if !matches!(event, Event::Tick(_) | Event::Clock(_)) {
+                held.push(event);
+            }
+            return;
+        }
+        shop.containers.place(&mut event);
+        shop.redactor.redact(&mut event);
         if let Some(recorder) = &mut self.recorder {
             recorder.write(&event);
             if matches!(event, Event::Tick(_)) {
                 recorder.flush();
             }
         }
-        self.account.count_event(&event);
         if let Event::Loss(loss) = &event {
             self.lost += loss.count;
         }
         let root = self.lifetime.observe(&event);
-        self.pipeline.apply(&event, signals);
+        self.pipeline.apply(&event, &mut self.signals);
         if matches!(event, Event::Snapshot(_)) {
             self.started = true;
         }
         if let Some(root) = root {
             self.started = true;
-            self.stub.say(ToStub::Started { environment: environment(self.session, root) });
+            self.say(ToStub::Started { environment: environment(&self.session, root) });
         }
     }
 
-    fn deliver(&mut self, signals: Vec<Signal>) {
-        if signals.is_empty() {
+    /// The stub reaped the command, or its user has seen enough.
+    pub(super) fn end(&mut self, shop: &Workshop) {
+        self.lifetime.end(shop.clock.now(), |root| shop.tree.exec_number(root).is_some());
+    }
+
+    /// The stub is gone; the command may live on. Without its user an attached session would go on for ever.
+    pub(super) fn lose_stub(&mut self) {
+        self.abandoned |= !self.started || self.target != Target::NextChild;
+    }
+
+    /// Everything that still lives is incomplete.
+    pub(super) fn finish(&mut self, shop: &mut Workshop) {
+        let at = shop.clock.now();
+        self.pipeline.finish(at, &mut self.signals);
+        self.deliver(shop);
+        if let Some(recorder) = self.recorder.take() {
+            recorder.finish(at);
+        }
+    }
+
+    /// Hands on what has come together.
+    pub(super) fn deliver(&mut self, shop: &mut Workshop) {
+        if self.signals.is_empty() {
             return;
         }
+        let signals = std::mem::take(&mut self.signals);
         if self.writes_spans {
             let bytes = json::lines(&signals).into_bytes();
             if !bytes.is_empty() {
-                self.stub.say(ToStub::Output { file: OutputFile::Spans, bytes });
+                self.say(ToStub::Output { file: OutputFile::Spans, bytes });
             }
         }
-        self.shelf.put(&signals);
+        self.shelf.put(&mut shop.store, &signals);
         if self.keeps_spans {
             for signal in signals {
                 match signal {
@@ -170,6 +167,12 @@ impl Work<'_> {
                     Signal::Log(_) | Signal::Draft(_) => {}
                 }
             }
+        }
+    }
+
+    pub(crate) fn say(&self, message: ToStub) {
+        if let Some(stub) = &self.stub {
+            stub.say(message);
         }
     }
 }

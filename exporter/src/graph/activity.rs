@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use agentsight_ebpf::{Exit, KernelNanos, Loss};
 
-use super::transfer::{Account, Connection, ConnectionAt, Resolution, Transfer};
+use super::transfer::{Account, Connection, ConnectionAt, ConnectionContinued, Resolution, Transfer};
 use super::{Image, ImageId, Parent, Part, Trace};
 
 /// One thing that happened, with its meaning.
@@ -23,10 +23,15 @@ pub enum Activity {
     ImageContinued(Box<Continued>),
     /// A promoted image ended.
     ImageExited(Box<Exited>),
+    /// Something that is said already is linked to this burst, which has not left: it will have a span, and this is what
+    /// is known of it.
+    TransferPromised(Box<Transfer>),
     /// A burst ended.
     Transferred(Box<Transfer>),
     /// A connection will have a span: from here on its bursts may name it as their parent.
     ConnectionBegan(Box<Connection>),
+    /// A connection will have a second span, in a later trace, for the bursts that hang under it there.
+    ConnectionContinued(Box<ConnectionContinued>),
     /// A connection outlived `live_after`: it is sent while it is open.
     ConnectionPromoted(Box<ConnectionAt>),
     /// A connection ended.
@@ -53,7 +58,7 @@ pub struct Ended {
 /// A promoted image at its end.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Exited {
-    /// The image.
+    /// The image, with the causes that were found since it was promoted.
     pub image: Image,
     /// When it ended, never before its start.
     pub at: KernelNanos,

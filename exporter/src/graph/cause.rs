@@ -29,6 +29,8 @@ pub enum CauseKind {
     Lineage,
     /// A span that the data itself names: asserted by the program, not seen.
     Explicit,
+    /// The span that the same process had in a session whose collector died.
+    Segment,
     /// A write whose bytes this read saw.
     File,
     /// The source of bytes that the kernel copied.
@@ -95,7 +97,7 @@ pub enum Target {
     Resolution {
         /// The burst that the query was in.
         query: BurstId,
-        /// Number among the queries of that burst.
+        /// Tells the queries of that burst apart.
         number: u32,
         /// Whose.
         image: Arc<Image>,
@@ -136,6 +138,24 @@ impl Confidence {
 
     /// A process found running: its parent may be an ancestor that took it over.
     pub const SNAPSHOT: Self = Self(90);
+
+    /// The same version of a file, though not surely the same bytes; or the same addresses.
+    pub const BY_VERSION: Self = Self(95);
+
+    /// Both went on at the same time, or something in between was lost, or came from before the tracing.
+    pub const UNORDERED: Self = Self(80);
+
+    /// Memory of a file that the one may have written and the other may have read.
+    pub const SHARED_MEMORY: Self = Self(60);
+
+    /// What a thread had taken in before it did something else.
+    pub const SAME_THREAD: Self = Self(50);
+
+    /// What another thread had taken in.
+    pub const OTHER_THREAD: Self = Self(30);
+
+    /// A name's answer, and a connection to the address in it.
+    pub const ANSWERED: Self = Self(90);
 
     /// Between 0 and 1.
     #[must_use]

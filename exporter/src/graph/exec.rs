@@ -28,7 +28,9 @@ impl Graph {
         let current = known.image.id.exec;
         if exec.exec > current {
             self.oddities.unseen_execs += u64::from(exec.exec.0 - current.0 - 1);
+            let flow = self.flow_of(process, exec.flow, exec.caller_tid);
             self.replace_image(process, exec.exec, exec.at, Some(Arc::new(exec.clone())), out);
+            self.add_flow_to_image(process, flow, exec.at);
         } else if exec.exec == current && current > ExecNumber(0) && known.image.program.is_none() {
             self.name_image(Arc::new(exec.clone()), out);
         } else {
@@ -93,12 +95,16 @@ impl Graph {
         image.program = Some(Arc::clone(&program));
         if stage == Stage::Unannounced {
             self.adopt(&mut image, &program, forker.as_deref());
+        } else if let Some(value) = &program.environment.traceparent {
+            // Too late to hang under what it names, but its children are measured against it.
+            image.inherited_traceparent = Some(value.bytes.as_slice().into());
         }
         if let Some(root) = self.root.as_mut().filter(|root| root.id == image.id) {
             **root = image.clone();
         }
         if let Some(known) = self.processes.get_mut(program.process) {
             known.image = image;
+            known.deeds.shared = None;
         }
         self.begin(program.process, program.at, out);
     }

@@ -3,7 +3,7 @@
 use agentsight_ebpf::{Exit, KernelNanos, ProcessKey};
 
 use super::process::Stage;
-use super::{Account, Activity, Ended, Ending, Exited, Graph};
+use super::{Activity, Ended, Ending, Exited, Graph};
 
 impl Graph {
     pub(super) fn exit(&mut self, exit: &Exit, out: &mut Vec<Activity>) {
@@ -15,19 +15,21 @@ impl Graph {
             self.oddities.late_events += 1;
             return;
         }
-        self.image_numbered(exit.process, exit.exec, exit.at, None, out);
+        let image = self.image_numbered(exit.process, exit.exec, exit.at, None, out);
+        self.remember_exit(&image);
         self.end_image(exit.process, exit.at, Ending::Exited(*exit), out);
     }
 
     /// The current image of a live process ends; unless another replaces it, the process does too.
     pub(super) fn end_image(&mut self, process: ProcessKey, at: KernelNanos, ending: Ending, out: &mut Vec<Activity>) {
         self.begin(process, at, out);
+        self.resolve_flows(process, at, out);
+        let account = self.take_account(process);
         let Some(known) = self.processes.get(process) else { return };
         let at = at.max(known.image.start);
         let image = known.image.clone();
-        let account = Account::default();
         let place = match known.stage {
-            Stage::Promoted => self.place_exit(process, at, out),
+            Stage::Promoted => self.place_exit(process, &account, at, out),
             Stage::Unannounced | Stage::Begun => None,
         };
         out.push(match place {
@@ -36,6 +38,7 @@ impl Graph {
         });
         self.processes.hand_over_juniors(process);
         if !matches!(ending, Ending::Replaced { .. }) {
+            self.connections.end_of_process(process, at);
             self.processes.bury(process, at);
         }
     }

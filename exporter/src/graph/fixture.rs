@@ -7,6 +7,7 @@
 //! 1   exec 100 /bin/sh sh -c 'a b'   environment first: `exec 100 TRACEPARENT=x /bin/sh sh`; `UNREAD=` where it could not be read
 //! 2   running 101 under 100 /bin/sh sh    found running when its tree was attached to
 //! 9   exit 100 2                     or `exit 100 signal 15`
+//! 2   open 100 #3 file a.txt         open file 3; for the words of data see `data`
 //! 11s tick
 //! 12s lost exec 3                    a report of loss
 //! 12s again                          the event before, once more as it was
@@ -16,12 +17,14 @@
 use std::collections::HashMap;
 
 use agentsight_ebpf::{
-    Captured, Clock, Credentials, Environment, Event, Exec, ExecNumber, Exit, Fork, KernelNanos, Loss, LossKind,
-    ProcessKey, Tgid, Tick, Tid, WallNanos,
+    Captured, Clock, Credentials, EarlierSpan, Environment, Event, Exec, ExecNumber, Exit, Fork, KernelNanos, Loss,
+    LossKind, ProcessKey, Tgid, Tick, Tid, WallNanos,
 };
 use opentelemetry::trace::TraceId;
 
-use super::{Activity, Cause, Ending, Graph, Image, Parent, Part, Segment, Target, Trace};
+mod data;
+
+use super::{Activity, Cause, CauseKind, Ending, Graph, Image, Parent, Part, Segment, Target, Trace};
 use crate::session::{CallerContext, Session, SessionId, SessionOptions};
 
 pub(crate) const BASE: KernelNanos = KernelNanos(1_000_000_000);
@@ -60,6 +63,7 @@ pub(crate) fn exec_of(path: &str) -> Exec {
         working_directory: Captured::whole("/home/me"),
         args: Captured::default(),
         redactions: 0,
+        continues: None,
         flow: None,
         environment: Environment::default(),
     }
@@ -68,13 +72,16 @@ pub(crate) fn exec_of(path: &str) -> Exec {
 pub(crate) fn events(text: &str) -> Vec<Event> {
     let mut world = World::default();
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
-    lines.filter_map(|line| world.event(line)).collect()
+    lines.flat_map(|line| [world.event(line), world.after.take()]).flatten().collect()
 }
 
 #[derive(Default)]
 struct World {
     latest: Option<Event>,
+    /// A second event of the same line.
+    after: Option<Event>,
     processes: HashMap<u32, (ProcessKey, ExecNumber, Option<ProcessKey>)>,
+    data: data::Data,
 }
 
 impl World {
@@ -90,9 +97,10 @@ impl World {
                 let launcher = ProcessKey { tgid: Tgid(9), start: KernelNanos(1) };
                 Event::Fork(self.fork(at, launcher, ExecNumber(0), child, true))
             }
-            ["fork", parent, child] => {
+            ["fork", parent, child, rest @ ..] => {
                 let (parent, exec, _) = self.process(parent);
-                Event::Fork(self.fork(at, parent, exec, child, false))
+                let flow = data::flow(rest);
+                Event::Fork(Fork { flow, ..self.fork(at, parent, exec, child, false) })
             }
             ["running", process, "under", parent, rest @ ..] => {
                 let (parent, ..) = self.process(parent);
@@ -113,6 +121,7 @@ impl World {
                 Event::Exit(Exit { at, process, exec, status })
             }
             ["lost", kind, count] => Event::Loss(Loss { at, kind: loss_kind(kind), count: u64::from(number(count)) }),
+            [kind, rest @ ..] if data::is_event(kind) => data::event(self, at, kind, rest),
             ["again"] => self.latest.clone().unwrap(),
             _ => panic!("not an event: {line}"),
         };
@@ -138,14 +147,21 @@ impl World {
         let exec = ExecNumber(exec.0 + 1);
         self.processes.insert(process.tgid.0, (process, exec, parent));
         let mut environment = Environment::default();
+        let mut continues = None;
         let mut rest = rest;
+        let flow = data::flow(rest);
+        if flow.is_some() {
+            rest = &rest[2..];
+        }
         while let Some((name, value)) = rest[0].split_once('=') {
+            let digit = || value.parse().expect("a digit stands for all bytes of an id");
             let value = Some(Captured::whole(value));
             match name {
                 "TRACEPARENT" => environment.traceparent = value,
                 "TRACESTATE" => environment.tracestate = value,
                 "OTEL_SERVICE_NAME" => environment.service_name = value,
                 "OTEL_RESOURCE_ATTRIBUTES" => environment.resource_attributes = value,
+                "EARLIER" => continues = Some(EarlierSpan { trace_id: [digit(); 16], span_id: [digit(); 8] }),
                 "UNREAD" => environment.incomplete = true,
                 _ => panic!("not a variable that is read: {name}"),
             }
@@ -160,7 +176,9 @@ impl World {
             vpid: process.tgid.0,
             parent: parent.unwrap_or(ProcessKey { tgid: Tgid(1), start: KernelNanos(0) }),
             args: Captured::whole(args),
+            flow,
             environment,
+            continues,
             ..exec_of(rest[0])
         }
     }
@@ -185,6 +203,12 @@ fn loss_kind(text: &str) -> LossKind {
         "exit" => LossKind::Exit,
         "process" => LossKind::Process,
         "snapshot" => LossKind::Snapshot,
+        "open" => LossKind::Open,
+        "burst" => LossKind::Burst,
+        "connect" => LossKind::Connect,
+        "dns" => LossKind::Dns,
+        "change" => LossKind::Change,
+        "call" => LossKind::Call,
         "missed" => LossKind::Missed,
         "undecodable" => LossKind::Undecodable,
         _ => panic!("not a kind of loss: {text}"),
@@ -228,25 +252,37 @@ fn render(activities: &[Activity]) -> String {
 
 fn line(activity: &Activity) -> String {
     match activity {
-        Activity::Transferred(it) => format!("{it:?}"),
-        Activity::ConnectionBegan(it) => format!("{it:?}"),
-        Activity::ConnectionPromoted(it) | Activity::ConnectionEnded(it) => format!("{it:?}"),
-        Activity::Resolved(it) => format!("{it:?}"),
+        Activity::Transferred(it) => data::transfer(it),
+        Activity::TransferPromised(it) => format!("promised #{}.{}", it.id.open.0, it.id.number),
+        Activity::ConnectionBegan(it) => data::connection(it),
+        Activity::ConnectionContinued(it) => {
+            let (open, trace) = (it.connection.open.0, trace(&it.place.trace));
+            let part = if it.under.part == Part::Continuation { "~" } else { "" };
+            format!("goes on  #{open} at {} under {}{part}{trace}", millis(it.place.start), it.connection.image.id)
+        }
+        Activity::ConnectionPromoted(it) => data::connection_at("promoted", it),
+        Activity::ConnectionEnded(it) => data::connection_at("closed  ", it),
+        Activity::Resolved(it) => data::resolution(it),
         Activity::ImageBegan(image) => format!("began    {}", describe(image)),
-        Activity::ImagePromoted(it) => format!("promoted {} {}", it.image.id, span(it.image.start, it.at)),
+        Activity::ImagePromoted(it) => {
+            let rest = data::account(&it.account) + &late_causes(&it.image);
+            format!("promoted {} {}{rest}", it.image.id, span(it.image.start, it.at))
+        }
         Activity::ImageContinued(it) => {
             let parent = parent(it.parent);
             format!("goes on  {} at {} under {parent}{}", it.image.id, millis(it.place.start), trace(&it.place.trace))
         }
         Activity::ImageEnded(it) => {
-            format!("ended    {} {} {}", it.image.id, span(it.image.start, it.at), how(it.ending))
+            let rest = data::account(&it.account) + &late_causes(&it.image);
+            format!("ended    {} {} {}{rest}", it.image.id, span(it.image.start, it.at), how(it.ending))
         }
         Activity::ImageExited(it) => {
             let under = match it.under.part {
                 Part::Original => String::new(),
                 Part::Continuation => format!(" under {}~{}", it.image.id, trace(&it.under.trace)),
             };
-            format!("exited   {} {} {}{under}", it.image.id, span(it.image.start, it.at), how(it.ending))
+            let rest = data::account(&it.account) + &late_causes(&it.image);
+            format!("exited   {} {} {}{under}{rest}", it.image.id, span(it.image.start, it.at), how(it.ending))
         }
         Activity::Lost(it) => format!("lost     {:?} {}", it.loss.kind, it.loss.count),
     }
@@ -280,15 +316,25 @@ fn trace(trace: &Trace) -> String {
     }
 }
 
+/// Links of an image that it had not when it began.
+fn late_causes(image: &Image) -> String {
+    let is_late = |it: &&Cause| !matches!(it.kind, CauseKind::Exec | CauseKind::Lineage | CauseKind::Explicit);
+    image.causes.iter().filter(is_late).map(cause).collect()
+}
+
+/// ` <-File #2.1 47 (0.95)`: of a burst its number, of an image its id; the bytes, and what is not certain.
 fn cause(cause: &Cause) -> String {
     let target = match &cause.target {
         Target::Image { id, .. } => id.to_string(),
         Target::Foreign(span) => span.span_id.to_string(),
-        Target::Burst { id, image, .. } => format!("{} {}.{}", image.id, id.open.0, id.number),
-        Target::Connection { open, image, .. } => format!("{} {}", image.id, open.0),
-        Target::Resolution { image, name, .. } => format!("{} {name}", image.id),
+        Target::Burst { id, .. } => format!("#{}.{}", id.open.0, id.number),
+        Target::Connection { open, image, .. } => format!("{} #{}", image.id, open.0),
+        Target::Resolution { name, .. } => name.clone(),
     };
-    format!(" <-{:?} {target}", cause.kind)
+    let bytes = cause.bytes.map_or_else(String::new, |bytes| format!(" {bytes}"));
+    let confidence = cause.confidence.as_fraction();
+    let confidence = if confidence < 1.0 { format!(" ({confidence})") } else { String::new() };
+    format!(" <-{:?} {target}{bytes}{confidence}", cause.kind)
 }
 
 fn span(start: KernelNanos, end: KernelNanos) -> String {

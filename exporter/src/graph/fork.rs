@@ -30,11 +30,13 @@ impl Graph {
             let id = ImageId { process: fork.process, exec: ExecNumber(0), noticed };
             (parent.child(id, Origin::Forked, fork.at, Confidence::CERTAIN), Some(Box::new(parent)))
         };
+        let flow = self.flow_of(fork.parent, fork.flow, fork.parent_tid);
         image.vpid = Some(fork.vpid);
         if fork.root && self.root.is_none() {
             self.root = Some(Box::new(image.clone()));
         }
         self.processes.set_image(image, forker);
+        self.add_flow_to_image(fork.process, flow, fork.at);
     }
 
     /// The root is always exec'd next, and the id of that image was promised before: so it has its number from the fork on.

@@ -5,10 +5,12 @@
 
 use std::ops::Add;
 
-use agentsight_ebpf::{Captured, Exec};
+use agentsight_ebpf::{Address, Captured, Exec, Object};
 
-use super::Image;
-use super::image::executable_name;
+use super::edges::EDGES_MAX;
+use super::image::{base_name, executable_name};
+use super::object::path;
+use super::{Account, Cause, Connection, Image, Note, Target};
 
 /// Ids, times, status, and the attributes that every span of an image has, names included, without their texts.
 const FIXED: usize = 320;
@@ -20,8 +22,26 @@ const OF_CONTINUATION: usize = 220;
 const OF_EXIT: usize = 270;
 /// An attribute that few spans have: its name, and a value that is a number or true.
 const OF_ODDITY: usize = 56;
+/// What the span of a burst has besides, without the path and what may be missing of it.
+const OF_TRANSFER: usize = 900;
+/// What the span of a connection has besides: addresses, names and sums.
+const OF_CONNECTION: usize = 900;
+/// What the span of a look-up has besides, without its name and the answers.
+const OF_RESOLUTION: usize = 420;
+/// The numbers of what was folded, and the blind spots.
+const OF_NUMBERS: usize = 6 * OF_ODDITY;
+/// One span event with its attributes, without its texts.
+const OF_NOTE: usize = 330;
+/// The `close` of a connection.
+const OF_CLOSE: usize = 330;
+/// An address in words.
+const OF_ADDRESS: usize = 64;
 /// One link with its attributes and its words, without the target's name.
 const OF_CAUSE: usize = 170;
+/// What is said of a burst as a cause beside names: the action, `by`, and how long before.
+const OF_WORDS: usize = 64;
+/// Causes that are named in words.
+const CAUSES_IN_WORDS: usize = 4;
 /// Bytes of one text attribute, of all texts of a list, and what one text of a list costs beside its bytes.
 const TEXT_LIMIT: usize = 2048;
 const TEXTS_LIMIT: usize = 16 * 1024;
@@ -39,9 +59,9 @@ pub(crate) struct Load {
 impl Load {
     /// The span of an image, however it will end.
     pub(crate) fn of_image(image: &Image) -> Self {
-        let causes: usize = image.causes.iter().map(|cause| OF_CAUSE + cause.target.name().map_or(0, str::len)).sum();
+        let causes: usize = image.causes.iter().map(of_cause).sum();
         let program = image.program.as_deref().map_or(0, of_program);
-        Self::one(identity(image) + OF_IMAGE + causes + image.trace_state.len() + program)
+        Self::one(identity(image) + OF_IMAGE + OF_NUMBERS + causes + image.trace_state.len() + program)
     }
 
     /// The span that continues an image in a later trace.
@@ -49,9 +69,76 @@ impl Load {
         Self::one(identity(image) + OF_CONTINUATION)
     }
 
-    /// The span that says how a promoted image ended.
-    pub(crate) fn of_exit(image: &Image) -> Self {
-        Self::one(identity(image) + OF_EXIT)
+    /// The span that says how a promoted image ended, and what it did since.
+    pub(crate) fn of_exit(image: &Image, account: &Account) -> Self {
+        let causes: usize = image.causes.iter().map(of_cause).sum();
+        Self::one(identity(image) + OF_EXIT + OF_NUMBERS + causes) + Self::of_account(account)
+    }
+
+    /// The notes of an image; its numbers are in the sum of its span.
+    pub(crate) fn of_account(account: &Account) -> Self {
+        account.notes.iter().map(Self::of_note).fold(Self::default(), Self::add)
+    }
+
+    /// One span event.
+    pub(crate) fn of_note(note: &Note) -> Self {
+        let texts = match note {
+            Note::Change(change) => [&change.path, &change.new_path].map(of_captured).iter().sum(),
+            Note::Kill(_, name) => name.as_ref().map_or(0, |name| name.len().min(TEXT_LIMIT)),
+            Note::Call(_) => 0,
+            Note::Connect(connect) => of_address(&connect.to),
+        };
+        Self { spans: 0, bytes: (OF_NOTE + texts) as u64 }
+    }
+
+    /// The spans of a connection: its own, and that of its close should it be promoted.
+    pub(crate) fn of_connection(connection: &Connection) -> Self {
+        let causes: usize = connection.causes.iter().map(of_cause).sum();
+        let host = connection.host_name.as_ref().map_or(0, |name| 2 * name.len().min(TEXT_LIMIT));
+        // The `connect` at the other end may turn up later.
+        let other_end = OF_CAUSE + OF_WORDS + TEXT_LIMIT;
+        let to = connection.to.as_ref().map_or(0, of_address);
+        let own = identity(&connection.image)
+            + OF_CONNECTION
+            + of_object(&connection.object)
+            + to
+            + host
+            + causes
+            + other_end;
+        Self::one(own) + Self::of_close(connection)
+    }
+
+    /// The span that says how a promoted connection ended.
+    pub(crate) fn of_close(connection: &Connection) -> Self {
+        Self::one(identity(&connection.image) + OF_CLOSE)
+    }
+
+    /// The span that continues a connection in a later trace.
+    pub(crate) fn of_connection_continuation(connection: &Connection) -> Self {
+        Self::one(identity(&connection.image) + OF_CONTINUATION)
+    }
+
+    /// The span of a look-up.
+    pub(crate) fn of_resolution(image: &Image, name: &str, answer_count: usize) -> Self {
+        let answers = answer_count * (OF_ADDRESS + OF_LIST_ITEM);
+        Self::one(identity(image) + OF_RESOLUTION + 2 * name.len().min(TEXT_LIMIT) + answers)
+    }
+
+    /// The span of a burst.
+    pub(crate) fn of_transfer(image: &Image, object: &Object, causes: &[Cause]) -> Self {
+        let causes: usize = causes.iter().map(of_cause).sum();
+        Self::one(identity(image) + OF_TRANSFER + of_object(object) + causes)
+    }
+
+    /// The span of a burst that may have as many causes as a span shows, with the longest of names.
+    pub(crate) fn of_transfer_at_most(image: &Image, object: &Object) -> Self {
+        let causes = EDGES_MAX * OF_CAUSE + CAUSES_IN_WORDS * (OF_WORDS + TEXT_LIMIT + NAME_LIMIT);
+        Self::one(identity(image) + OF_TRANSFER + of_object(object) + causes)
+    }
+
+    /// One more link, and what it says in words.
+    pub(crate) fn of_cause(cause: &Cause) -> Self {
+        Self { spans: 0, bytes: of_cause(cause) as u64 }
     }
 
     fn one(bytes: usize) -> Self {
@@ -65,6 +152,45 @@ impl Add for Load {
     fn add(self, other: Self) -> Self {
         Self { spans: self.spans.saturating_add(other.spans), bytes: self.bytes.saturating_add(other.bytes) }
     }
+}
+
+fn of_cause(cause: &Cause) -> usize {
+    let names = match &cause.target {
+        Target::Burst { image, object, .. } => {
+            OF_WORDS + image.program.as_deref().map_or(0, in_words) + base_name_of(object)
+        }
+        other => other.name().map_or(0, str::len),
+    };
+    OF_CAUSE + names
+}
+
+/// What people call a program: the name that it has or was asked for by, and that of a script.
+fn in_words(program: &Exec) -> usize {
+    let name = executable_name(program).map_or(0, |name| name.len());
+    name.max(text(&program.requested.bytes)).min(NAME_LIMIT) + text(&program.args.bytes).min(NAME_LIMIT)
+}
+
+/// What was cut is named once more.
+fn of_captured(captured: &Captured) -> usize {
+    text(&captured.bytes) + if captured.gap.is_some() || captured.bytes.len() > TEXT_LIMIT { OF_ODDITY } else { 0 }
+}
+
+fn of_address(address: &Address) -> usize {
+    match address {
+        Address::Unix(path) => 2 * of_captured(path),
+        Address::Inet(_) | Address::Family(_) => OF_ADDRESS,
+    }
+}
+
+/// The path stands as an attribute, and its last part as another and in the span's name.
+fn of_object(object: &Object) -> usize {
+    path(object).map_or(0, of_captured) + 2 * base_name_of(object)
+}
+
+fn base_name_of(object: &Object) -> usize {
+    let name = path(object).and_then(|path| base_name(&path.bytes));
+    // An address is no longer than this.
+    name.map_or(64, |name| name.len().min(TEXT_LIMIT))
 }
 
 fn identity(image: &Image) -> usize {

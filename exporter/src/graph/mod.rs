@@ -5,23 +5,41 @@
 //! foreign: no order or content of them may panic, each odd one is counted in [`Oddities`].
 //! One file per causal rule: `fork`, `exec`, `exit`, `adoption`, `promotion`, `segment`, `snapshot`, `unseen`.
 
+mod account;
 mod activity;
 mod adoption;
+#[cfg(test)]
+mod bounds;
+mod burst;
 mod cause;
+mod circle;
+mod connection;
+mod control;
+mod copy;
+mod dns;
+mod edges;
 mod exec;
 mod exit;
+mod file;
 #[cfg(test)]
 pub(crate) mod fixture;
+mod flow;
+mod fold;
 mod fork;
 mod image;
+mod leave;
 mod lineage;
 mod load;
+mod moved;
+mod object;
 mod oddities;
+mod open;
 mod process;
 mod promotion;
 mod segment;
 mod segment_id;
 mod snapshot;
+mod stream;
 mod trace;
 mod traceparent;
 mod transfer;
@@ -41,10 +59,21 @@ pub(crate) use load::Load;
 pub use oddities::Oddities;
 pub use trace::{Segment, Trace};
 pub use traceparent::{MalformedTraceparent, Traceparent};
-pub use transfer::{Account, Blind, Connection, ConnectionAt, Folded, Note, Resolution, Side, Sums, Transfer, Under};
+pub use transfer::{
+    Account, Blind, Connection, ConnectionAt, ConnectionContinued, Folded, Note, Resolution, Side, Sums, Transfer,
+    Under,
+};
 
 use crate::session::Session;
+use burst::Bursts;
+use circle::Circles;
+use connection::Connections;
+use control::{Sent, Unwaited};
+use dns::Names;
+use file::Files;
+use open::Opens;
 use process::Processes;
+use stream::Streams;
 use trace::Traces;
 
 /// How long the state of an ended process is kept for events that come late.
@@ -56,6 +85,15 @@ const GRACE: KernelNanos = KernelNanos(5_000_000_000);
 pub struct Graph {
     rules: Rules,
     processes: Processes,
+    opens: Opens,
+    bursts: Bursts,
+    circles: Circles,
+    connections: Connections,
+    names: Names,
+    unwaited: Unwaited,
+    sent: Sent,
+    files: Files,
+    streams: Streams,
     traces: Traces,
     /// The session's first image as it was when it began: the parent of last resort.
     root: Option<Box<Image>>,
@@ -83,6 +121,15 @@ impl Graph {
                 caller_tracestate: caller.tracestate.clone(),
             },
             processes: Processes::default(),
+            opens: Opens::default(),
+            bursts: Bursts::default(),
+            circles: Circles::default(),
+            connections: Connections::default(),
+            names: Names::default(),
+            unwaited: Unwaited::default(),
+            sent: Sent::default(),
+            files: Files::default(),
+            streams: Streams::default(),
             traces: Traces::new(session),
             root: None,
             oddities: Oddities::default(),
@@ -96,21 +143,28 @@ impl Graph {
             Event::Exec(exec) => self.exec(exec, out),
             Event::Snapshot(running) => self.snapshot(running, out),
             Event::Exit(exit) => self.exit(exit, out),
-            Event::Open(_)
-            | Event::Close(_)
-            | Event::BurstBegin(_)
-            | Event::BurstEnd(_)
-            | Event::Copied(_)
-            | Event::Connect(_)
-            | Event::Dns(_)
-            | Event::Change(_)
-            | Event::Kill(_)
-            | Event::Wait(_)
-            | Event::Pass(_)
-            | Event::Call(_) => {}
+            Event::Open(open) => self.open(open, out),
+            Event::Close(close) => self.close(close),
+            Event::BurstBegin(begin) => self.begin_burst(begin, out),
+            Event::BurstEnd(end) => self.end_burst(end, out),
+            Event::Copied(copied) => self.copied(copied),
+            Event::Change(change) => self.change(change, out),
+            Event::Connect(connect) => self.connect(connect, out),
+            Event::Dns(dns) => self.dns(dns, out),
+            Event::Kill(kill) => self.kill(kill, out),
+            Event::Wait(wait) => self.wait(wait),
+            Event::Pass(pass) => self.pass(pass),
+            Event::Call(call) => self.call(call, out),
             Event::Loss(loss) => out.push(Activity::Lost(self.lost(*loss))),
             Event::Tick(tick) => {
+                self.leave_settled(tick.at, out);
+                self.tell_connections(tick.at, out);
+                self.forget_names(tick.at, out);
                 self.promote(tick.at, out);
+                for process in self.processes.dead_with_bursts(tick.at) {
+                    self.leave_of_process(process, tick.at, out);
+                }
+                self.release_opens(tick.at, out);
                 self.processes.release_before(tick.at);
                 self.traces.forget_unused();
             }
@@ -120,12 +174,20 @@ impl Graph {
 
     /// The session is over at `at`: what still lives is emitted as incomplete, and the graph is empty.
     pub fn finish(&mut self, at: KernelNanos, out: &mut Vec<Activity>) {
+        self.leave_all(at, out);
+        self.end_all_connections(at, out);
+        self.forget_all_names(at, out);
         for process in self.processes.in_order_of_start() {
             if self.processes.get(process).is_some_and(|it| it.ended.is_none()) {
                 self.end_image(process, at, Ending::Incomplete, out);
             }
         }
         self.processes = Processes::default();
+        self.opens = Opens::default();
+        self.files = Files::default();
+        self.streams = Streams::default();
+        self.unwaited = Unwaited::default();
+        self.sent = Sent::default();
         self.root = None;
     }
 

@@ -17,6 +17,18 @@ pub struct Oddities {
     pub unseen_exits: u64,
     /// An event of a process that, if it was known, is forgotten by now.
     pub late_events: u64,
+    /// An event that names an open file which was not said, or is forgotten.
+    pub unseen_opens: u64,
+    /// An open file that is known already.
+    pub repeated_opens: u64,
+    /// A second beginning or end of the same burst.
+    pub repeated_bursts: u64,
+    /// Bytes copied between bursts of which one is not known.
+    pub unseen_copies: u64,
+    /// A cause of an image that came after its effect.
+    pub edges_against_time: u64,
+    /// A cause of an image that there was no room for.
+    pub causes_dropped: u64,
     /// A `TRACEPARENT` that is not one.
     pub malformed_traceparents: u64,
 }

@@ -3,11 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use agentsight_ebpf::{KernelNanos, ProcessKey};
+use agentsight_ebpf::{BurstId, KernelNanos, ProcessKey};
 
 use super::activity::Place;
+use super::flow::{Flow, Sources};
+use super::fold::Folding;
 use super::image::Part;
-use super::{GRACE, Image};
+use super::{Blind, GRACE, Image, Note};
 
 /// A process and its current image; after its exit, its last.
 #[derive(Debug)]
@@ -19,6 +21,8 @@ pub(super) struct Process {
     pub(super) forker: Option<Box<Image>>,
     /// The image's newest span, once it is continued.
     pub(super) newest: Option<Place>,
+    /// What it did with data, and what of that is not said yet.
+    pub(super) deeds: Deeds,
     /// Of the image's ancestors the nearest that lives; of a dead one's, that lived when it died.
     elder: Option<ProcessKey>,
 }
@@ -28,6 +32,32 @@ impl Process {
     pub(super) fn newest(&self) -> Place {
         let own = || Place { trace: Arc::clone(&self.image.trace), part: Part::Original, start: self.image.start };
         self.newest.clone().unwrap_or_else(own)
+    }
+}
+
+/// What a process did with data.
+#[derive(Debug, Default)]
+pub(super) struct Deeds {
+    /// The current image as its bursts hold it.
+    pub(super) shared: Option<Arc<Image>>,
+    /// What the current image took in.
+    pub(super) sources: Sources,
+    /// What the current image may follow from, with when it began.
+    pub(super) flows: Vec<(Flow, KernelNanos)>,
+    /// What it read of the system.
+    pub(super) folding: Folding,
+    /// What else it did.
+    pub(super) notes: Vec<Note>,
+    pub(super) notes_dropped: u32,
+    pub(super) blind: Blind,
+    /// Bursts of the process that have not left, an earlier image's too.
+    pub(super) bursts: BTreeSet<BurstId>,
+}
+
+impl Deeds {
+    /// What the next image of the process goes on with.
+    fn of_next_image(self) -> Self {
+        Self { shared: None, sources: Sources::default(), ..self }
     }
 }
 
@@ -80,12 +110,13 @@ impl Processes {
         if let Some(elder) = elder {
             self.juniors.entry(elder).or_default().insert(key);
         }
-        let process = Process { image, stage: Stage::Unannounced, ended: None, forker, newest: None, elder };
-        if let Some(before) = self.by_key.insert(key, process)
-            && before.image.start != self.by_key[&key].image.start
-        {
+        let before = self.by_key.remove(&key);
+        if let Some(before) = before.as_ref().filter(|before| before.image.start != image.start) {
             self.unpromoted.remove(&(before.image.start, key));
         }
+        let deeds = before.map_or_else(Deeds::default, |before| before.deeds.of_next_image());
+        let process = Process { image, stage: Stage::Unannounced, ended: None, forker, newest: None, deeds, elder };
+        self.by_key.insert(key, process);
     }
 
     /// Take out the oldest image that began before `start` and was not promoted.
@@ -154,6 +185,13 @@ impl Processes {
     /// Whether this moment is so long ago that a process of then may have been forgotten.
     pub(super) fn may_have_forgotten(&self, at: KernelNanos) -> bool {
         at < self.remembered_from
+    }
+
+    /// The dead whose grace ended before `now`, and that have bursts which were not seen to end.
+    pub(super) fn dead_with_bursts(&self, now: KernelNanos) -> Vec<ProcessKey> {
+        let before = now.0.saturating_sub(GRACE.0);
+        let due = self.dead.iter().take_while(|(ended, _)| ended.0 < before).map(|(_, key)| *key);
+        due.filter(|key| self.by_key.get(key).is_some_and(|it| !it.deeds.bursts.is_empty())).collect()
     }
 
     /// Forget the dead whose grace ended before `now`.
@@ -239,7 +277,7 @@ mod tests {
         }
         // 150 live, and the dead of the grace; the segments that have live images, of about 50 in all.
         assert!(most_processes < 250, "{most_processes}");
-        assert!(most_traces < 6, "{most_traces}");
+        assert!(most_traces < 9, "{most_traces}");
         assert!(most_elders < 70, "{most_elders}");
         assert!(graph.traces.current().segment.0 > 40, "{:?}", graph.traces.current());
     }

@@ -3,21 +3,25 @@
 use agentsight_ebpf::KernelNanos;
 
 use super::process::Stage;
-use super::{Account, Activity, Graph, Promoted};
+use super::{Activity, Graph, Promoted};
 
 impl Graph {
     pub(super) fn promote(&mut self, now: KernelNanos, out: &mut Vec<Activity>) {
         let before = KernelNanos(now.0.saturating_sub(self.rules.live_after.0));
         while let Some(process) = self.processes.take_unpromoted_before(before) {
             self.begin(process, now, out);
+            self.resolve_flows(process, now, out);
+            let account = self.take_account(process);
             if let Some(known) = self.processes.get_mut(process) {
                 known.stage = Stage::Promoted;
                 out.push(Activity::ImagePromoted(Box::new(Promoted {
                     image: known.image.clone(),
                     at: now,
                     newest: known.newest(),
-                    account: Account::default(),
+                    account,
                 })));
+                // What its end says of causes is what came since.
+                known.image.causes.clear();
             }
         }
     }

@@ -11,7 +11,7 @@ use super::activity::{Continued, Place};
 use super::image::{Parent, Part};
 use super::load::Load;
 use super::process::Stage;
-use super::{Activity, Confidence, Graph, Image, Trace};
+use super::{Account, Activity, Confidence, Graph, Image, Trace};
 
 impl Graph {
     /// Decide where the span of an image that is about to be announced goes, and make its parent stand there.
@@ -66,18 +66,38 @@ impl Graph {
     pub(super) fn place_exit(
         &mut self,
         process: ProcessKey,
+        account: &Account,
         at: KernelNanos,
         out: &mut Vec<Activity>,
     ) -> Option<Place> {
         let known = self.processes.get(process)?;
         let (image, mut place) = (known.image.clone(), known.newest());
-        let load = Load::of_exit(&image);
+        let load = Load::of_exit(&image, account);
         if !self.traces.holds(&place.trace, load) {
             let above = self.processes.elder(process);
             place = self.continue_image(&image, load, at, above, at, out);
         }
         self.traces.charge(&place.trace, load, at);
         Some(place)
+    }
+
+    /// Where something of an image's that has no children goes: under its span, or under its continuation. The room is taken.
+    pub(super) fn stand(
+        &mut self,
+        image: &Image,
+        load: Load,
+        start: KernelNanos,
+        at: KernelNanos,
+        out: &mut Vec<Activity>,
+    ) -> Place {
+        let place = if self.traces.admits(&image.trace, load, at) {
+            Place { trace: Arc::clone(&image.trace), part: Part::Original, start: image.start }
+        } else {
+            let above = self.processes.elder(image.id.process);
+            self.continue_image(image, load, start, above, at, out)
+        };
+        self.traces.charge(&place.trace, load, at);
+        place
     }
 
     /// The image's continuation in the current segment, made where it is not there yet; `load` is for what needs it,
@@ -396,7 +416,7 @@ mod tests {
     #[test]
     fn a_trace_that_is_full_by_bytes_goes_on_too() {
         let mut session = session();
-        session.options.segment.bytes = 4_000;
+        session.options.segment.bytes = 5_000;
         let argument = "x".repeat(1_500);
         check_with(
             &session,

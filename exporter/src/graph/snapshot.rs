@@ -6,9 +6,11 @@
 use std::sync::Arc;
 
 use agentsight_ebpf::{Exec, ExecNumber};
+use opentelemetry::trace::{SpanId, TraceId};
 
 use super::image::{Origin, Parent};
-use super::{Activity, Confidence, Graph, Image, ImageId, Lineage};
+use super::{Activity, Cause, CauseKind, Confidence, Graph, Image, ImageId, Lineage, Target};
+use crate::session::SpanRef;
 
 impl Graph {
     pub(super) fn snapshot(&mut self, running: &Exec, out: &mut Vec<Activity>) {
@@ -48,6 +50,15 @@ impl Graph {
             Some(parent) => parent.lineage.child(Some(&program)),
             None => Lineage::root(Some(&program)),
         };
+        image.causes.extend(running.continues.map(|earlier| Cause {
+            kind: CauseKind::Segment,
+            confidence: Confidence::CERTAIN,
+            target: Target::Foreign(SpanRef {
+                trace_id: TraceId::from_bytes(earlier.trace_id),
+                span_id: SpanId::from_bytes(earlier.span_id),
+            }),
+            bytes: None,
+        }));
         if self.root.is_none() {
             // What it was started with is the past: only a change from here on means something.
             image.inherited_traceparent =
@@ -107,9 +118,27 @@ mod tests {
             ",
             &expect![[r#"
                 began    100#0 Running node under -
-                began    101#0 Running node/bash under adopted 2222222222222222 trace bbbb <-Lineage 100#0
+                began    101#0 Running node/bash under adopted 2222222222222222 trace bbbb <-Lineage 100#0 (0.9)
                 ended    101#0 10..15 exit 0
                 ended    100#0 10..16 exit 0
+            "#]],
+        );
+    }
+
+    #[test]
+    fn a_process_that_an_earlier_session_lost_goes_on_from_the_span_that_it_had() {
+        check(
+            "
+                10 running 100 under 1 EARLIER=7 /usr/bin/node node claude
+                10 running 101 under 100 EARLIER=8 /bin/bash bash
+                15 exit 101 0
+                16 exit 100 0
+            ",
+            &expect![[r#"
+                began    100#0 Running node under - <-Segment 0707070707070707
+                began    101#0 Running node/bash under 100#0 (0.9) <-Segment 0808080808080808
+                ended    101#0 10..15 exit 0 <-Segment 0808080808080808
+                ended    100#0 10..16 exit 0 <-Segment 0707070707070707
             "#]],
         );
     }

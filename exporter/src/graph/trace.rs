@@ -156,6 +156,15 @@ impl Traces {
         }
     }
 
+    /// Less than what was taken is needed.
+    pub(super) fn give_back(&mut self, trace: &Trace, taken: Load, needed: Load) {
+        if let Some(ledger) = self.ledgers.get_mut(&trace.id.to_bytes()) {
+            let less = |of: u64, taken: u64, needed: u64| of.saturating_sub(taken.saturating_sub(needed));
+            ledger.taken.bytes = less(ledger.taken.bytes, taken.bytes, needed.bytes);
+            ledger.taken.spans = less(ledger.taken.spans, taken.spans, needed.spans);
+        }
+    }
+
     /// The session goes on in a new trace.
     pub(super) fn open_next(&mut self) -> Arc<Trace> {
         if let Some(ledger) = self.ledgers.get_mut(&self.current.id.to_bytes()) {

@@ -35,6 +35,8 @@ pub struct Transfer {
     pub mapped: bool,
     /// The open file came from outside the traced tree, or is older than the tracing.
     pub found: bool,
+    /// It was promised before.
+    pub promised: bool,
     /// Links to causes, in order of discovery.
     pub causes: Vec<Cause>,
     /// Causes that were left out: of bytes that came from outside the tree, over a limit, or against the order of time.
@@ -71,9 +73,19 @@ pub enum Under {
     Connection {
         /// The socket.
         open: OpenId,
-        /// The connection's trace; `start` is the connection's.
+        /// Which of the connection's spans: its trace, and whether it is the one that tells of it or a continuation.
         place: Place,
     },
+}
+
+impl Under {
+    /// The span, or that of the connection, in its trace.
+    #[must_use]
+    pub fn place(&self) -> &Place {
+        match self {
+            Self::Image(place) | Self::Connection { place, .. } => place,
+        }
+    }
 }
 
 /// A connection of an image, from its `connect` or `accept` to its end.
@@ -112,6 +124,17 @@ pub enum Side {
     Server,
 }
 
+/// A connection that goes on in another trace.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ConnectionContinued {
+    /// The connection, as in the trace that it belongs to.
+    pub connection: Connection,
+    /// What its continuation hangs under: a span of its image in that trace.
+    pub under: Place,
+    /// Where it goes on: the trace, and the start of the continuation.
+    pub place: Place,
+}
+
 /// A connection at its end, or at its promotion.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ConnectionAt {
@@ -123,7 +146,7 @@ pub struct ConnectionAt {
     pub bytes: (u64, u64),
     /// The session or its image ended first, or its end was not seen.
     pub incomplete: bool,
-    /// Of one that was promoted before, where its `close` hangs.
+    /// Of one that was promoted before, the span of it that its `close` hangs under.
     pub close_under: Option<Place>,
 }
 
@@ -136,7 +159,7 @@ pub struct Resolution {
     pub under: Place,
     /// The burst that the query was in.
     pub query: BurstId,
-    /// Number among the queries of that burst.
+    /// Tells the queries of that burst apart.
     pub number: u32,
     /// The server, where it is known.
     pub server: Option<SocketAddr>,

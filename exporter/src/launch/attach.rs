@@ -14,9 +14,11 @@ use crate::ownership;
 /// Traces the tree below `pid`; returns when it has ended, or on SIGINT, SIGTERM, SIGHUP or SIGQUIT.
 ///
 /// # Errors
-/// Not root, no such process, or it is traced already; nothing is traced then.
+/// Neither root nor a daemon that traces one's own processes, no such process, or it is traced already; nothing is
+/// traced then.
 pub fn attach(pid: u32, tracing: &Tracing) -> Result<(), LaunchError> {
-    require_root(pid)?;
+    // The daemon knows the caller by the caller's socket, which nobody else of the same user may take.
+    let _ = nix::sys::prctl::set_dumpable(false);
     let caller = Caller::find()?;
     if let Some(session) = ownership::find_owner_of(Tgid(pid)) {
         return Err(LaunchError::Owned { pid, session });

@@ -8,6 +8,7 @@ mod attach;
 
 mod collector_process;
 mod command;
+pub mod daemon_socket;
 mod dispositions;
 mod ear;
 mod held_child;
@@ -19,4 +20,4 @@ mod wait;
 pub use attach::{attach, detach};
 pub use command::CommandError;
 pub use outputs::OutputError;
-pub use run::{LaunchError, Tracing, run};
+pub use run::{LaunchError, TracedBy, Tracing, run};

@@ -8,9 +8,11 @@ use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::sys::wait::waitpid;
+use nix::unistd::Uid;
 
 use super::collector_process::{self, StartError};
 use super::command::{Command, CommandError};
+use super::daemon_socket::{self, Found};
 use super::ear::Ear;
 use super::held_child::{self, Exec, HeldChild};
 use super::outputs::{OutputError, Outputs};
@@ -21,7 +23,7 @@ use crate::channel::{self, BtfFile, ChannelError, OutputFile, Request, Target, T
 use crate::otlp::settings::Settings;
 use crate::ownership;
 use crate::session::{CallerContext, SessionId, SessionOptions};
-use crate::terminal::TreeStyle;
+use crate::terminal::Format;
 
 /// How the user wants it traced.
 #[derive(Debug)]
@@ -38,10 +40,12 @@ pub struct Tracing {
     pub output: Option<PathBuf>,
     /// `record -o`.
     pub recording: Option<PathBuf>,
-    /// How to draw the tree.
-    pub tree: Option<TreeStyle>,
+    /// How to sum the session up, if at all.
+    pub summary: Option<Format>,
     /// Size of the ring, bytes.
     pub ring_bytes: Option<u32>,
+    /// Size of the ring for what is no process's lifecycle, bytes.
+    pub data_ring_bytes: Option<u32>,
     /// Perf buffers, even where the kernel has a ring buffer.
     pub perf_buffer: bool,
     /// How long the collector may take from its hello to the registration of the command.
@@ -50,6 +54,17 @@ pub struct Tracing {
     pub btf: Option<PathBuf>,
     /// Send AgentSight's own metrics and traces too.
     pub self_telemetry: bool,
+    /// Who traces.
+    pub by: TracedBy,
+}
+
+/// Who traces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TracedBy {
+    /// The daemon where one runs, else a collector of our own.
+    Anybody,
+    /// A collector of our own.
+    OwnCollector,
 }
 
 /// Nothing was run.
@@ -113,7 +128,10 @@ pub enum LaunchError {
         pid: u32,
     },
     /// Another user's processes are root's to look at.
-    #[error("a process that already runs is attached to as root: sudo agentsight attach --pid {pid}")]
+    #[error(
+        "a process that already runs is attached to by root: sudo agentsight attach --pid {pid}\n\
+         Where AgentSight's daemon runs, you may attach to your own processes yourself"
+    )]
     NotRoot {
         /// As given.
         pid: u32,
@@ -212,14 +230,43 @@ pub(super) fn attach_collector(tracing: &Tracing, caller: &Caller, target: Targe
         }
     }
     let request = make_request(tracing, caller, target, outputs.kinds())?;
-    let collector = collector_process::start(tracing.start_limit)?;
     let limit = tracing.start_limit;
+    let collector = match find_daemon(tracing) {
+        Some(daemon) => daemon,
+        None if matches!(target, Target::Running(_)) && !Uid::effective().is_root() => {
+            return Err(LaunchError::NotRoot { pid: target_id(target) });
+        }
+        None => collector_process::start(limit)?,
+    };
     let deadline = Deadline { at: Instant::now() + limit, limit };
     collector.set_write_timeout(Some(limit)).map_err(LaunchError::Process)?;
     channel::send(&collector, &ToCollector::Request(Box::new(request))).map_err(|error| lost(error, limit))?;
     match hear(&collector, deadline, &mut outputs)? {
         ToStub::Attached => Ok(Attached { collector, deadline, outputs }),
         _ => Err(LaunchError::Lost("answered out of order")),
+    }
+}
+
+/// A collector that is made for one run can be told how; the daemon is as it is.
+fn find_daemon(tracing: &Tracing) -> Option<UnixStream> {
+    let is_special = tracing.ring_bytes.is_some() || tracing.perf_buffer || tracing.btf.is_some();
+    if is_special || tracing.by == TracedBy::OwnCollector {
+        return None;
+    }
+    match daemon_socket::find(tracing.start_limit) {
+        Found::Daemon(socket) => Some(socket),
+        Found::Nobody => None,
+        Found::Stranger(why) => {
+            eprintln!("agentsight: the daemon at {} is not used: {why}", daemon_socket::path().display());
+            None
+        }
+    }
+}
+
+fn target_id(target: Target) -> u32 {
+    match target {
+        Target::NextChild => std::process::id(),
+        Target::Running(pid) => pid,
     }
 }
 
@@ -249,8 +296,9 @@ fn make_request(
         linger: tracing.linger,
         destination: tracing.destination.clone(),
         outputs,
-        tree: tracing.tree,
+        summary: tracing.summary,
         ring_bytes: tracing.ring_bytes,
+        data_ring_bytes: tracing.data_ring_bytes,
         perf_buffer: tracing.perf_buffer,
         btf,
         self_telemetry: tracing.self_telemetry,

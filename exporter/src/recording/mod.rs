@@ -28,4 +28,6 @@ const MAGIC: [u8; 8] = *b"AGSR\r\n\x1a\n";
 pub const FORMAT_VERSION: u16 = 1;
 
 #[cfg(test)]
+pub(crate) mod every_kind;
+#[cfg(test)]
 mod tests;

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use agentsight_ebpf::{
-    Captured, Clock, Credentials, Environment, Event, Exec, ExecNumber, Exit, Fork, Gap, KernelNanos, Loss, LossKind,
-    ProcessKey, Tgid, Tick, Tid, WallNanos,
+    Captured, Clock, Credentials, EarlierSpan, Environment, Event, Exec, ExecNumber, Exit, Fork, Gap, KernelNanos,
+    Loss, LossKind, ProcessKey, Tgid, Tick, Tid, WallNanos,
 };
 use opentelemetry::trace::TraceId;
 
-use super::{FORMAT_VERSION, MAGIC, ReadError, Reader, Writer, frame};
+use super::{FORMAT_VERSION, MAGIC, ReadError, Reader, Writer, every_kind, frame};
 use crate::session::{CallerContext, Session, SessionId, SessionOptions};
 
 const END: KernelNanos = KernelNanos(99);
@@ -56,6 +56,7 @@ fn events() -> Vec<Event> {
         args: Captured { bytes: b"a\0\xc3\x28".to_vec(), gap: Some(Gap::Truncated { total: 70_000 }) },
         redactions: 3,
         flow: None,
+        continues: Some(EarlierSpan { trace_id: [1; 16], span_id: [2; 8] }),
         environment: Environment { baggage: Some(Captured::whole("a=b")), incomplete: true, ..Environment::default() },
     };
     vec![
@@ -121,6 +122,17 @@ fn what_is_written_is_read() {
     assert_eq!(read, events());
     assert_eq!(reader.end().map(|end| (end.events, end.at)), Some((6, END)));
     assert_eq!(reader.skipped(), 0);
+}
+
+#[test]
+fn every_kind_of_event_is_read_as_it_was_written() {
+    let mut writer = Writer::begin(Vec::new(), &session()).expect("memory takes all");
+    for event in every_kind::events() {
+        writer.write_event(&event).expect("memory takes all");
+    }
+    let (got, error) = read(&writer.finish(END).expect("memory takes all"));
+    assert!(error.is_none(), "{error:?}");
+    assert_eq!(got, every_kind::events());
 }
 
 #[test]

@@ -1,5 +1,8 @@
 //! Attributes within limits: 128 of them, 2 KiB a value; what was cut is named, what was dropped is counted.
 
+use std::borrow::Cow;
+
+use agentsight_ebpf::Captured;
 use agentsight_semconv::{AGENTSIGHT_TRUNCATED, Name};
 
 use super::model::{Attribute, Span, Value};
@@ -47,6 +50,21 @@ impl Attributes {
         }
         self.push(name, Value::Texts(kept));
         whole
+    }
+
+    /// What the kernel side read; nothing where it read nothing.
+    pub(super) fn captured(&mut self, name: Name, value: &Captured) {
+        self.captured_as(name, value, String::from_utf8_lossy);
+    }
+
+    /// The same, written in another way.
+    pub(super) fn captured_as(&mut self, name: Name, value: &Captured, words: impl FnOnce(&[u8]) -> Cow<'_, str>) {
+        if !value.bytes.is_empty() {
+            self.text(name, words(&value.bytes));
+        }
+        if value.gap.is_some() {
+            self.mark_truncated(name);
+        }
     }
 
     pub(super) fn int(&mut self, name: Name, value: impl TryInto<i64>) {

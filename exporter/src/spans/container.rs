@@ -72,6 +72,7 @@ mod tests {
             id: "c0".to_owned(),
             runtime: Some(Runtime::CriO),
             image: Some("a:1".to_owned()),
+            name: None,
             pod_uid: Some("7b2e".to_owned()),
         };
         for event in &mut events {

@@ -1,25 +1,34 @@
 //! The span that an image has in each later trace where something hangs under it.
 
-use agentsight_semconv as semconv;
-use agentsight_semconv::value::action;
+use agentsight_semconv::value::{action, object_type};
+use opentelemetry::trace::SpanKind;
 
+use super::Spans;
 use super::attributes::Attributes;
-use super::image::{identify, parent_id, span};
+use super::image::parent_id;
+use super::link::{self, Links};
 use super::model::Span;
-use super::{Spans, link};
+use super::outline::{Outline, identify};
 use crate::graph::Continued;
 
 /// The span that stands for an image in a later trace: a moment, with the way back.
 pub(super) fn continuation(spans: &mut Spans, continued: &Continued) -> Span {
     let Continued { image, place, .. } = continued;
     let mut attributes = Attributes::default();
-    identify(spans, image, action::CONTINUE, &mut attributes);
+    identify(spans, image, (object_type::PROCESS, action::CONTINUE), &mut attributes);
     let (link, words) = link::segment(image, &spans.ids);
-    attributes.texts(semconv::AGENTSIGHT_CAUSES, [words]);
-    let parent = parent_id(spans, continued.parent, &place.trace);
-    let id = spans.ids.image(image.id, place.part, place.trace.segment);
-    let span = span(spans, image, place, id, parent, action::CONTINUE.into(), place.start, attributes);
-    Span { links: vec![link], ..span }
+    let links = Links { links: vec![link], texts: vec![words], dropped: 0 };
+    let outline = Outline {
+        image,
+        trace: &place.trace,
+        id: spans.ids.image(image.id, place.part, place.trace.segment),
+        parent: parent_id(spans, continued.parent, &place.trace),
+        name: action::CONTINUE.into(),
+        kind: SpanKind::Internal,
+        start: place.start,
+        end: place.start,
+    };
+    outline.linked_span(spans, links, attributes)
 }
 
 #[cfg(test)]

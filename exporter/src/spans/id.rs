@@ -64,10 +64,20 @@ impl SpanIds {
         self.id(image, subject)
     }
 
-    /// The span of a connection.
-    pub(super) fn connection(&self, image: ImageId, open: OpenId, segment: Segment) -> SpanId {
-        let subject = Subject { action: "connection", open_sequence: open.0, segment: segment.0, ..Subject::default() };
+    /// The span of a connection that stands in `segment`: its own, or the one that continues it there.
+    pub(super) fn connection(&self, image: ImageId, open: OpenId, part: Part, segment: Segment) -> SpanId {
+        let action = match part {
+            Part::Original => "connection",
+            Part::Continuation => "connection continued",
+        };
+        let subject = Subject { action, open_sequence: open.0, segment: segment.0, ..Subject::default() };
         self.id(image, subject)
+    }
+
+    /// The span in `segment` that says how a promoted connection ended.
+    pub(super) fn close(&self, image: ImageId, open: OpenId, segment: Segment) -> SpanId {
+        let (action, open_sequence) = (action::CLOSE, open.0);
+        self.id(image, Subject { action, open_sequence, segment: segment.0, ..Subject::default() })
     }
 
     /// The span of a look-up, by the number of its query in the burst that carried it.
@@ -139,6 +149,15 @@ mod tests {
                 assert!(images.iter().all(|image| ids.insert(ours.image(*image, part, segment))));
             }
             assert!(images.iter().all(|image| ids.insert(ours.exit(*image, segment))));
+            for open in [OpenId(1), OpenId(2)] {
+                assert!(images.iter().all(|image| ids.insert(ours.connection(*image, open, Part::Original, segment))));
+                assert!(images.iter().all(|image| ids.insert(ours.close(*image, open, segment))));
+                for burst in [BurstId { open, number: 1 }, BurstId { open, number: 2 }] {
+                    assert!(images.iter().all(|image| ids.insert(ours.burst(*image, burst, segment))));
+                    assert!(images.iter().all(|image| ids.insert(ours.resolution(*image, burst, 0, segment))));
+                    assert!(images.iter().all(|image| ids.insert(ours.resolution(*image, burst, 1, segment))));
+                }
+            }
         }
         let of_session = |session: &_| SpanIds::new(session).image(IMAGE, Part::Original, Segment::FIRST);
         assert!(sessions.iter().all(|session| ids.insert(of_session(session))));

@@ -1,54 +1,87 @@
 //! The spans of an image: one for its whole life; or one while it runs, and one that says how it ended.
 
-use std::sync::Arc;
-
-use agentsight_ebpf::{Captured, Exec, ExecNumber, Gap, KernelNanos, WallNanos};
+use agentsight_ebpf::{Captured, Exec, ExecNumber, Gap, KernelNanos};
 use agentsight_semconv as semconv;
-use agentsight_semconv::Name;
 use agentsight_semconv::value::{action, object_type};
 use opentelemetry::trace::{SpanId, SpanKind, Status};
 
-use super::attributes::{Attributes, append};
+use super::attributes::Attributes;
+use super::link::Links;
 use super::model::Span;
+use super::outline::{Outline, identify, seconds};
 use super::time::{iso_8601, wall};
-use super::{Spans, link, name, status};
-use crate::graph::{Ending, Image, Origin, Parent, Part, Place, Promoted, Trace};
-use crate::session::SpanRef;
+use super::{Spans, account, link, name, status};
+use crate::graph::{Account, Ended, Ending, Exited, Image, Origin, Parent, Part, Place, Promoted, Trace};
 
 /// The span of an image that ended before anything of it was sent.
-pub(super) fn whole(spans: &mut Spans, image: &Image, at: KernelNanos, ending: Ending) -> Span {
+pub(super) fn whole(spans: &mut Spans, ended: &Ended) -> Span {
+    let Ended { image, at, ending, account } = ended;
     let mut attributes = Attributes::default();
     describe_image(spans, image, &mut attributes);
-    let status = describe_ending(ending, &mut attributes);
-    Span { status, ..image_span(spans, image, at, attributes) }
+    account::describe(account, &mut attributes);
+    let status = describe_ending(*ending, &mut attributes);
+    account::with_events(account, Span { status, ..image_span(spans, image, *at, attributes) }, &image.trace)
+}
+
+/// The span of an image that nothing more is heard of.
+pub(super) fn announced(spans: &mut Spans, image: &Image) -> Span {
+    let mut attributes = Attributes::default();
+    describe_image(spans, image, &mut attributes);
+    let status = describe_ending(Ending::Incomplete, &mut attributes);
+    Span { status, ..image_span(spans, image, image.start, attributes) }
 }
 
 /// The span of an image that still runs.
 pub(super) fn promoted(spans: &mut Spans, promoted: &Promoted) -> Span {
+    let Promoted { image, at, account, .. } = promoted;
     let mut attributes = Attributes::default();
-    describe_image(spans, &promoted.image, &mut attributes);
+    describe_image(spans, image, &mut attributes);
+    account::describe(account, &mut attributes);
     attributes.flag(semconv::AGENTSIGHT_SPAN_PROMOTED, true);
-    image_span(spans, &promoted.image, promoted.at, attributes)
+    account::with_events(account, image_span(spans, image, *at, attributes), &image.trace)
 }
 
-/// The span, under the newest of a promoted image, that says how the image ended. It covers all that its parent saw of
-/// the life: for the original that is the whole, so that the duration is found on it, else it is said.
-pub(super) fn exit(spans: &mut Spans, image: &Image, under: &Place, at: KernelNanos, ending: Ending) -> Span {
+/// The span, under the newest of a promoted image, that says how the image ended, with all that it did and its causes since.
+pub(super) fn exit(spans: &mut Spans, exited: &Exited) -> Span {
+    let Exited { image, at, ending, account, under } = exited;
+    let links = link::links(&image.causes, 0, image.id, &spans.ids);
+    account::with_events(account, exit_span(spans, image, under, (*at, *ending), (account, links)), &under.trace)
+}
+
+/// The `exit` of an image that nothing more is heard of.
+pub(super) fn unknown_exit(spans: &mut Spans, image: &Image, under: &Place) -> Span {
+    exit_span(spans, image, under, (under.start, Ending::Incomplete), (&Account::default(), Links::default()))
+}
+
+/// It covers all that its parent saw of the life: for the original that is the whole, so that the duration is found on
+/// it, else it is said.
+fn exit_span(
+    spans: &mut Spans,
+    image: &Image,
+    under: &Place,
+    (at, ending): (KernelNanos, Ending),
+    (account, links): (&Account, Links),
+) -> Span {
     let mut attributes = Attributes::default();
-    identify(spans, image, action::EXIT, &mut attributes);
+    identify(spans, image, (object_type::PROCESS, action::EXIT), &mut attributes);
     if under.part == Part::Continuation {
         attributes.text(semconv::AGENTSIGHT_IMAGE_START, iso_8601(wall(&image.trace, image.start)));
         attributes.double(semconv::AGENTSIGHT_IMAGE_DURATION, seconds(image.start, at));
     }
+    account::describe(account, &mut attributes);
     let status = describe_ending(ending, &mut attributes);
     let segment = under.trace.segment;
-    let parent = Some(spans.ids.image(image.id, under.part, segment));
-    let id = spans.ids.exit(image.id, segment);
-    Span { status, ..span(spans, image, under, id, parent, action::EXIT.into(), at, attributes) }
-}
-
-fn seconds(from: KernelNanos, to: KernelNanos) -> f64 {
-    std::time::Duration::from_nanos(to.0.saturating_sub(from.0)).as_secs_f64()
+    let outline = Outline {
+        image,
+        trace: &under.trace,
+        id: spans.ids.exit(image.id, segment),
+        parent: Some(spans.ids.image(image.id, under.part, segment)),
+        name: action::EXIT.into(),
+        kind: SpanKind::Internal,
+        start: under.start,
+        end: at,
+    };
+    Span { status, ..outline.linked_span(spans, links, attributes) }
 }
 
 pub(super) fn parent_id(spans: &Spans, parent: Parent, trace: &Trace) -> Option<SpanId> {
@@ -59,71 +92,23 @@ pub(super) fn parent_id(spans: &Spans, parent: Parent, trace: &Trace) -> Option<
     }
 }
 
-fn image_span(spans: &mut Spans, image: &Image, end: KernelNanos, mut attributes: Attributes) -> Span {
-    let links = link::links(&image.causes, &spans.ids);
-    if !links.texts.is_empty() {
-        attributes.texts(semconv::AGENTSIGHT_CAUSES, links.texts);
-    }
-    let parent = parent_id(spans, image.parent, &image.trace);
-    let name = name::span_name(image.program.as_deref(), spans.target_names);
-    let id = spans.ids.image(image.id, Part::Original, image.trace.segment);
-    let place = Place { trace: Arc::clone(&image.trace), part: Part::Original, start: image.start };
-    let span = span(spans, image, &place, id, parent, name, end, attributes);
-    Span { links: links.links, dropped_links: links.dropped, ..span }
-}
-
-#[expect(clippy::too_many_arguments, reason = "a span has as many parts")]
-pub(super) fn span(
-    spans: &mut Spans,
-    image: &Image,
-    place: &Place,
-    id: SpanId,
-    parent: Option<SpanId>,
-    name: std::borrow::Cow<'static, str>,
-    end: KernelNanos,
-    attributes: Attributes,
-) -> Span {
-    let start = wall(&place.trace, place.start);
-    // Jaeger takes a span that ends where it starts for a mistake, and says so on it.
-    let shortest = WallNanos(start.0.saturating_add(1));
-    let mut span = Span {
-        id: SpanRef { trace_id: place.trace.id, span_id: id },
-        parent,
-        // It came with the trace that the image belongs to.
-        trace_state: if place.part == Part::Original { image.trace_state.to_string() } else { String::new() },
-        name,
+fn image_span(spans: &mut Spans, image: &Image, end: KernelNanos, attributes: Attributes) -> Span {
+    let links = link::links(&image.causes, 0, image.id, &spans.ids);
+    let outline = Outline {
+        image,
+        trace: &image.trace,
+        id: spans.ids.image(image.id, Part::Original, image.trace.segment),
+        parent: parent_id(spans, image.parent, &image.trace),
+        name: name::span_name(image.program.as_deref(), spans.target_names),
         kind: SpanKind::Internal,
-        start,
-        end: wall(&place.trace, end).max(shortest),
-        attributes: Vec::new(),
-        dropped_attributes: 0,
-        events: Vec::new(),
-        dropped_events: 0,
-        links: Vec::new(),
-        dropped_links: 0,
-        status: Status::Unset,
-        resource: spans.services.resource(image.program.as_deref()),
+        start: image.start,
+        end,
     };
-    append(&mut span, attributes.finish());
-    span
-}
-
-/// What every span of an image says, so that one found alone can be placed.
-pub(super) fn identify(spans: &Spans, image: &Image, action: &'static str, attributes: &mut Attributes) {
-    attributes.text(semconv::AGENTSIGHT_SESSION_ID, spans.session_id.clone());
-    attributes.text(semconv::AGENTSIGHT_OBJECT_TYPE, object_type::PROCESS);
-    attributes.text(semconv::AGENTSIGHT_ACTION, action);
-    attributes.text(semconv::AGENTSIGHT_LINEAGE, image.lineage.as_str());
-    if let Some(name) = image.executable_name() {
-        attributes.text(semconv::PROCESS_EXECUTABLE_NAME, name);
-    }
-    attributes.int(semconv::PROCESS_PID, image.id.process.tgid.0);
-    attributes.text(semconv::AGENTSIGHT_PROCESS_START, image.id.process.start.0.to_string());
-    attributes.int(semconv::AGENTSIGHT_PROCESS_EXEC_NUMBER, image.id.exec.0);
+    outline.linked_span(spans, links, attributes)
 }
 
 fn describe_image(spans: &Spans, image: &Image, attributes: &mut Attributes) {
-    identify(spans, image, action::EXEC, attributes);
+    identify(spans, image, (object_type::PROCESS, action::EXEC), attributes);
     if let Some(vpid) = image.vpid.filter(|vpid| *vpid != image.id.process.tgid.0) {
         attributes.int(semconv::PROCESS_VPID, vpid);
     }
@@ -148,13 +133,13 @@ fn describe_image(spans: &Spans, image: &Image, attributes: &mut Attributes) {
 }
 
 fn describe_program(program: &Exec, attributes: &mut Attributes) {
-    captured(semconv::PROCESS_EXECUTABLE_PATH, &program.executable, attributes);
+    attributes.captured(semconv::PROCESS_EXECUTABLE_PATH, &program.executable);
     if program.requested.bytes != program.executable.bytes {
-        captured(semconv::AGENTSIGHT_PROCESS_REQUESTED_PATH, &program.requested, attributes);
+        attributes.captured(semconv::AGENTSIGHT_PROCESS_REQUESTED_PATH, &program.requested);
     }
     attributes.flag(semconv::AGENTSIGHT_PROCESS_EXECUTABLE_DELETED, program.executable_deleted);
     describe_args(&program.args, attributes);
-    captured(semconv::PROCESS_WORKING_DIRECTORY, &program.working_directory, attributes);
+    attributes.captured(semconv::PROCESS_WORKING_DIRECTORY, &program.working_directory);
     attributes.int(semconv::PROCESS_USER_ID, program.credentials.euid);
     attributes.int(semconv::PROCESS_REAL_USER_ID, program.credentials.uid);
     attributes.int(semconv::AGENTSIGHT_PROCESS_CGROUP_ID, program.cgroup_id);
@@ -189,15 +174,6 @@ pub(super) fn arguments(args: &[u8]) -> impl Iterator<Item = &[u8]> {
     // Nothing at all is no argument; a lone NUL is one that is empty.
     let parts = (!args.is_empty()).then(|| ended.split(|byte| *byte == 0));
     parts.into_iter().flatten()
-}
-
-fn captured(name: Name, value: &Captured, attributes: &mut Attributes) {
-    if !value.bytes.is_empty() {
-        attributes.text(name, lossy(&value.bytes));
-    }
-    if value.gap.is_some() {
-        attributes.mark_truncated(name);
-    }
 }
 
 pub(super) fn lossy(bytes: &[u8]) -> String {

@@ -1,12 +1,18 @@
 //! Causes as links and as text.
 
+use std::time::Duration;
+
 use agentsight_semconv::value::link_type;
-use agentsight_semconv::{AGENTSIGHT_ASSERTED, AGENTSIGHT_LINK_CONFIDENCE, AGENTSIGHT_LINK_TYPE};
+use agentsight_semconv::{
+    AGENTSIGHT_ASSERTED, AGENTSIGHT_LINK_BYTES, AGENTSIGHT_LINK_CONFIDENCE, AGENTSIGHT_LINK_TYPE,
+};
 
 use super::attributes::Attributes;
 use super::id::SpanIds;
 use super::model::Link;
-use crate::graph::{Cause, CauseKind, Confidence, Image, Part, Target};
+use super::{name, object, transfer};
+use crate::duration::duration;
+use crate::graph::{Cause, CauseKind, Confidence, Connection, Image, ImageId, Part, Target};
 use crate::session::SpanRef;
 
 /// Links that a span may have; backends show few, and Jaeger's storages pay for each.
@@ -15,6 +21,7 @@ const LIMIT: usize = 32;
 const TEXT_LIMIT: usize = 4;
 
 /// The links of a span, the surest first.
+#[derive(Default)]
 pub(super) struct Links {
     pub(super) links: Vec<Link>,
     pub(super) dropped: u32,
@@ -22,15 +29,16 @@ pub(super) struct Links {
     pub(super) texts: Vec<String>,
 }
 
-pub(super) fn links(causes: &[Cause], ids: &SpanIds) -> Links {
+/// The links from something that the image `effect` is or did; `dropped_before` of them were left out by the graph.
+pub(super) fn links(causes: &[Cause], dropped_before: u32, effect: ImageId, ids: &SpanIds) -> Links {
     let mut causes: Vec<&Cause> = causes.iter().collect();
     causes.sort_by_key(|cause| std::cmp::Reverse(cause.confidence));
-    let dropped = causes.len().saturating_sub(LIMIT);
+    let dropped = u32::try_from(causes.len().saturating_sub(LIMIT)).unwrap_or(u32::MAX);
     causes.truncate(LIMIT);
     Links {
         links: causes.iter().map(|cause| link(cause, ids)).collect(),
-        dropped: u32::try_from(dropped).unwrap_or(u32::MAX),
-        texts: causes.iter().take(TEXT_LIMIT).map(|cause| text(cause)).collect(),
+        dropped: dropped_before.saturating_add(dropped),
+        texts: causes.iter().take(TEXT_LIMIT).map(|cause| text(cause, effect)).collect(),
     }
 }
 
@@ -43,7 +51,7 @@ fn link(cause: &Cause, ids: &SpanIds) -> Link {
             SpanRef { trace_id: trace.id, span_id: ids.burst(image.id, *id, trace.segment) }
         }
         Target::Connection { open, image, trace } => {
-            SpanRef { trace_id: trace.id, span_id: ids.connection(image.id, *open, trace.segment) }
+            SpanRef { trace_id: trace.id, span_id: ids.connection(image.id, *open, Part::Original, trace.segment) }
         }
         Target::Resolution { query, number, image, trace, .. } => {
             SpanRef { trace_id: trace.id, span_id: ids.resolution(image.id, *query, *number, trace.segment) }
@@ -51,11 +59,12 @@ fn link(cause: &Cause, ids: &SpanIds) -> Link {
         Target::Foreign(span) => *span,
     };
     let mut link = typed(to, type_of(cause.kind), cause.confidence);
-    if cause.kind == CauseKind::Explicit {
-        let mut attributes = Attributes::default();
-        attributes.flag(AGENTSIGHT_ASSERTED, true);
-        link.attributes.extend(attributes.finish());
+    let mut attributes = Attributes::default();
+    if let Some(bytes) = cause.bytes {
+        attributes.int(AGENTSIGHT_LINK_BYTES, bytes);
     }
+    attributes.flag(AGENTSIGHT_ASSERTED, cause.kind == CauseKind::Explicit);
+    link.attributes.extend(attributes.finish());
     link
 }
 
@@ -64,6 +73,15 @@ pub(super) fn segment(image: &Image, ids: &SpanIds) -> (Link, String) {
     let span_id = ids.image(image.id, Part::Original, image.trace.segment);
     let to = SpanRef { trace_id: image.trace.id, span_id };
     let words = in_words(link_type::SEGMENT, image.executable_name());
+    (typed(to, link_type::SEGMENT, Confidence::CERTAIN), words)
+}
+
+/// From the continuation of a connection back to the span that it continues, with what it says in words.
+pub(super) fn connection_segment(connection: &Connection, ids: &SpanIds) -> (Link, String) {
+    let trace = &connection.under.trace;
+    let span_id = ids.connection(connection.image.id, connection.open, Part::Original, trace.segment);
+    let to = SpanRef { trace_id: trace.id, span_id };
+    let words = in_words(link_type::SEGMENT, connection.image.executable_name());
     (typed(to, link_type::SEGMENT, Confidence::CERTAIN), words)
 }
 
@@ -78,6 +96,7 @@ fn type_of(kind: CauseKind) -> &'static str {
     match kind {
         CauseKind::Exec => link_type::EXEC,
         CauseKind::Lineage => link_type::LINEAGE,
+        CauseKind::Segment => link_type::SEGMENT,
         CauseKind::Explicit => link_type::EXPLICIT,
         CauseKind::File => link_type::FILE,
         CauseKind::Copy => link_type::COPY,
@@ -94,12 +113,26 @@ fn type_of(kind: CauseKind) -> &'static str {
     }
 }
 
-/// `exec: sh`, `explicit: span b7ad6b7169203331`.
-fn text(cause: &Cause) -> String {
+/// `exec: sh`, `file: write config.tmp by sh refresh.sh, 12 ms before`, `explicit: span b7ad6b7169203331`.
+fn text(cause: &Cause, effect: ImageId) -> String {
+    let by = |image: &Image| match image.id == effect {
+        true => String::new(),
+        false => format!(" by {}", name::in_words(image.program.as_deref())),
+    };
     let what = match &cause.target {
         Target::Image { name, .. } => name.clone(),
-        Target::Resolution { name, .. } => Some(name.clone()),
-        Target::Burst { image, .. } | Target::Connection { image, .. } => image.executable_name(),
+        Target::Burst { image, direction, object, before_nanos, .. } => {
+            let before = match cause.kind {
+                // What was taken in stands there until it is acted on: how long says little.
+                CauseKind::Flow => None,
+                _ => Some(Duration::from_nanos(*before_nanos)).filter(|before| !before.is_zero()),
+            };
+            let before = before.map(|before| format!(", {} before", duration(before))).unwrap_or_default();
+            let (action, target) = (transfer::action_of(*direction), object::target(object));
+            Some(format!("{action} {target}{}{before}", by(image)))
+        }
+        Target::Connection { image, .. } => Some(format!("connection of {}", name::in_words(image.program.as_deref()))),
+        Target::Resolution { name, image, .. } => Some(format!("resolve {name}{}", by(image))),
         Target::Foreign(span) => Some(format!("span {}", span.span_id)),
     };
     in_words(type_of(cause.kind), what)
@@ -117,7 +150,7 @@ mod tests {
 
     use super::*;
     use crate::graph::fixture::session;
-    use crate::spans::fixture::check;
+    use crate::spans::fixture::{check, image};
     use crate::spans::model::Value;
 
     #[test]
@@ -251,8 +284,9 @@ mod tests {
             |confidence| Cause { kind: CauseKind::Explicit, confidence, target: Target::Foreign(span), bytes: None };
         let mut causes = vec![cause(Confidence::UNSEEN_FORK); 40];
         causes[39].confidence = Confidence::CERTAIN;
-        let links = links(&causes, &SpanIds::new(&session()));
-        assert_eq!((links.links.len(), links.dropped, links.texts.len()), (LIMIT, 8, TEXT_LIMIT));
+        let effect = image("/bin/sh").id;
+        let links = links(&causes, 3, effect, &SpanIds::new(&session()));
+        assert_eq!((links.links.len(), links.dropped, links.texts.len()), (LIMIT, 11, TEXT_LIMIT));
         assert_eq!(links.links[0].attributes[1].value, Value::Double(1.0));
     }
 }

@@ -6,8 +6,10 @@ use std::collections::BTreeMap;
 
 use agentsight_ebpf::{Loss, LossKind};
 use agentsight_semconv::{
-    AGENTSIGHT_LOSS, AGENTSIGHT_LOSS_EXEC, AGENTSIGHT_LOSS_EXIT, AGENTSIGHT_LOSS_FORK, AGENTSIGHT_LOSS_MISSED,
-    AGENTSIGHT_LOSS_PROCESS, AGENTSIGHT_LOSS_SNAPSHOT, AGENTSIGHT_LOSS_UNDECODABLE, AGENTSIGHT_SESSION_ID, Name,
+    AGENTSIGHT_LOSS, AGENTSIGHT_LOSS_BURST, AGENTSIGHT_LOSS_CALL, AGENTSIGHT_LOSS_CHANGE, AGENTSIGHT_LOSS_CONNECT,
+    AGENTSIGHT_LOSS_DNS, AGENTSIGHT_LOSS_EXEC, AGENTSIGHT_LOSS_EXIT, AGENTSIGHT_LOSS_FORK, AGENTSIGHT_LOSS_MISSED,
+    AGENTSIGHT_LOSS_OPEN, AGENTSIGHT_LOSS_PROCESS, AGENTSIGHT_LOSS_SNAPSHOT, AGENTSIGHT_LOSS_UNDECODABLE,
+    AGENTSIGHT_SESSION_ID, Name,
 };
 
 use super::Spans;
@@ -54,16 +56,20 @@ impl Losses {
 
     /// The attributes for the span of `image` that is about to be sent.
     pub(super) fn take_for(&mut self, image: ImageId) -> Vec<Attribute> {
-        match self.root {
-            Root::Lives(root) if root != image => Vec::new(),
-            Root::Lives(_) | Root::None => {
-                let mut attributes = Attributes::default();
-                for (kind, count) in std::mem::take(&mut self.counts) {
-                    attributes.int(name_of(kind), count);
-                }
-                attributes.finish()
-            }
+        if self.root == Root::Lives(image) { self.take() } else { self.take_for_any() }
+    }
+
+    /// The attributes for whatever span is about to be sent.
+    pub(super) fn take_for_any(&mut self) -> Vec<Attribute> {
+        if self.root == Root::None { self.take() } else { Vec::new() }
+    }
+
+    fn take(&mut self) -> Vec<Attribute> {
+        let mut attributes = Attributes::default();
+        for (kind, count) in std::mem::take(&mut self.counts) {
+            attributes.int(name_of(kind), count);
         }
+        attributes.finish()
     }
 }
 
@@ -96,6 +102,12 @@ fn name_of(kind: LossKind) -> Name {
         LossKind::Exit => AGENTSIGHT_LOSS_EXIT,
         LossKind::Process => AGENTSIGHT_LOSS_PROCESS,
         LossKind::Snapshot => AGENTSIGHT_LOSS_SNAPSHOT,
+        LossKind::Open => AGENTSIGHT_LOSS_OPEN,
+        LossKind::Burst => AGENTSIGHT_LOSS_BURST,
+        LossKind::Connect => AGENTSIGHT_LOSS_CONNECT,
+        LossKind::Dns => AGENTSIGHT_LOSS_DNS,
+        LossKind::Change => AGENTSIGHT_LOSS_CHANGE,
+        LossKind::Call => AGENTSIGHT_LOSS_CALL,
         LossKind::Missed => AGENTSIGHT_LOSS_MISSED,
         LossKind::Undecodable => AGENTSIGHT_LOSS_UNDECODABLE,
     }
@@ -108,6 +120,16 @@ fn sentence(kind: LossKind, count: u64) -> String {
         LossKind::Exit => "exit events lost, for want of room in the ring buffer",
         LossKind::Process => "processes not traced, nor their descendants, for want of room in the process map",
         LossKind::Snapshot => "processes found running and not described, for want of room in the ring buffer",
+        LossKind::Open => "open files not described, for want of room in the ring buffer or the map of open files",
+        LossKind::Burst => "transfers not counted, for want of room in the ring buffer or the map of bursts",
+        LossKind::Connect => {
+            "connects whose outcome is not known, for want of room in the ring buffer or the map of sockets"
+        }
+        LossKind::Dns => "DNS messages not seen, for want of room in the ring buffer",
+        LossKind::Change => "changes of names and metadata of files not seen, for want of room in the ring buffer",
+        LossKind::Call => {
+            "signals, waits, passed descriptors or other calls not seen, for want of room in the ring buffer"
+        }
         LossKind::Missed => "runs of an eBPF program skipped by the kernel",
         LossKind::Undecodable => "records of the kernel side that could not be decoded",
     };
@@ -195,6 +217,12 @@ mod tests {
                 3 exit 100 0
                 4 lost missed 2
                 4 lost snapshot 3
+                4 lost open 4
+                4 lost burst 5
+                4 lost connect 6
+                4 lost dns 7
+                4 lost change 8
+                4 lost call 9
                 5 lost undecodable 1
                 5 exit 101 0
             ",
@@ -204,10 +232,28 @@ mod tests {
                   agentsight.loss.missed=2
                 log agentsight.loss severity 13 on #1: processes found running and not described, for want of room in the ring buffer: 3
                   agentsight.loss.snapshot=3
+                log agentsight.loss severity 13 on #1: open files not described, for want of room in the ring buffer or the map of open files: 4
+                  agentsight.loss.open=4
+                log agentsight.loss severity 13 on #1: transfers not counted, for want of room in the ring buffer or the map of bursts: 5
+                  agentsight.loss.burst=5
+                log agentsight.loss severity 13 on #1: connects whose outcome is not known, for want of room in the ring buffer or the map of sockets: 6
+                  agentsight.loss.connect=6
+                log agentsight.loss severity 13 on #1: DNS messages not seen, for want of room in the ring buffer: 7
+                  agentsight.loss.dns=7
+                log agentsight.loss severity 13 on #1: changes of names and metadata of files not seen, for want of room in the ring buffer: 8
+                  agentsight.loss.change=8
+                log agentsight.loss severity 13 on #1: signals, waits, passed descriptors or other calls not seen, for want of room in the ring buffer: 9
+                  agentsight.loss.call=9
                 log agentsight.loss severity 13 on #1: records of the kernel side that could not be decoded: 1
                   agentsight.loss.undecodable=1
                 #2 bash under #1 2..5 unset
                   agentsight.loss.snapshot=3
+                  agentsight.loss.open=4
+                  agentsight.loss.burst=5
+                  agentsight.loss.connect=6
+                  agentsight.loss.dns=7
+                  agentsight.loss.change=8
+                  agentsight.loss.call=9
                   agentsight.loss.missed=2
                   agentsight.loss.undecodable=1
             "#]],

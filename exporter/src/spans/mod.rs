@@ -6,10 +6,16 @@
 //! What a traced program said (names, arguments, paths) is bytes; OpenTelemetry's strings are UTF-8.
 //! What is not UTF-8 becomes U+FFFD here, and only here.
 
+mod account;
+mod address;
 mod agents;
 mod attributes;
+mod audit;
+mod call_arguments;
+mod connection;
 mod container;
 mod continuation;
+mod errno;
 #[cfg(test)]
 pub(crate) mod fixture;
 mod id;
@@ -19,12 +25,17 @@ mod link;
 mod loss;
 pub mod model;
 mod name;
+mod note;
+mod object;
+mod outline;
 #[cfg(test)]
 mod random_streams;
+mod resolution;
 mod resource_attributes;
 mod service;
 mod status;
 mod time;
+mod transfer;
 
 use agentsight_ebpf::ProcessKey;
 
@@ -34,7 +45,7 @@ use loss::Losses;
 use model::{Draft, Signal, Span};
 use service::Services;
 
-use crate::graph::{Activity, Ended, Ending, Exited, Image, ImageId, Origin, Part, Place};
+use crate::graph::{Activity, Image, ImageId, Origin, Part};
 use crate::session::{Session, SpanRef};
 
 /// Says in OpenTelemetry what the graph found, one activity after the other.
@@ -66,39 +77,74 @@ impl Spans {
         match activity {
             Activity::ImageBegan(image) => {
                 self.learn_root(image);
-                let span = image::whole(self, image, image.start, Ending::Incomplete);
-                out.push(self.draft(image, Some(span)));
+                let span = image::announced(self, image);
+                out.push(self.image_draft(image, Some(span)));
             }
             Activity::ImageEnded(ended) => {
-                let Ended { image, at, ending, account: _ } = &**ended;
-                let span = image::whole(self, image, *at, *ending);
-                out.extend([self.last_of(span, image.id), self.draft(image, None)]);
+                let span = image::whole(self, ended);
+                out.extend(audit::records(&ended.account, &ended.image, &span));
+                out.extend([self.last_of(span, ended.image.id), self.image_draft(&ended.image, None)]);
             }
             Activity::ImagePromoted(promoted) => {
                 let span = image::promoted(self, promoted);
                 let image = &promoted.image;
-                let exit = self.unknown_exit(image, &promoted.newest);
-                out.extend([self.sent(span, image.id), self.draft(image, Some(exit))]);
+                out.extend(audit::records(&promoted.account, image, &span));
+                let exit = image::unknown_exit(self, image, &promoted.newest);
+                out.extend([self.sent(span, image.id), self.image_draft(image, Some(exit))]);
             }
             Activity::ImageContinued(continued) => {
                 let span = continuation::continuation(self, continued);
                 let image = &continued.image;
                 out.push(self.sent(span, image.id));
                 if continued.exits_here {
-                    let exit = self.unknown_exit(image, &continued.place);
-                    out.push(self.draft(image, Some(exit)));
+                    let exit = image::unknown_exit(self, image, &continued.place);
+                    out.push(self.image_draft(image, Some(exit)));
                 }
             }
             Activity::ImageExited(exited) => {
-                let Exited { image, at, ending, account: _, under } = &**exited;
-                let span = image::exit(self, image, under, *at, *ending);
-                out.extend([self.last_of(span, image.id), self.draft(image, None)]);
+                let span = image::exit(self, exited);
+                out.extend(audit::records(&exited.account, &exited.image, &span));
+                out.extend([self.last_of(span, exited.image.id), self.image_draft(&exited.image, None)]);
             }
-            Activity::Transferred(_)
-            | Activity::ConnectionBegan(_)
-            | Activity::ConnectionPromoted(_)
-            | Activity::ConnectionEnded(_)
-            | Activity::Resolved(_) => {}
+            Activity::Transferred(transfer) => {
+                let span = transfer::burst(self, transfer);
+                let of = span.id;
+                out.push(self.sent_of_no_image(span));
+                if transfer.promised {
+                    out.push(draft(of, None));
+                }
+            }
+            Activity::TransferPromised(transfer) => {
+                let span = transfer::burst(self, transfer);
+                out.push(draft(span.id, Some(span)));
+            }
+            Activity::ConnectionBegan(connection) => {
+                let span = connection::announced(self, connection);
+                out.push(draft(connection::span_ref(self, connection), Some(span)));
+            }
+            Activity::ConnectionContinued(continued) => {
+                let span = connection::continuation(self, continued);
+                out.push(self.sent_of_no_image(span));
+            }
+            Activity::ConnectionPromoted(promoted) => {
+                let connection = &promoted.connection;
+                let span = connection::promoted(self, promoted);
+                let close = connection::unknown_close(self, connection);
+                let of = connection::span_ref(self, connection);
+                out.extend([self.sent_of_no_image(span), draft(of, Some(close))]);
+            }
+            Activity::ConnectionEnded(ended) => {
+                let span = match &ended.close_under {
+                    Some(under) => connection::close(self, ended, under),
+                    None => connection::whole(self, ended),
+                };
+                let of = connection::span_ref(self, &ended.connection);
+                out.extend([self.sent_of_no_image(span), draft(of, None)]);
+            }
+            Activity::Resolved(resolved) => {
+                let span = resolution::resolution(self, resolved);
+                out.push(self.sent_of_no_image(span));
+            }
             Activity::Lost(lost) => {
                 let log = self.lost(lost);
                 out.push(log);
@@ -106,14 +152,9 @@ impl Spans {
         }
     }
 
-    /// The `exit` of an image that nothing more is heard of.
-    fn unknown_exit(&mut self, image: &Image, under: &Place) -> Span {
-        image::exit(self, image, under, under.start, Ending::Incomplete)
-    }
-
-    fn draft(&self, image: &Image, span: Option<Span>) -> Signal {
+    fn image_draft(&self, image: &Image, span: Option<Span>) -> Signal {
         let span_id = self.ids.image(image.id, Part::Original, image.trace.segment);
-        Signal::Draft(Box::new(Draft { of: SpanRef { trace_id: image.trace.id, span_id }, span }))
+        draft(SpanRef { trace_id: image.trace.id, span_id }, span)
     }
 
     /// The session's service goes by what its root process runs.
@@ -135,9 +176,19 @@ impl Spans {
         Signal::Span(Box::new(span))
     }
 
+    /// The span of a burst, a connection or a look-up: it says what was lost only where no root's span is to come.
+    fn sent_of_no_image(&mut self, mut span: Span) -> Signal {
+        attributes::append(&mut span, self.losses.take_for_any());
+        Signal::Span(Box::new(span))
+    }
+
     fn last_of(&mut self, span: Span, image: ImageId) -> Signal {
         let signal = self.sent(span, image);
         self.losses.note_end(image);
         signal
     }
+}
+
+fn draft(of: SpanRef, span: Option<Span>) -> Signal {
+    Signal::Draft(Box::new(Draft { of, span }))
 }

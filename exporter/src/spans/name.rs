@@ -6,7 +6,7 @@ use agentsight_ebpf::Exec;
 
 use super::image::arguments;
 use super::interpreter;
-use crate::graph::executable_name;
+use crate::graph::{base_name, executable_name};
 
 /// Of a process whose exec was not seen.
 const UNKNOWN: &str = "process";
@@ -26,6 +26,20 @@ pub(super) fn span_name(program: Option<&Exec>, target_names: bool) -> Cow<'stat
         name.push_str(&script[..script.floor_char_boundary(LIMIT)]);
     }
     name.into()
+}
+
+/// What people call the program: `sh refresh.sh`, and not `dash`, where the kernel was asked for `sh`.
+pub(super) fn in_words(program: Option<&Exec>) -> String {
+    let Some((program, executable)) = program.and_then(|it| Some((it, executable_name(it)?))) else {
+        return UNKNOWN.to_owned();
+    };
+    let script = interpreter::script(&executable, arguments(&program.args.bytes));
+    // `argv[0]` alone does not count, a program can call itself anything.
+    let called = arguments(&program.args.bytes).next().and_then(base_name);
+    let requested = base_name(&program.requested.bytes).filter(|name| called.as_ref() == Some(name));
+    let name = requested.unwrap_or(executable);
+    let cut = |text: &str| text[..text.floor_char_boundary(LIMIT)].to_owned();
+    script.map_or_else(|| cut(&name), |script| format!("{} {}", cut(&name), cut(&script)))
 }
 
 #[cfg(test)]

@@ -27,7 +27,7 @@ pub(super) fn failure(exit: &Exit) -> Option<Failure> {
 }
 
 /// By number, as x86 and arm64 have them: the traced machine's, not those of the machine that replays.
-fn signal_name(signal: u8) -> Cow<'static, str> {
+pub(super) fn signal_name(signal: u8) -> Cow<'static, str> {
     const NAMES: [&str; 31] = [
         "SIGHUP",
         "SIGINT",

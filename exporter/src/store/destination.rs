@@ -97,6 +97,25 @@ impl Store {
         Ok(DestinationId(self.connection.last_insert_rowid()))
     }
 
+    /// How the destinations of a session are reached, as far as its settings are still kept.
+    ///
+    /// # Errors
+    /// When the store cannot be read, or knows no such session.
+    pub fn settings_of(&self, session: SessionId) -> Result<Vec<(Kind, SettingsJson)>, StoreError> {
+        let session = session_key(&self.connection, session)?;
+        let failed = StoreError::sqlite("look up where a session is sent");
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT kind, settings FROM destination WHERE session = ?1 AND settings IS NOT NULL")
+            .map_err(&failed)?;
+        let rows = statement
+            .query_map([session], |row| Ok((row.get::<_, String>(0)?, row.get(1)?)))
+            .map_err(&failed)?
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(&failed)?;
+        Ok(rows.into_iter().filter_map(|(kind, json)| Some((kind.parse().ok()?, SettingsJson(json)))).collect())
+    }
+
     /// The destinations of every session that still have something to send and that nobody's death should
     /// keep from getting it. Some of them may have a living sender: [`lock_destination`](Self::lock_destination) tells.
     ///

@@ -36,6 +36,7 @@ pub use destination::{Advance, Counts, Destination, DestinationId, SettingsJson}
 pub use error::StoreError;
 pub use listing::{Operation, SessionState, SessionSummary};
 pub use lock::Lock;
+pub use open_image::LeftOpen;
 pub use place::PlaceError;
 pub use read::StoredSpan;
 pub use retention::{Limits, Pruned};

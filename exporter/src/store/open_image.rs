@@ -5,15 +5,20 @@
 
 use std::collections::BTreeMap;
 
-use agentsight_ebpf::WallNanos;
+use agentsight_ebpf::{KernelNanos, ProcessKey, Tgid, WallNanos};
+use agentsight_semconv as semconv;
+use opentelemetry::trace::{SpanId, TraceId};
+use opentelemetry_proto::tonic::common::v1::any_value;
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message;
 use rusqlite::{Connection, named_params};
 
 use super::append::{insert, resource_key};
-use super::{Row, sqlite_nanos};
+use super::session::session_key;
+use super::{Row, Store, StoreError, sqlite_nanos};
 use crate::otlp::encode;
+use crate::session::{SessionId, SpanRef};
 use crate::spans::model::{self, Draft, Signal};
 
 /// The last word of a batch on each thing that is open, by its first span's ids.
@@ -73,4 +78,52 @@ pub(super) fn close_all(connection: &Connection, session: i64, end: WallNanos) -
     let closed = insert(connection, session, &rows)?;
     connection.prepare_cached("DELETE FROM open_image WHERE session = ?1")?.execute([session])?;
     Ok(closed)
+}
+
+/// An image that was open when its collector died.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LeftOpen {
+    /// The process that ran it.
+    pub process: ProcessKey,
+    /// Its first span.
+    pub span: SpanRef,
+}
+
+impl Store {
+    /// What is open in a session, in the order of their beginnings: of a dead collector's, what may still run.
+    ///
+    /// # Errors
+    /// When the store cannot be read, or knows no such session. What is damaged is left out.
+    pub fn left_open(&self, session: SessionId) -> Result<Vec<LeftOpen>, StoreError> {
+        let key = session_key(&self.connection, session)?;
+        let failed = StoreError::sqlite("list what is open");
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT trace_id, span_id, encoded FROM open_image WHERE session = ?1 ORDER BY start_nanos")
+            .map_err(&failed)?;
+        let rows = statement
+            .query_map([key], |row| {
+                Ok((row.get::<_, [u8; 16]>(0)?, row.get::<_, [u8; 8]>(1)?, row.get::<_, Vec<u8>>(2)?))
+            })
+            .map_err(&failed)?
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(&failed)?;
+        let open = rows.into_iter().filter_map(|(trace_id, span_id, encoded)| {
+            let process = process_of(&Span::decode(encoded.as_slice()).ok()?)?;
+            let span = SpanRef { trace_id: TraceId::from_bytes(trace_id), span_id: SpanId::from_bytes(span_id) };
+            Some(LeftOpen { process, span })
+        });
+        Ok(open.collect())
+    }
+}
+
+/// Whose span it is, by its own word.
+fn process_of(span: &Span) -> Option<ProcessKey> {
+    let value = |name: semconv::Name| {
+        let attribute = span.attributes.iter().find(|attribute| attribute.key == name.as_str())?;
+        attribute.value.as_ref()?.value.as_ref()
+    };
+    let Some(any_value::Value::IntValue(tgid)) = value(semconv::PROCESS_PID) else { return None };
+    let Some(any_value::Value::StringValue(start)) = value(semconv::AGENTSIGHT_PROCESS_START) else { return None };
+    Some(ProcessKey { tgid: Tgid(u32::try_from(*tgid).ok()?), start: KernelNanos(start.parse().ok()?) })
 }

@@ -3,18 +3,42 @@ use std::fs;
 use std::sync::Arc;
 use std::time::Duration;
 
-use agentsight_ebpf::WallNanos;
+use agentsight_ebpf::{KernelNanos, ProcessKey, Tgid, WallNanos};
 use opentelemetry::trace::{SpanId, SpanKind, Status, TraceId};
 use opentelemetry_proto::tonic::trace::v1 as otlp;
 use prost::Message;
 
 use super::scratch::Scratch;
 use super::{
-    Advance, Appended, BatchLimit, Counts, Destination, DestinationId, Kind, Limits, Pruned, SettingsJson, Store,
-    StoreError,
+    Advance, Appended, BatchLimit, Counts, Destination, DestinationId, Kind, LeftOpen, Limits, Pruned, SettingsJson,
+    Store, StoreError,
 };
 use crate::session::{CallerContext, Session, SessionId, SessionOptions, SpanRef};
-use crate::spans::model::{Draft, Resource, Signal, Span};
+use crate::spans::model::{Attribute, Draft, Resource, Signal, Span, Value};
+
+#[test]
+fn what_a_dead_collector_left_open_names_its_processes_and_where_it_was_sent() {
+    let mut desk = desk();
+    let Signal::Span(mut open) = span(5, "test") else { unreachable!("a span was made") };
+    let attribute = |name: agentsight_semconv::Name, value| Attribute { name, value };
+    open.attributes = vec![
+        attribute(agentsight_semconv::PROCESS_PID, Value::Int(42)),
+        attribute(agentsight_semconv::AGENTSIGHT_PROCESS_START, Value::Text("7000".to_owned())),
+    ];
+    let of = SpanRef { trace_id: TraceId::from_bytes([7; 16]), span_id: SpanId::from_bytes([3; 8]) };
+    let nameless = SpanRef { span_id: SpanId::from_bytes([4; 8]), ..of };
+    let Signal::Span(other) = span(6, "test") else { unreachable!("a span was made") };
+    let drafts = [
+        Signal::Draft(Box::new(Draft { of, span: Some(*open) })),
+        Signal::Draft(Box::new(Draft { of: nameless, span: Some(*other) })),
+    ];
+    desk.store.append(session(1).id, &drafts).unwrap();
+    let process = ProcessKey { tgid: Tgid(42), start: KernelNanos(7000) };
+    assert_eq!(desk.store.left_open(session(1).id).unwrap(), [LeftOpen { process, span: of }]);
+    assert_eq!(desk.store.settings_of(session(1).id).unwrap(), [(Kind::Span, SettingsJson(SECRET.to_owned()))]);
+    desk.store.end_session(session(1).id, WallNanos(9_000)).unwrap();
+    assert_eq!(desk.store.left_open(session(1).id).unwrap(), []);
+}
 
 const WIDE: BatchLimit = BatchLimit { bytes: 1 << 20, rows: 1_000 };
 const SECRET: &str = "s3cret-s3cret-s3cret";

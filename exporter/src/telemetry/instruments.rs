@@ -1,6 +1,5 @@
 //! The metrics, each an observable that reads the account when it is collected.
 
-use agentsight_ebpf::LossKind;
 use agentsight_semconv::{self as semconv, value};
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeVal;
@@ -8,6 +7,7 @@ use opentelemetry::metrics::{Meter, MeterProvider};
 use opentelemetry::{Key, KeyValue};
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 
+use super::event_kind::name_of_lost;
 use super::{Account, SCOPE};
 use crate::otlp::sender::Requests;
 use crate::store::Kind;
@@ -49,13 +49,7 @@ fn observe_events(meter: &Meter, account: &Account) {
         .u64_observable_counter(semconv::AGENTSIGHT_EVENTS.as_str())
         .with_unit("{event}")
         .with_callback(move |observer| {
-            let kinds = [
-                value::event_kind::FORK,
-                value::event_kind::EXEC,
-                value::event_kind::EXIT,
-                value::event_kind::SNAPSHOT,
-            ];
-            for (kind, count) in kinds.into_iter().zip(read.events()) {
+            for (kind, count) in read.events() {
                 observer.observe(count, &[attribute(semconv::AGENTSIGHT_EVENT_KIND, kind)]);
             }
         })
@@ -66,7 +60,7 @@ fn observe_events(meter: &Meter, account: &Account) {
         .with_unit("{event}")
         .with_callback(move |observer| {
             for (kind, count) in read.lost() {
-                observer.observe(count, &[attribute(semconv::AGENTSIGHT_EVENT_KIND, kind_name(kind))]);
+                observer.observe(count, &[attribute(semconv::AGENTSIGHT_EVENT_KIND, name_of_lost(kind))]);
             }
         })
         .build();
@@ -117,18 +111,6 @@ fn counter(meter: &Meter, name: semconv::Name, unit: &'static str, read: impl Fn
 
 fn attribute(name: semconv::Name, value: &'static str) -> KeyValue {
     KeyValue::new(Key::from_static_str(name.as_str()), value)
-}
-
-fn kind_name(kind: LossKind) -> &'static str {
-    match kind {
-        LossKind::Fork => value::event_kind::FORK,
-        LossKind::Exec => value::event_kind::EXEC,
-        LossKind::Exit => value::event_kind::EXIT,
-        LossKind::Process => value::event_kind::PROCESS,
-        LossKind::Snapshot => value::event_kind::SNAPSHOT,
-        LossKind::Missed => value::event_kind::MISSED,
-        LossKind::Undecodable => value::event_kind::UNDECODABLE,
-    }
 }
 
 /// CPU time of one process stays far below 2^53 microseconds, so nothing is rounded away.

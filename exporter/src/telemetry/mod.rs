@@ -4,6 +4,7 @@
 //! nothing is made.
 
 mod account;
+mod event_kind;
 mod exporters;
 mod instruments;
 mod patient;
@@ -55,7 +56,7 @@ impl Telemetry {
     ///
     /// # Errors
     /// The endpoint makes no exporter.
-    pub fn start(settings: &Settings, session: SessionId, account: &Account) -> Result<Self, ExporterError> {
+    pub fn start(settings: &Settings, session: Option<SessionId>, account: &Account) -> Result<Self, ExporterError> {
         let resource = resource(session);
         let meters = match &settings.metrics {
             None => None,
@@ -139,7 +140,8 @@ impl Telemetry {
     }
 }
 
-fn resource(session: SessionId) -> Resource {
+/// A collector of one session names it.
+fn resource(session: Option<SessionId>) -> Resource {
     let attribute = |name: semconv::Name, value: String| KeyValue::new(name.as_str(), value);
     // What the SDK says of itself, and nothing from the environment: that is the traced command's.
     Resource::builder_empty()
@@ -147,7 +149,7 @@ fn resource(session: SessionId) -> Resource {
         .with_attributes([
             attribute(semconv::SERVICE_NAME, "agentsight".to_owned()),
             attribute(semconv::SERVICE_VERSION, env!("CARGO_PKG_VERSION").to_owned()),
-            attribute(semconv::AGENTSIGHT_SESSION_ID, session.to_string()),
         ])
+        .with_attributes(session.map(|session| attribute(semconv::AGENTSIGHT_SESSION_ID, session.to_string())))
         .build()
 }

@@ -22,6 +22,24 @@ pub fn printable(text: &str) -> Cow<'_, str> {
     if text.chars().any(drives) { Cow::Owned(escaped(text, &[])) } else { Cow::Borrowed(text) }
 }
 
+/// JSON that says the same, with nothing in it that drives a terminal.
+pub(super) fn printable_json(json: &str) -> String {
+    let mut printable = String::with_capacity(json.len());
+    for c in json.chars() {
+        if drives(c) {
+            // All that is not ASCII stands in strings, and so does the one ASCII control that serde leaves as it is.
+            let mut units = [0; 2];
+            for unit in c.encode_utf16(&mut units) {
+                // Writing to a String cannot fail.
+                let _ = write!(printable, "\\u{unit:04x}");
+            }
+        } else {
+            printable.push(c);
+        }
+    }
+    printable
+}
+
 fn escaped(text: &str, with_backslash: &[char]) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
@@ -86,6 +104,7 @@ mod tests {
         ] {
             assert_eq!(shell_word(text), quoted);
         }
+        assert_eq!(printable_json("{\"a\":\"\u{9b}2J\u{7f}\u{e0041}ü\"}"), r#"{"a":"\u009b2J\u007f\udb40\udc41ü"}"#);
         assert_eq!(printable("it's \x1b[31mred"), r"it's \e[31mred");
     }
 }

@@ -6,12 +6,12 @@
 use std::collections::HashMap;
 
 use agentsight_semconv as semconv;
-use agentsight_semconv::Name;
 use agentsight_semconv::value::{action, link_type, object_type};
 use opentelemetry::trace::SpanId;
 
+use super::attribute::{int, text};
 use crate::session::SpanRef;
-use crate::spans::model::{Attribute, Span, Value};
+use crate::spans::model::{Attribute, Span};
 
 /// A process image, with the spans that it starts.
 pub(super) struct Member<'a> {
@@ -21,7 +21,7 @@ pub(super) struct Member<'a> {
     exit: Option<&'a Span>,
     /// In order of start.
     pub(super) children: Vec<usize>,
-    parent: Option<usize>,
+    pub(super) parent: Option<usize>,
 }
 
 /// All images of a session.
@@ -116,6 +116,12 @@ impl<'a> Family<'a> {
 }
 
 impl<'a> Member<'a> {
+    /// Its span, and the one that says how it ended.
+    pub(super) fn spans(&self) -> impl Iterator<Item = &'a Span> + use<'a> {
+        let exit = self.exit.filter(|exit| !std::ptr::eq(*exit, self.span));
+        std::iter::once(self.span).chain(exit)
+    }
+
     /// The span that knows the end: when, and how.
     pub(super) fn last(&self) -> &'a Span {
         self.exit.unwrap_or(self.span)
@@ -135,24 +141,4 @@ fn parent_ref(span: &Span) -> Option<SpanRef> {
 fn linked(span: &Span, link_type: &str) -> Option<SpanRef> {
     let is_such = |attributes: &[Attribute]| text(attributes, semconv::AGENTSIGHT_LINK_TYPE) == Some(link_type);
     span.links.iter().find(|link| is_such(&link.attributes)).map(|link| link.to)
-}
-
-fn value(attributes: &[Attribute], name: Name) -> Option<&Value> {
-    attributes.iter().find(|attribute| attribute.name == name).map(|attribute| &attribute.value)
-}
-
-pub(super) fn text(attributes: &[Attribute], name: Name) -> Option<&str> {
-    if let Some(Value::Text(text)) = value(attributes, name) { Some(text) } else { None }
-}
-
-pub(super) fn texts(attributes: &[Attribute], name: Name) -> &[String] {
-    if let Some(Value::Texts(texts)) = value(attributes, name) { texts } else { &[] }
-}
-
-pub(super) fn int(attributes: &[Attribute], name: Name) -> Option<i64> {
-    if let Some(Value::Int(number)) = value(attributes, name) { Some(*number) } else { None }
-}
-
-pub(super) fn is_set(attributes: &[Attribute], name: Name) -> bool {
-    value(attributes, name) == Some(&Value::Bool(true))
 }

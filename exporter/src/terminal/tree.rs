@@ -1,40 +1,32 @@
-//! The process tree as text: one line an image, with its process id, duration and end.
+//! The process tree as text: a line for each image, with its process id, duration and end, and below it what it did.
 //!
 //! ```text
-//! bash -c 'make && ./run'             100  1.20 s  exit 2
-//! ├─ make                             101   890 ms exit 0
-//! │  ├─ cc1 -quiet main.c             102   80 ms  exit 0
-//! │  └─ … 37 more cc1
-//! └─ ⇒ run                            100   300 ms exit 2      ⇒: the same process, after an exec
+//! bash -c 'sh refresh.sh; python3 agent.py'  100  91 ms  exit 1
+//! ├─ sh refresh.sh                           101   7 ms  exit 0
+//! │  │  write config.tmp 47 B
+//! │  └─ ⇒ mv config.tmp config.json          101   3 ms  exit 0      ⇒: the same process, after an exec
+//! │        rename config.tmp → config.json
+//! ├─ … 37 more cc1
+//! └─ python3 agent.py                        102  80 ms  exit 1
+//!       connect tickets.example:8080, sent 1.0 kB  ← had read config.json
+//!       read config.json 47 B  ← written by refresh.sh as config.tmp, renamed by mv, 12 ms before
+//!       … and 312 more, 41 system files read, 183 kB
 //! ```
 
-use std::fmt::Write;
-use std::time::Duration;
-
-use agentsight_semconv as semconv;
-
-use super::escape::{printable, shell_word};
-use super::family::{Family, Member, int, is_set, text, texts};
-use super::width::{fit, width};
-use super::{TreeStyle, duration};
+use super::TreeStyle;
+use super::deed::Deeds;
+use super::draw::draw;
+use super::escape::printable;
+use super::family::Family;
+use super::row::rows;
 use crate::spans::model::Span;
-
-/// A run of like siblings longer than this shows only its first.
-const RUN_LIMIT: usize = 5;
-const RUN_SHOWN: usize = 3;
-/// Columns that labels keep however narrow the terminal is; the columns on the right give way.
-const LABEL_MIN: usize = 24;
-
-const DIM: &str = "\x1b[2m";
-const RED: &str = "\x1b[31m";
-const BOLD: &str = "\x1b[1m";
-const RESET: &str = "\x1b[0m";
 
 /// Draw the process tree that these spans are, then the lines of `footer`. Each line ends with a newline.
 #[must_use]
 pub fn tree(spans: &[Span], style: TreeStyle, footer: &[String]) -> String {
     let family = Family::of(spans);
-    let rows = rows(&family, usize::from(style.width) / 2);
+    let deeds = Deeds::of(spans, &family);
+    let rows = rows(&family, &deeds, usize::from(style.width) / 2);
     let mut drawn = draw(&rows, style);
     if !rows.is_empty() && !footer.is_empty() {
         drawn.push('\n');
@@ -46,229 +38,6 @@ pub fn tree(spans: &[Span], style: TreeStyle, footer: &[String]) -> String {
     drawn
 }
 
-/// One line before it is fitted to the width.
-struct Row {
-    branch: String,
-    label: String,
-    pid: String,
-    duration: String,
-    end: End,
-}
-
-enum End {
-    /// Not an image, or one that was replaced by the next.
-    None,
-    Success,
-    Failure(String),
-    /// It was not seen to end.
-    Running,
-}
-
-/// One line of a list of siblings.
-enum Item {
-    One(usize),
-    /// Children that are copies of their parent, and did nothing that has a line of its own.
-    Forks {
-        name: String,
-        count: usize,
-    },
-    More {
-        name: String,
-        count: usize,
-    },
-}
-
-fn rows(family: &Family<'_>, branch_limit: usize) -> Vec<Row> {
-    let mut rows = Vec::new();
-    // A stack of its own: a chain of a million execs must not end on the thread's.
-    let mut pending: Vec<(Item, String, String)> = Vec::new();
-    for root in family.roots.iter().rev() {
-        pending.push((Item::One(*root), String::new(), String::new()));
-    }
-    while let Some((item, branch, below)) = pending.pop() {
-        let Item::One(place) = item else {
-            rows.push(folded_row(item, branch));
-            continue;
-        };
-        rows.push(row(family, place, branch));
-        let items = fold(family, &family.members[place].children);
-        let last = items.len().saturating_sub(1);
-        for (index, item) in items.into_iter().enumerate().rev() {
-            let (own, under) = if index == last { ("└─ ", "   ") } else { ("├─ ", "│  ") };
-            let branch = |end: &str| shorten(format!("{below}{end}"), branch_limit);
-            pending.push((item, branch(own), branch(under)));
-        }
-    }
-    rows
-}
-
-/// Deep down only the nearest branches are drawn.
-fn shorten(branch: String, limit: usize) -> String {
-    let columns = branch.chars().count();
-    if columns <= limit.max(4) {
-        return branch;
-    }
-    let tail: String = branch.chars().skip(columns + 1 - limit.max(4)).collect();
-    format!("…{tail}")
-}
-
-fn row(family: &Family<'_>, place: usize, branch: String) -> Row {
-    let member = &family.members[place];
-    let last = member.last();
-    let arrow = if family.replaces_parent(place) { "⇒ " } else { "" };
-    // An end in a later trace starts where that one does.
-    let time = last.end.0.saturating_sub(last.start.0.min(member.span.start.0));
-    Row {
-        branch,
-        label: format!("{arrow}{}", label(member.span)),
-        pid: int(&member.span.attributes, semconv::PROCESS_PID).map(|pid| pid.to_string()).unwrap_or_default(),
-        duration: duration(Duration::from_nanos(time)),
-        end: end(member),
-    }
-}
-
-fn folded_row(item: Item, branch: String) -> Row {
-    let label = match item {
-        Item::Forks { name, count } => format!("{name} ({count} forks)"),
-        Item::More { name, count } => format!("… {count} more {name}"),
-        Item::One(_) => String::new(),
-    };
-    Row { branch, label, pid: String::new(), duration: String::new(), end: End::None }
-}
-
-fn label(span: &Span) -> String {
-    let name = shown_name(span);
-    if is_set(&span.attributes, semconv::AGENTSIGHT_PROCESS_FORK) {
-        return format!("{name} (fork)");
-    }
-    let mut label = name;
-    for arg in texts(&span.attributes, semconv::PROCESS_COMMAND_ARGS).iter().skip(1) {
-        label.push(' ');
-        label.push_str(&shell_word(arg));
-    }
-    if texts(&span.attributes, semconv::AGENTSIGHT_TRUNCATED)
-        .iter()
-        .any(|it| it == semconv::PROCESS_COMMAND_ARGS.as_str())
-    {
-        label.push_str(" …");
-    }
-    label
-}
-
-/// The executable's name; the one that it was started by (`sh`, not `dash`), where the kernel was asked for
-/// that file. `argv[0]` alone does not count, a program can call itself anything.
-fn shown_name(span: &Span) -> String {
-    let base = |path: &str| path.rsplit('/').next().unwrap_or_default().to_owned();
-    let requested = text(&span.attributes, semconv::AGENTSIGHT_PROCESS_REQUESTED_PATH).map(base);
-    let called = texts(&span.attributes, semconv::PROCESS_COMMAND_ARGS).first().map(|name| base(name));
-    let by_request = requested.filter(|name| !name.is_empty() && called.as_ref() == Some(name));
-    let executable = || text(&span.attributes, semconv::PROCESS_EXECUTABLE_NAME).map(str::to_owned);
-    let name = by_request.or_else(executable).unwrap_or_else(|| "(unknown)".to_owned());
-    printable(&name).into_owned()
-}
-
-fn end(member: &Member<'_>) -> End {
-    let attributes = &member.last().attributes;
-    let is = |name| is_set(attributes, name);
-    if is(semconv::AGENTSIGHT_SPAN_INCOMPLETE) || is(semconv::AGENTSIGHT_SPAN_PROMOTED) {
-        return End::Running;
-    }
-    match (text(attributes, semconv::ERROR_TYPE), int(attributes, semconv::PROCESS_EXIT_CODE)) {
-        (_, Some(0)) => End::Success,
-        (_, Some(code)) => End::Failure(format!("exit {code}")),
-        (Some(signal), None) if is(semconv::AGENTSIGHT_PROCESS_CORE_DUMPED) => {
-            End::Failure(format!("{} (core)", printable(signal)))
-        }
-        (Some(signal), None) => End::Failure(printable(signal).into_owned()),
-        (None, None) => End::None,
-    }
-}
-
-/// Siblings with nothing to tell apart, next to each other, become one line.
-fn fold(family: &Family<'_>, children: &[usize]) -> Vec<Item> {
-    let likeness = |place: &usize| {
-        let member = &family.members[*place];
-        let quiet = member.children.is_empty() && matches!(end(member), End::Success);
-        let is_fork = is_set(&member.span.attributes, semconv::AGENTSIGHT_PROCESS_FORK);
-        quiet.then(|| (is_fork, shown_name(member.span)))
-    };
-    let mut items = Vec::new();
-    for run in children.chunk_by(|one, next| likeness(one).is_some_and(|it| Some(it) == likeness(next))) {
-        match likeness(&run[0]) {
-            Some((true, name)) if run.len() > 1 => items.push(Item::Forks { name, count: run.len() }),
-            Some((false, name)) if run.len() > RUN_LIMIT => {
-                items.extend(run[..RUN_SHOWN].iter().map(|place| Item::One(*place)));
-                items.push(Item::More { name, count: run.len() - RUN_SHOWN });
-            }
-            Some(_) | None => items.extend(run.iter().map(|place| Item::One(*place))),
-        }
-    }
-    items
-}
-
-fn draw(rows: &[Row], style: TreeStyle) -> String {
-    let columns = Columns::of(rows, usize::from(style.width));
-    let paint = |colour: &str, text: &str| {
-        if style.colour && !text.trim().is_empty() { format!("{colour}{text}{RESET}") } else { text.to_owned() }
-    };
-    let mut drawn = String::new();
-    for row in rows {
-        let room = columns.label.saturating_sub(row.branch.chars().count());
-        let label = fit(&row.label, room);
-        let padding = " ".repeat(room.saturating_sub(width(&label)));
-        let branch = paint(DIM, &row.branch);
-        let label = match row.end {
-            End::Failure(_) => paint(BOLD, &label),
-            End::None if row.pid.is_empty() => paint(DIM, &label),
-            End::None | End::Success | End::Running => label,
-        };
-        let mut line = format!("{branch}{label}");
-        if columns.right && !row.pid.is_empty() {
-            let numbers = format!("  {:>1$}  {2:>3$}", row.pid, columns.pid, row.duration, columns.duration);
-            let end = match &row.end {
-                End::None => String::new(),
-                End::Success => paint(DIM, "exit 0"),
-                End::Failure(how) => paint(RED, how),
-                End::Running => "running".to_owned(),
-            };
-            // Writing to a String cannot fail.
-            let _ = write!(line, "{padding}{}  {end}", paint(DIM, &numbers));
-        }
-        drawn.push_str(line.trim_end());
-        drawn.push('\n');
-    }
-    drawn
-}
-
-/// Widths of the columns; all rows share them, so that numbers stand under numbers.
-struct Columns {
-    label: usize,
-    pid: usize,
-    duration: usize,
-    right: bool,
-}
-
-impl Columns {
-    fn of(rows: &[Row], total: usize) -> Self {
-        let widest = |of: &dyn Fn(&Row) -> usize| rows.iter().map(of).max().unwrap_or_default();
-        let pid = widest(&|row| width(&row.pid));
-        let duration = widest(&|row| width(&row.duration));
-        let end = widest(&|row| match &row.end {
-            End::None => 0,
-            End::Success => "exit 0".len(),
-            End::Failure(how) => width(how),
-            End::Running => "running".len(),
-        });
-        let right = pid + duration + end + 6;
-        let natural = widest(&|row| row.branch.chars().count() + width(&row.label));
-        if total >= right + LABEL_MIN {
-            Self { label: natural.min(total - right), pid, duration, right: true }
-        } else {
-            Self { label: total, pid, duration, right: false }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use expect_test::{Expect, expect};
@@ -276,6 +45,8 @@ mod tests {
     use super::*;
     use crate::graph::fixture::session;
     use crate::spans::fixture::spans_of;
+    use crate::terminal::draw::{BOLD, DIM, RED, RESET};
+    use crate::terminal::width::width;
 
     const STYLE: TreeStyle = TreeStyle { width: 80, colour: false };
 

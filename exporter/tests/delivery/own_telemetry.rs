@@ -41,7 +41,7 @@ fn http(url: &str) -> Settings {
 fn start(settings: &Settings) -> Telemetry {
     let account = Account::default();
     account.count_event(&Event::Loss(Loss { at: KernelNanos(1), kind: LossKind::Fork, count: 23 }));
-    Telemetry::start(settings, SessionId([1; 16]), &account).unwrap()
+    Telemetry::start(settings, Some(SessionId([1; 16])), &account).unwrap()
 }
 
 /// The spans of a collector in small, with a complaint inside.

@@ -1,6 +1,6 @@
-//! One line of strace's output, after the halves of interrupted ones are put together again.
+//! What a line of strace's output says of processes.
 
-use std::collections::BTreeMap;
+use super::call::calls;
 
 /// What happened to one thread. `tid` is the kernel's number for a thread; for the first of a process it is the process'.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,28 +24,10 @@ pub(super) enum What {
 /// All records, forks at the place where the call began, execs where it ended: so a child's first record follows its fork.
 pub(super) fn records(log: &str) -> Vec<Record> {
     let mut records: Vec<(usize, Record)> = Vec::new();
-    let mut unfinished: BTreeMap<u32, (usize, String)> = BTreeMap::new();
-    for (index, line) in log.lines().enumerate() {
-        let Some((tid, rest)) = line.split_once(' ') else { panic!("strace wrote `{line}`") };
-        let tid: u32 = tid.parse().unwrap_or_else(|_| panic!("no thread id at the start of strace's line `{line}`"));
-        let rest = rest.trim_start();
-        let (begun, call) =
-            if let Some((call, note)) = rest.rsplit_once(" <").filter(|(_, note)| note.ends_with(" ...>")) {
-                // A thread that execs goes on under the process' id.
-                let next = note.strip_prefix("pid changed to ").and_then(|note| note.strip_suffix(" ...>"));
-                let key = next.map_or(tid, |next| next.parse().unwrap_or_else(|_| panic!("strace wrote `{line}`")));
-                unfinished.insert(key, (index, call.to_owned()));
-                continue;
-            } else if let Some((_, end)) = rest.strip_prefix("<... ").and_then(|rest| rest.split_once(" resumed>")) {
-                let (begun, start) =
-                    unfinished.remove(&tid).unwrap_or_else(|| panic!("strace resumed what it never began: `{line}`"));
-                (begun, start + end)
-            } else {
-                (index, rest.to_owned())
-            };
-        if let Some(what) = what(&call) {
-            let at = if matches!(what, What::Forks { .. }) { begun } else { index };
-            records.push((at, Record { tid, what }));
+    for call in calls(log) {
+        if let Some(what) = what(&call.text) {
+            let at = if matches!(what, What::Forks { .. }) { call.begun } else { call.ended };
+            records.push((at, Record { tid: call.tid, what }));
         }
     }
     records.sort_by_key(|(at, _)| *at);
@@ -98,7 +80,7 @@ fn list(text: &str) -> Option<Vec<String>> {
 }
 
 /// A C string at the start of a text, and what follows it.
-fn quoted(text: &str) -> Option<(String, &str)> {
+pub(super) fn quoted(text: &str) -> Option<(String, &str)> {
     let bytes = text.as_bytes();
     let mut value = Vec::new();
     let mut at = 1;

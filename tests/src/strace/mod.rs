@@ -1,7 +1,13 @@
-//! An independent witness: the process tree as `strace -f` sees it.
+//! An independent witness: the process tree, and what flows between processes, as `strace -f` sees them.
 
+mod call;
+mod descriptor;
+mod files;
+mod flows;
+mod folders;
 mod kernel_view;
 mod line;
+mod streams;
 mod tree;
 
 use std::fs;
@@ -16,6 +22,14 @@ use crate::run::{Finished, run};
 
 /// The calls that make, replace and end processes; their end itself strace says without being asked.
 const CALLS: &str = "trace=fork,vfork,clone,clone3,execve,execveat";
+
+pub use flows::flows;
+
+/// The calls that say what flows where: those that move bytes, name files, and make processes.
+pub const FLOW_CALLS: &str = "trace=fork,vfork,clone,clone3,execve,execveat,exit_group,chdir,fchdir,\
+    read,pread64,readv,preadv,preadv2,recvfrom,recvmsg,recvmmsg,write,pwrite64,writev,pwritev,pwritev2,sendto,sendmsg,sendmmsg,\
+    copy_file_range,sendfile,splice,tee,ioctl,mmap,open,openat,openat2,creat,truncate,ftruncate,\
+    rename,renameat,renameat2,link,linkat,unlink,unlinkat";
 
 /// Runs `program` in `directory` under strace, with `prepare`'s environment, and says what tree it made.
 ///

@@ -1,5 +1,5 @@
-//! Which container a process runs in: its id and runtime by the path of its control group, its image by what the
-//! engine wrote down for root.
+//! Which container a process runs in: its id and runtime by the path of its control group, its name and image by what
+//! the engine wrote down for root.
 //!
 //! The path comes with the event, from the kernel, so a process that is gone already is placed like any other. (That of
 //! a process that ran before it was traced is read from `/proc`, and is missing where the process was faster.) Part of
@@ -12,7 +12,7 @@ use std::collections::HashMap;
 
 use agentsight_ebpf::{Container, Event};
 
-use image::Images;
+use image::{Images, Names};
 
 /// Control groups that are remembered: a host runs some hundred containers, and a build makes new ones all day.
 const REMEMBERED_MAX: usize = 1024;
@@ -34,8 +34,9 @@ impl Containers {
             return;
         }
         let found = path::parse(group).map(|place| {
-            let image = if place.by_root { self.images.name(&place.container) } else { None };
-            Box::new(Container { image, ..place.container })
+            let Names { container, image } =
+                if place.by_root { self.images.names(&place.container) } else { Names::default() };
+            Box::new(Container { name: container, image, ..place.container })
         });
         if self.known.len() >= REMEMBERED_MAX {
             self.known.clear();

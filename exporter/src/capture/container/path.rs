@@ -22,7 +22,7 @@ pub(super) fn parse(group: &[u8]) -> Option<Place> {
     })?;
     let pod_uid = components[..=index].iter().rev().find_map(|name| pod_uid(name));
     Some(Place {
-        container: Container { id: id.to_owned(), runtime, image: None, pod_uid },
+        container: Container { id: id.to_owned(), runtime, name: None, image: None, pod_uid },
         by_root: !components.contains(&"user.slice"),
     })
 }

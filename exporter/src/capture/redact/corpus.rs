@@ -1,8 +1,9 @@
 //! What must be redacted, and what must not: `¦` stands between arguments.
 
-use agentsight_ebpf::{Captured, Gap};
+use agentsight_ebpf::{Address, Captured, Event, Gap, Object};
 
 use super::{Layout, MARKER, Redactor, replace};
+use crate::recording::every_kind;
 
 /// Made-up secrets of 40 and 64 characters.
 const K40: &str = "a8Fk2Lq9Zx7Wc3Vb6Nm1Ty5Ru4Eo0Pi8Sd7Gh2J";
@@ -358,9 +359,9 @@ fn every_field_of_an_exec_is_redacted_and_counted() {
     exec.environment.baggage = Some(Captured::whole("user=1,api_key=abc,x=2"));
     exec.environment.resource_attributes = Some(Captured::whole(format!("service.version=1,token={K40}")));
     exec.environment.traceparent = Some(Captured::whole("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"));
-    let mut event = agentsight_ebpf::Event::Exec(Box::new(exec.clone()));
+    let mut event = Event::Exec(Box::new(exec.clone()));
     Redactor::new().expect("the built-in rules compile").redact(&mut event);
-    let agentsight_ebpf::Event::Exec(got) = event else { unreachable!() };
+    let Event::Exec(got) = event else { unreachable!() };
     assert_eq!(got.args.bytes, b"x\0--token=[REDACTED]\0--password=[REDACTED]");
     assert_eq!(got.args.gap, exec.args.gap);
     assert_eq!(got.working_directory.bytes, b"/tmp/ghp_[REDACTED]");
@@ -368,6 +369,44 @@ fn every_field_of_an_exec_is_redacted_and_counted() {
     assert_eq!(got.environment.resource_attributes, Some(Captured::whole("service.version=1,token=[REDACTED]")));
     assert_eq!(got.environment.traceparent, exec.environment.traceparent);
     assert_eq!(got.redactions, 5);
+}
+
+/// Puts `text` wherever an event of data has bytes of the traced program.
+fn with_text(mut event: Event, text: &str) -> Event {
+    let captured = || Captured::whole(text);
+    match &mut event {
+        Event::Open(open) => match &mut open.object {
+            Object::File(file) => file.path = captured(),
+            Object::Pipe { path, .. } | Object::Tty { path, .. } => *path = captured(),
+            Object::Unix(socket) => socket.address = captured(),
+            Object::Inet(_) => {}
+        },
+        Event::Connect(connect) if matches!(connect.to, Address::Unix(_)) => connect.to = Address::Unix(captured()),
+        Event::Change(change) => (change.path, change.new_path) = (captured(), captured()),
+        Event::Dns(dns) => text.clone_into(&mut dns.name),
+        _ => {}
+    }
+    event
+}
+
+#[test]
+fn the_texts_of_every_event_of_data_are_redacted_and_nothing_else_of_it() {
+    let redactor = Redactor::new().expect("the built-in rules compile");
+    for (secret, redacted) in [
+        (format!("/tmp/ghp_{K40}/x"), "/tmp/ghp_[REDACTED]/x"),
+        ("/run/db://me:geheim@host/x".to_owned(), "/run/db://me:[REDACTED]@host/x"),
+        ("\0agent?password=geheim".to_owned(), "\0agent?password=[REDACTED]"),
+        ("/home/me/plain.txt".to_owned(), "/home/me/plain.txt"),
+    ] {
+        for event in every_kind::events() {
+            if matches!(event, Event::Exec(_) | Event::Snapshot(_)) {
+                continue;
+            }
+            let mut got = with_text(event.clone(), &secret);
+            redactor.redact(&mut got);
+            assert_eq!(got, with_text(event, redacted));
+        }
+    }
 }
 
 #[test]

@@ -17,7 +17,7 @@ mod words;
 
 use std::ops::Range;
 
-use agentsight_ebpf::{Captured, Event, Exec};
+use agentsight_ebpf::{Address, Captured, Event, Exec, Object};
 use regex::bytes::Regex;
 
 use keys::Keys;
@@ -70,11 +70,47 @@ impl Redactor {
         })
     }
 
-    /// Replace every secret in the event's own bytes and count them in [`Exec::redactions`].
+    /// Replace every secret in the event's own bytes and count those of an exec in [`Exec::redactions`]. What tells one
+    /// thing from another (processes, open files, inodes, addresses of the internet) stays as it is.
     pub fn redact(&self, event: &mut Event) {
-        if let Event::Exec(exec) | Event::Snapshot(exec) = event {
-            self.redact_exec(exec);
+        match event {
+            Event::Exec(exec) | Event::Snapshot(exec) => self.redact_exec(exec),
+            Event::Open(open) => self.redact_object(&mut open.object),
+            Event::Connect(connect) => match &mut connect.to {
+                Address::Unix(address) => self.redact_text(address),
+                Address::Inet(_) | Address::Family(_) => {}
+            },
+            Event::Change(change) => {
+                self.redact_text(&mut change.path);
+                self.redact_text(&mut change.new_path);
+            }
+            Event::Dns(dns) => self.redact_name(&mut dns.name),
+            // Numbers alone.
+            Event::Fork(_) | Event::Exit(_) | Event::Close(_) | Event::BurstBegin(_) | Event::BurstEnd(_) => {}
+            Event::Copied(_) | Event::Kill(_) | Event::Wait(_) | Event::Pass(_) | Event::Call(_) => {}
+            Event::Loss(_) | Event::Tick(_) | Event::Clock(_) => {}
         }
+    }
+
+    fn redact_object(&self, object: &mut Object) {
+        match object {
+            Object::File(file) => self.redact_text(&mut file.path),
+            Object::Pipe { path, .. } | Object::Tty { path, .. } => self.redact_text(path),
+            Object::Unix(socket) => self.redact_text(&mut socket.address),
+            Object::Inet(_) => {}
+        }
+    }
+
+    fn redact_text(&self, text: &mut Captured) {
+        let _ = self.redact_captured(text, Layout::Text);
+    }
+
+    fn redact_name(&self, name: &mut String) {
+        let mut text = Captured::whole(std::mem::take(name));
+        self.redact_text(&mut text);
+        // The marker is ASCII, and secrets begin and end at ASCII bytes; were that ever untrue, the rest would say so.
+        *name = String::from_utf8(text.bytes)
+            .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
     }
 
     fn redact_exec(&self, exec: &mut Exec) {
@@ -216,6 +252,7 @@ mod tests {
             working_directory: Captured::default(),
             args: Captured::default(),
             redactions: 0,
+            continues: None,
             flow: None,
             environment: Environment::default(),
         }

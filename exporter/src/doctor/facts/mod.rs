@@ -1,6 +1,7 @@
 //! What was seen, without any judgement. Only this part touches the machine.
 
 mod backend;
+mod daemon;
 mod kernel;
 mod live;
 mod mounts;
@@ -13,6 +14,7 @@ use std::fs;
 use agentsight_ebpf::live::BtfSource;
 
 pub(super) use backend::Backend;
+pub(super) use daemon::{Answer, Daemon};
 pub(super) use kernel::{BTF, Btf, Kernel, Lockdown, Version};
 pub(super) use live::Live;
 pub(super) use mounts::{Cgroups, FileSystem, Mounts};
@@ -30,6 +32,7 @@ pub(super) struct Facts {
     pub(super) live: Option<Live>,
     pub(super) mounts: Mounts,
     pub(super) rights: Rights,
+    pub(super) daemon: Daemon,
     pub(super) store: Store,
     pub(super) backend: Backend,
 }
@@ -40,6 +43,7 @@ pub(super) fn gather(destination: &Result<Settings, SettingsError>, btf: Option<
         kernel: kernel::look(btf),
         live: rights.is_root.then(|| live::try_all(btf)),
         mounts: mounts::look(),
+        daemon: daemon::ask(),
         store: store::look(rights.is_root),
         backend: backend::ask(destination),
         rights,

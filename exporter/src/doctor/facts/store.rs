@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use nix::sys::statvfs::statvfs;
 
-use crate::ownership::RUN_DIR;
+use crate::ownership::{self, RUN_DIR};
 use crate::store;
 
 /// Where spans are kept.
@@ -41,13 +41,8 @@ pub(in crate::doctor) enum Place {
 
 pub(super) fn look(is_root: bool) -> Store {
     let dir = store::chosen_dir();
-    let sockets: Vec<bool> = fs::read_dir(RUN_DIR)
-        .into_iter()
-        .flatten()
-        .flatten()
-        .filter(|entry| entry.path().extension().is_some_and(|extension| extension == "sock"))
-        .map(|entry| UnixStream::connect(entry.path()).is_ok())
-        .collect();
+    let sockets: Vec<bool> =
+        ownership::sockets(Path::new(RUN_DIR)).map(|path| UnixStream::connect(path).is_ok()).collect();
     let collectors = sockets.iter().filter(|answers| **answers).count();
     Store {
         place: place(&dir, is_root),

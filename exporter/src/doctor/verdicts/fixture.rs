@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use crate::doctor::facts::{
-    Backend, Btf, Cgroups, Facts, FileSystem, Kernel, Live, Lockdown, Mounts, Place, Rights, Store, Sudo, Version,
+    Answer, Backend, Btf, Cgroups, Daemon, Facts, FileSystem, Kernel, Live, Lockdown, Mounts, Place, Rights, Store,
+    Sudo, Version,
 };
 
 /// Seen as root.
@@ -38,6 +39,7 @@ pub(super) fn well() -> Facts {
             locked_memory: None,
             memory: None,
         },
+        daemon: Daemon { socket: "/run/agentsight/daemon.sock".into(), answer: Answer::Nobody },
         store: Store {
             dir: "/var/lib/agentsight".into(),
             place: Place::Opens,

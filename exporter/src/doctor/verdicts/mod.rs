@@ -2,6 +2,7 @@
 
 mod backend;
 mod clock;
+mod daemon;
 mod kernel;
 mod limits;
 mod mounts;
@@ -28,6 +29,7 @@ pub(super) fn judge(facts: &Facts) -> Vec<Check> {
     let rights = [
         rights::root(facts),
         rights::capabilities(facts),
+        daemon::daemon(facts),
         rights::pid_namespace(facts),
         rights::user_namespace(facts),
         rights::container(facts),

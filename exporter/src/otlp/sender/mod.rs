@@ -75,6 +75,27 @@ pub struct Progress {
     drained: u64,
 }
 
+impl Progress {
+    /// Adds what another sender came to.
+    pub(crate) fn add(&mut self, other: &Self) {
+        let (counts, more) = (&mut self.counts, &other.counts);
+        counts.sent += more.sent;
+        counts.rejected += more.rejected;
+        counts.dropped += more.dropped;
+        let (requests, more) = (&mut self.requests, &other.requests);
+        requests.success += more.success;
+        requests.partial += more.partial;
+        requests.retry += more.retry;
+        requests.rejected += more.rejected;
+        requests.unsupported += more.unsupported;
+    }
+
+    #[cfg(test)]
+    pub(crate) fn of(kind: Kind, counts: Counts, requests: Requests, state: SenderState) -> Self {
+        Self { url: String::new(), kind, counts, requests, state, notice: None, drained: 0 }
+    }
+}
+
 /// How the requests of a sender ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Requests {

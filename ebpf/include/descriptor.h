@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: (MIT OR GPL-2.0-only) */
+/* From a descriptor of the current task to its open file. */
+#ifndef AGENTSIGHT_DESCRIPTOR_H
+#define AGENTSIGHT_DESCRIPTOR_H
+
+#include "kernel.h"
+
+static __always_inline struct file *file_of(__s32 fd)
+{
+	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+	struct fdtable *table = BPF_CORE_READ(task, files, fdt);
+	struct file **files;
+	struct file *file = NULL;
+
+	if (fd < 0 || (__u32)fd >= BPF_CORE_READ(table, max_fds))
+		return NULL;
+	files = BPF_CORE_READ(table, fd);
+	bpf_probe_read_kernel(&file, sizeof(file), files + (__u32)fd);
+	return file;
+}
+
+/* How many descriptors, of whatever processes, and calls in progress share it. */
+static __always_inline __u64 references_to(struct file *file)
+{
+	if (bpf_core_field_exists(file->f_ref))
+		return BPF_CORE_READ(file, f_ref.refcnt.counter) + 1;
+	return BPF_CORE_READ((struct file___before_6_13 *)file, f_count.counter);
+}
+
+#endif

@@ -1,0 +1,562 @@
+// SPDX-License-Identifier: (MIT OR GPL-2.0-only)
+/*
+ * Counts what a call moved, in three stages for each descriptor: which open file, and what this access ends; the ends;
+ * the burst that it adds to or begins.
+ *
+ * Hook: sys_exit, by tail calls from the programs of src/burst/transfer.bpf.c.
+ */
+#include "address.h"
+#include "bursts.h"
+#include "descriptor.h"
+#include "shapes.h"
+
+static __always_inline bool is_stream(__u32 object)
+{
+	return object != OBJECT_FILE;
+}
+
+static __always_inline bool is_mapped(__u32 slot)
+{
+	return slot >= BURST_MAPPED_IN;
+}
+
+static __always_inline bool is_out(__u32 slot)
+{
+	return slot & 1;
+}
+
+static __always_inline bool same_burst(const struct burst_key *one, const struct burst_key *other)
+{
+	return one->open == other->open && one->tgid == other->tgid && one->image == other->image;
+}
+
+static __always_inline void add_cut(struct call *call, const struct burst_key *key, __u32 why)
+{
+	__u32 at = call->cuts_count;
+
+	if (at >= CUTS_MAX)
+		return;
+	call->cuts[at & (CUTS_MAX - 1)].key = *key;
+	call->cuts[at & (CUTS_MAX - 1)].why = why;
+	call->cuts_count = at + 1;
+}
+
+#define DNS_PORT_ON_WIRE __builtin_bswap16(53)
+#define CONTROL_LENGTH_AT 40 /* in struct msghdr, 64-bit */
+
+/* What is in the bytes matters where they go to or come from a name server, and what is beside them where it is files.
+ */
+static __always_inline void look_inside(struct call *call, struct file *file, const struct open_file *open)
+{
+	__u64 control = 0;
+	__u16 port;
+
+	if (open->object == OBJECT_INET) {
+		port = BPF_CORE_READ(sock_of(file), __sk_common.skc_dport);
+		/* Where the socket has no peer, the call has the address. */
+		if (port == DNS_PORT_ON_WIRE || !port)
+			call->then = STAGE_DATAGRAM;
+	} else if (open->object == OBJECT_UNIX && (call->number == __NR_sendmsg || call->number == __NR_recvmsg)) {
+		bpf_probe_read_user(&control, sizeof(control), (void *)(call->arguments[1] + CONTROL_LENGTH_AT));
+		if (control)
+			call->then = STAGE_PASS;
+	}
+}
+
+/* On to the call's next transfer, or to what comes after all of them. */
+static __always_inline void go_on(void *ctx, struct call *call)
+{
+	call->at++;
+	if (call->at < call->moves_count)
+		bpf_tail_call(ctx, &exit_stages, STAGE_MOVE);
+	else if (call->then)
+		bpf_tail_call(ctx, &exit_stages, call->then);
+}
+
+static __always_inline void name_object(struct call *call, struct file *file, const struct open_file *open, __u32 slot)
+{
+	struct sock *sock, *peer;
+
+	call->object.inode = open->inode;
+	call->object.device = open->device;
+	call->object.generation = open->generation;
+	if (open->object != OBJECT_UNIX)
+		return;
+	/* A stream belongs to the socket that it is sent to. */
+	sock = sock_of(file);
+	call->object.generation = 0;
+	if (is_out(slot)) {
+		peer = BPF_CORE_READ((struct unix_sock *)sock, peer);
+		/* Datagrams to whomever the call names: they are counted for their sender. */
+		call->object.generation = !peer;
+		sock = peer ? peer : sock;
+	}
+	call->object.inode = (__u64)sock;
+	call->object.device = DEVICE_SOCK;
+}
+
+static __always_inline struct object *find_object(const struct object_key *key)
+{
+	struct object *object = bpf_map_lookup_elem(&objects, key);
+	struct object fresh = {};
+
+	if (object)
+		return object;
+	bpf_map_update_elem(&objects, key, &fresh, BPF_NOEXIST);
+	return bpf_map_lookup_elem(&objects, key);
+}
+
+/* A file's versions: whose bursts this access ends, because another party read or wrote meanwhile. */
+static __always_inline void meet_others_at_file(struct call *call, struct object *object, __u32 slot)
+{
+	__u64 party = call->key.open << 22 | call->tgid;
+	bool out = is_out(slot);
+
+	if (object->party != party) {
+		if (out) {
+			object->turn++;
+			object->version++;
+			if (object->reader.open)
+				add_cut(call, &object->reader, CUT_OTHER_PARTY);
+		} else if (object->party_wrote) {
+			object->turn++;
+		}
+		if ((out || object->party_wrote) && object->writer.open && !same_burst(&object->writer, &call->key))
+			add_cut(call, &object->writer, CUT_OTHER_PARTY);
+		object->party = party;
+	}
+	object->party_wrote = out;
+	if (out)
+		object->writer = call->key;
+	else
+		object->reader = call->key;
+	call->turn = object->turn;
+}
+
+/* A stream's offsets: each way counts for itself, and another image's bytes end the burst before them. */
+static __always_inline void meet_others_at_stream(struct call *call, struct object *object, const struct move *move)
+{
+	struct burst_key *last = is_out(move->slot) ? &object->writer : &object->reader;
+	__u64 *count = is_out(move->slot) ? &object->out : &object->in;
+
+	if (last->open && !same_burst(last, &call->key))
+		add_cut(call, last, CUT_OTHER_PARTY);
+	*last = call->key;
+	call->offset = *(volatile __u64 *)count;
+	if (!move->peeks)
+		__sync_fetch_and_add(count, move->bytes);
+}
+
+#define IPPROTO_UDP 17
+
+/*
+ * Where a datagram of a socket without a peer went to, or came from. A burst over it is with one other end, for as
+ * long as bursts may be cut: it is that end that the announcement before it names.
+ */
+static __always_inline bool know_far_end(struct call *call, struct file *file, const struct open_file *open,
+					 const struct move *move, const struct burst *burst)
+{
+	call->turn = 0;
+	__builtin_memset(&call->far, 0, sizeof(call->far));
+	if (open->object != OBJECT_INET || open->socket != IPPROTO_UDP ||
+	    BPF_CORE_READ(sock_of(file), __sk_common.skc_dport))
+		return true;
+	if (move->user_address)
+		read_user_address(&call->far, NULL, move->user_address, sizeof(struct socket_address));
+	call->turn = mark_of(&call->far);
+	if (!call->turn || (burst && burst->turn != call->turn && call->now < burst->may_end_at)) {
+		/* It is not said: what was said of it last holds on. */
+		call->far.family = 0;
+		if (burst)
+			call->turn = burst->turn;
+		return open->session != call->session;
+	}
+	return true;
+}
+
+static __always_inline void turn_round(struct call *call, struct open_file *open, __u32 slot)
+{
+	struct burst_key other = {.open = open->id};
+
+	call->turned = open->facing != slot + 1 || call->now - open->last_at > SECOND;
+	if (open->facing && open->facing != slot + 1) {
+		other.tgid = open->sides[!slot].tgid;
+		other.image = open->sides[!slot].image;
+		add_cut(call, &other, CUT_DIRECTION);
+	}
+	open->facing = slot + 1;
+	open->last_at = call->now;
+	open->sides[slot & 1].tgid = call->key.tgid;
+	open->sides[slot & 1].image = call->key.image;
+}
+
+/* The image's inputs since its output last began, which end here: what went out may have followed from them. */
+static __always_inline void end_intakes(struct call *call)
+{
+	struct intake_key key = {.tgid = call->tgid, .exec = call->exec};
+
+	for (__u32 i = 0; i < INTAKES; i++) {
+		__u32 source = call->flow_now - i;
+		struct burst_key *intake;
+
+		if (source <= call->flow_before || source > call->flow_now)
+			break;
+		key.slot = source % INTAKES;
+		intake = bpf_map_lookup_elem(&intakes, &key);
+		if (intake)
+			add_cut(call, intake, CUT_FLOW);
+	}
+}
+
+static __always_inline void add_to(struct burst *burst, const struct call *call, const struct move *move)
+{
+	struct burst_sums *sums = &burst->sums;
+	__u64 end = call->offset + move->bytes;
+
+	__sync_fetch_and_add(&sums->bytes, move->bytes);
+	__sync_fetch_and_add(&sums->operations, 1);
+	if (is_out(move->slot))
+		__sync_fetch_and_add(&sums->wait, call->now - call->began);
+	if (call->offset > sums->end || end < sums->offset)
+		sums->flags |= BURST_SPARSE;
+	if (call->offset < sums->offset)
+		sums->offset = call->offset;
+	if (end > sums->end)
+		sums->end = end;
+	if (move->last > sums->last)
+		sums->last = move->last;
+	if (burst->tid != call->tid) {
+		sums->flags |= BURST_THREADS;
+		burst->tid = call->tid;
+	}
+	burst->noted = call->now;
+	burst->turn = call->turn;
+}
+
+SEC(SYS_EXIT)
+int agentsight_move(__u64 *ctx)
+{
+	struct call *call = current_call();
+	struct open_file *open;
+	struct traced *process;
+	struct object *object;
+	struct burst *burst;
+	struct move *move;
+	struct file *file;
+	struct use *use;
+	__u32 followed = 0;
+	__u32 slot;
+	bool flows;
+
+	if (!call)
+		return 0;
+	move = &call->moves[call->at & (MOVES_MAX - 1)];
+	slot = move->slot & 3;
+	move->burst = 0;
+	process = bpf_map_lookup_elem(&tree, &call->tgid);
+	file = file_of(move->fd);
+	if (!process || !file)
+		goto next;
+	open = find_open(file);
+	if (!open) {
+		count_made(call->session, LOSS_OPEN);
+		count_lost(call->session, LOSS_OPEN);
+		goto next;
+	}
+	if (open->object == OBJECT_NONE)
+		goto next;
+	call->file = (__u64)file;
+	call->object_kind = open->object;
+	call->key.open = open->id;
+	call->key.tgid = call->tgid;
+	call->key.image = call->exec << 2 | slot;
+	move->open = open->id;
+	burst = bpf_map_lookup_elem(&bursts, &call->key);
+	if (move->failed) {
+		if (burst)
+			__sync_fetch_and_add(&burst->sums.errors, 1);
+		goto next;
+	}
+	if (know_far_end(call, file, open, move, burst))
+		announce(ctx, call, file, open);
+	look_inside(call, file, open);
+
+	call->cuts_count = 0;
+	call->cuts_done = 0;
+	name_object(call, file, open, slot);
+	object = find_object(&call->object);
+	if (!object) {
+		count_made(call->session, LOSS_BURST);
+		count_lost(call->session, LOSS_BURST);
+		goto next;
+	}
+	if (is_stream(open->object)) {
+		meet_others_at_stream(call, object, move);
+	} else {
+		call->offset = move->offset;
+		/* The file's own position has moved on by what was moved. */
+		if (call->offset == ~0ULL)
+			call->offset = BPF_CORE_READ(file, f_pos) - move->bytes;
+		meet_others_at_file(call, object, slot);
+	}
+	if (!is_mapped(slot))
+		turn_round(call, open, slot);
+
+	call->flow_before = 0;
+	call->flow_now = 0;
+	if (burst) {
+		followed = burst->followed;
+	} else {
+		use = bpf_map_lookup_elem(&uses, &call->key);
+		if (use)
+			followed = use->followed;
+	}
+	flows = slot == BURST_OUT && process->sources != followed;
+	if (burst) {
+		__u32 why = CUT_SESSION;
+
+		if (flows)
+			why = CUT_FLOW;
+		else if (burst->turn != call->turn)
+			why = CUT_OTHER_PARTY;
+		else if (call->began > burst->noted + SECOND)
+			why = CUT_IDLE;
+		else if (call->now - burst->sums.first > BURST_AGE_MAX)
+			why = CUT_AGE;
+		if (why != CUT_SESSION) {
+			if (call->now < burst->may_end_at) {
+				burst->sums.flags |= BURST_COALESCED;
+				flows = false;
+			} else {
+				add_cut(call, &call->key, why);
+				burst = NULL;
+			}
+		}
+	}
+	if (flows) {
+		call->flow_before = followed;
+		call->flow_now = process->sources;
+		end_intakes(call);
+	}
+	if (call->cuts_count)
+		bpf_tail_call(ctx, &exit_stages, STAGE_CUT);
+	else if (!burst || call->copies)
+		bpf_tail_call(ctx, &exit_stages, STAGE_COUNT);
+	if (burst) {
+		add_to(burst, call, move);
+		move->burst = burst->sums.number;
+	}
+next:
+	go_on(ctx, call);
+	return 0;
+}
+
+/* So many a program ends, and then tail-calls itself: the verifier walks every turn. */
+#define CUTS_PER_CALL 16
+
+SEC(SYS_EXIT)
+int agentsight_cut(__u64 *ctx)
+{
+	struct call *call = current_call();
+
+	if (!call)
+		return 0;
+	for (int i = 0; i < CUTS_PER_CALL; i++) {
+		__u32 at = call->cuts_done;
+
+		if (at >= call->cuts_count)
+			break;
+		call->cuts_done = at + 1;
+		at &= CUTS_MAX - 1;
+		cut_burst(ctx, &call->cuts[at].key, call->now, call->cuts[at].why);
+	}
+	if (call->cuts_done < call->cuts_count)
+		bpf_tail_call(ctx, &exit_stages, STAGE_CUT);
+	bpf_tail_call(ctx, &exit_stages, STAGE_COUNT);
+	return 0;
+}
+
+/* Numbers that were given, so that two images that begin at the same moment get two. */
+struct claim {
+	__u64 open;
+	__u64 number;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 8192);
+	__type(key, struct claim);
+	__type(value, __u8);
+} claims SEC(".maps");
+
+#define CLAIMS_TRIED 8
+
+static __always_inline __u32 next_number(struct open_file *open)
+{
+	struct claim claim = {.open = open->id};
+	__u8 one = 1;
+
+	for (int i = 0; i < CLAIMS_TRIED; i++) {
+		__sync_fetch_and_add(&open->bursts, 1);
+		claim.number = *(volatile __u32 *)&open->bursts;
+		if (!bpf_map_update_elem(&claims, &claim, &one, BPF_NOEXIST))
+			return claim.number;
+	}
+	return 0;
+}
+
+/* Whether an input is something new to its image, so that what goes out later may follow from it. */
+static __always_inline bool is_source(const struct call *call, const struct object *object, bool first)
+{
+	struct input_key key = {.object = call->object, .tgid = call->tgid, .exec = call->exec};
+	__u32 version = object->version;
+	__u32 *known;
+
+	if (is_stream(call->object_kind))
+		return first || call->turned;
+	known = bpf_map_lookup_elem(&inputs, &key);
+	if (known && *known == version)
+		return false;
+	bpf_map_update_elem(&inputs, &key, &version, BPF_ANY);
+	return true;
+}
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct burst);
+} fresh_burst SEC(".maps");
+
+/* Inserts the burst and says so; false where another thread of the image was quicker, or there is no room. */
+static __always_inline bool begin(void *ctx, struct call *call, struct move *move, struct traced *process,
+				  struct open_file *open, struct object *object)
+{
+	struct use *use = bpf_map_lookup_elem(&uses, &call->key);
+	struct burst_begin_event event = {};
+	struct intake_key intake = {};
+	struct use first = {};
+	struct burst *burst;
+	__u32 zero = 0;
+
+	burst = bpf_map_lookup_elem(&fresh_burst, &zero);
+	if (!burst)
+		return false;
+	__builtin_memset(burst, 0, sizeof(*burst));
+	fill_header(&event.header, call, EVENT_BURST_BEGIN, sizeof(event));
+	event.open = open->id;
+	event.slot = move->slot;
+	event.first = move->first;
+	event.offset = call->offset;
+	event.number = next_number(open);
+	if (!is_out(move->slot) && is_source(call, object, !use)) {
+		__sync_fetch_and_add(&process->sources, 1);
+		event.header.flags = BURST_SOURCE;
+		event.now = *(volatile __u32 *)&process->sources;
+		intake.tgid = call->tgid;
+		intake.exec = call->exec;
+		intake.slot = event.now % INTAKES;
+		bpf_map_update_elem(&intakes, &intake, &call->key, BPF_ANY);
+	}
+	if (call->flow_now != call->flow_before) {
+		event.header.flags = BURST_FLOW;
+		event.before = call->flow_before;
+		event.now = call->flow_now;
+	}
+
+	burst->sums.open = open->id;
+	burst->sums.number = event.number;
+	burst->sums.first = move->first;
+	burst->sums.last = move->last;
+	burst->sums.bytes = move->bytes;
+	burst->sums.operations = 1;
+	burst->sums.wait = is_out(move->slot) ? call->now - call->began : 0;
+	burst->sums.offset = call->offset;
+	burst->sums.end = call->offset + move->bytes;
+	burst->sums.tid = call->tid;
+	burst->start = call->start;
+	burst->noted = call->now;
+	burst->session = call->session;
+	burst->tid = call->tid;
+	burst->turn = call->turn;
+	burst->followed = process->sources;
+	if (use) {
+		use->begun++;
+		use->followed = burst->followed;
+		if (use->begun >= BURSTS_AT_ONCE)
+			burst->may_end_at = use->first + (use->begun - BURSTS_AT_ONCE + 1) * SECOND;
+	} else {
+		first.first = call->now;
+		first.begun = 1;
+		first.followed = burst->followed;
+		bpf_map_update_elem(&uses, &call->key, &first, BPF_ANY);
+	}
+
+	if (!event.number || bpf_map_update_elem(&bursts, &call->key, burst, BPF_NOEXIST)) {
+		if (bpf_map_lookup_elem(&bursts, &call->key))
+			return false;
+		count_made(call->session, LOSS_BURST);
+		count_lost(call->session, LOSS_BURST);
+		return false;
+	}
+	/* An unannounced burst would stay in the map when its image ends. */
+	if (!emit_data(ctx, &event, sizeof(event), LOSS_BURST)) {
+		bpf_map_delete_elem(&bursts, &call->key);
+		return false;
+	}
+	move->burst = event.number;
+	return true;
+}
+
+/* What the second transfer of a copy got from the first. */
+static __always_inline void note_copy(void *ctx, struct call *call, struct burst *burst)
+{
+	struct move *from = &call->moves[0];
+
+	if (burst->sums.copied_open &&
+	    (burst->sums.copied_open != from->open || burst->sums.copied_number != from->burst)) {
+		say_copied(ctx, &call->key, burst, call->now);
+		burst->sums.copied_bytes = 0;
+	}
+	burst->sums.copied_open = from->open;
+	burst->sums.copied_number = from->burst;
+	burst->sums.copied_bytes += call->moves[1].bytes;
+}
+
+SEC(SYS_EXIT)
+int agentsight_count(__u64 *ctx)
+{
+	struct call *call = current_call();
+	struct open_file *open;
+	struct traced *process;
+	struct object *object;
+	struct burst *burst;
+	struct move *move;
+
+	if (!call)
+		return 0;
+	move = &call->moves[call->at & (MOVES_MAX - 1)];
+	process = bpf_map_lookup_elem(&tree, &call->tgid);
+	open = bpf_map_lookup_elem(&opens, &call->file);
+	object = bpf_map_lookup_elem(&objects, &call->object);
+	if (!process || !open || !object || open->id != call->key.open) {
+		count_made(call->session, LOSS_BURST);
+		count_lost(call->session, LOSS_BURST);
+		goto next;
+	}
+	burst = bpf_map_lookup_elem(&bursts, &call->key);
+	if (!burst && !begin(ctx, call, move, process, open, object))
+		burst = bpf_map_lookup_elem(&bursts, &call->key);
+	if (burst) {
+		add_to(burst, call, move);
+		move->burst = burst->sums.number;
+	}
+	if (call->copies && call->at == 1 && call->moves[0].burst) {
+		burst = bpf_map_lookup_elem(&bursts, &call->key);
+		if (burst)
+			note_copy(ctx, call, burst);
+	}
+next:
+	go_on(ctx, call);
+	return 0;
+}

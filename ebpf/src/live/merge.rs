@@ -1,0 +1,106 @@
+//! Records of several buffers, made one stream again: in the order of time, none before what led to it.
+//!
+//! A child's exec may be read from one buffer before its fork is read from another. One rule restores the order: the
+//! clock is read *before* any buffer, then every buffer up to what is stamped after that reading, and only what is
+//! stamped before it is handed over, by time; the rest waits for the next drain. Whatever led to such a record was in
+//! its buffer before the record was stamped, so before any buffer was read: it is among them, and its stamp is the
+//! earlier one. What waits is stamped before the clock of the next drain, so nothing waits twice.
+
+use crate::{DecodeError, Event, KernelNanos, SessionNumber, wire};
+
+/// As much room as is kept from one drain to the next, records.
+const KEPT_RECORDS: usize = 4096;
+
+/// What was read and not yet handed over, with the time at which the programs made it.
+#[derive(Default)]
+pub(super) struct Merge {
+    waiting: Vec<(KernelNanos, SessionNumber, Event)>,
+}
+
+impl Merge {
+    /// Takes a record that was read; says when it was made.
+    ///
+    /// # Errors
+    /// It is not one of ours.
+    pub(super) fn take(&mut self, record: &[u8]) -> Result<KernelNanos, DecodeError> {
+        let made = wire::made_at(record)?;
+        match wire::decode(record) {
+            Ok((session, event)) => self.waiting.push((made, session, event)),
+            Err(DecodeError::NotDns) => {}
+            Err(error) => return Err(error),
+        }
+        Ok(made)
+    }
+
+    /// Hands over what was made before `before`, by time; returns how many that were.
+    pub(super) fn hand_over(&mut self, before: KernelNanos, mut each: impl FnMut((SessionNumber, Event))) -> usize {
+        // Each buffer's records are nearly in order already, which is what this sort is quick on. It is stable: what one
+        // program said with one stamp stays in the order in which it was said.
+        self.waiting.sort_by_key(|(made, ..)| *made);
+        let ready = self.waiting.partition_point(|(made, ..)| *made < before);
+        self.waiting.drain(..ready).for_each(|(_, session, event)| each((session, event)));
+        self.waiting.shrink_to(KEPT_RECORDS);
+        ready
+    }
+
+    /// Whether something was read that the next drain will hand over.
+    pub(super) fn has_waiting(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Tick;
+
+    fn hand_over(merge: &mut Merge, before: u64) -> Vec<u64> {
+        let mut times = Vec::new();
+        merge.hand_over(KernelNanos(before), |(_, event)| times.push(event.at().0));
+        times
+    }
+
+    fn read(merge: &mut Merge, times: &[u64]) {
+        let tick = |at: &u64| (KernelNanos(*at), SessionNumber::FIRST, Event::Tick(Tick { at: KernelNanos(*at) }));
+        merge.waiting.extend(times.iter().map(tick));
+    }
+
+    #[test]
+    fn records_of_several_buffers_come_out_by_time() {
+        let mut merge = Merge::default();
+        read(&mut merge, &[10, 40, 70]);
+        read(&mut merge, &[20, 30, 80]);
+        assert_eq!(hand_over(&mut merge, 100), [10, 20, 30, 40, 70, 80]);
+    }
+
+    #[test]
+    fn what_was_written_while_the_buffers_were_read_waits_for_what_led_to_it() {
+        let mut merge = Merge::default();
+        // The clock was read at 50. CPU 0 was read first, then wrote 60, a fork; CPU 1 wrote 65, the exec.
+        read(&mut merge, &[10]);
+        read(&mut merge, &[20, 65]);
+        assert_eq!(hand_over(&mut merge, 50), [10, 20]);
+        assert!(merge.has_waiting());
+        read(&mut merge, &[60]);
+        assert_eq!(hand_over(&mut merge, 90), [60, 65]);
+        assert!(!merge.has_waiting());
+    }
+
+    #[test]
+    fn what_was_made_in_the_same_moment_keeps_its_order() {
+        let mut merge = Merge::default();
+        for at in [3_u64, 1, 2] {
+            // The time of what it tells of is not the time at which it was made.
+            merge.waiting.push((KernelNanos(10), SessionNumber::FIRST, Event::Tick(Tick { at: KernelNanos(at) })));
+        }
+        assert_eq!(hand_over(&mut merge, 11), [3, 1, 2]);
+    }
+
+    #[test]
+    fn a_record_that_is_none_is_refused_and_does_not_wait() {
+        let mut merge = Merge::default();
+        assert_eq!(merge.take(&[0; 3]), Err(DecodeError::Short(3)));
+        assert_eq!(merge.take(&[0; 64]), Err(DecodeError::Kind(0)));
+        assert!(!merge.has_waiting());
+    }
+}

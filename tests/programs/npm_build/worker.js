@@ -1,0 +1,2 @@
+// Answers its parent.
+process.on("message", (words) => process.send(words.toUpperCase()));
