@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-docker test-kernels soak bench-hooks fuzz build deps test-deps lint fmt snapshots scenario-recordings jaeger python-sdk clean
+.PHONY: help demo test test-docker test-kernels soak bench-hooks bench-store fuzz build deps test-deps lint fmt snapshots scenario-recordings jaeger python-sdk clean
 .PHONY: static package test-package test-phoenix otelcol
 
 CARGO ?= cargo
@@ -103,6 +103,9 @@ test-kernels: deps ## Trace on Debian's kernels from 5.10 to the newest, in emul
 	@tests=$$($(CARGO) test --workspace --no-run --test loading --test full_ring --test lifecycle \
 	    --message-format json-render-diagnostics | sed -n 's/.*"executable":"\([^"]*\)".*/\1/p'); \
 	tests/kernels/run.sh $(TARGET_DIR)/debug/agentsight $$tests
+
+bench-store: deps ## Measure ingest and questions with a million spans in the store (minutes, and 3 GB of disk)
+	@$(CARGO) bench --package agentsight --bench store
 
 bench-hooks: deps ## Measure what the hooks on system calls add to a call, on this machine (2 minutes)
 	@$(AS_ROOT) bench --package agentsight-ebpf --bench hooks

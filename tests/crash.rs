@@ -18,7 +18,7 @@ use nix::sys::signal::Signal;
 const LIMIT: Duration = Duration::from_secs(60);
 /// At a time, each with a store of its own: as many as keep a machine of two cores busy.
 const STORES: u64 = 3;
-const KILLS_PER_STORE: usize = 17;
+const KILLS_PER_STORE: usize = 67;
 /// Longer than the command takes, so that some collectors die after its end.
 const LATEST_KILL_MILLIS: u64 = 700;
 

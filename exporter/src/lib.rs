@@ -7,6 +7,7 @@
 //! `doctor` says what the machine allows.
 //! `graph` and `spans` are pure: no clock, no I/O, no threads.
 
+pub mod answer;
 pub mod caller;
 pub mod capture;
 #[cfg(feature = "live")]
@@ -18,6 +19,7 @@ pub mod daemon;
 #[cfg(feature = "live")]
 pub mod doctor;
 mod duration;
+pub mod facts;
 pub mod graph;
 #[cfg(feature = "live")]
 pub mod launch;
@@ -26,7 +28,9 @@ pub mod otlp;
 pub mod ownership;
 pub mod pipeline;
 pub mod private_file;
+pub mod query;
 pub mod recording;
+pub mod serve;
 pub mod session;
 pub mod spans;
 pub mod store;

@@ -19,6 +19,13 @@ fn main() -> ExitCode {
         #[cfg(feature = "live")]
         Command::Daemon(args) => cli::daemon::daemon(args),
         Command::Replay(args) => cli::replay::replay(&args),
+        Command::Sessions(args) => cli::questions::sessions(&args),
+        Command::Show(args) => cli::questions::show(&args),
+        Command::Query(args) => cli::questions::query(&args),
+        Command::Why(args) => cli::questions::why(&args),
+        Command::Impact(args) => cli::questions::impact(&args),
+        Command::Serve(args) => cli::serve::serve(args),
+        Command::Export(args) => cli::questions::export(&args),
         #[cfg(feature = "live")]
         Command::Doctor(args) => cli::doctor::doctor(&args),
         #[cfg(feature = "live")]

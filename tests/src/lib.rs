@@ -22,6 +22,7 @@ pub mod recordings;
 pub mod requirement;
 pub mod run;
 pub mod scenario;
+pub mod server;
 pub mod store;
 pub mod strace;
 pub mod sudoer;

@@ -7,10 +7,12 @@ mod destination;
 pub(crate) mod doctor;
 #[cfg(feature = "live")]
 pub(crate) mod launch;
+pub(crate) mod questions;
 pub(crate) mod reference;
 pub(crate) mod replay;
 mod screen;
 mod send;
+pub(crate) mod serve;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -59,6 +61,25 @@ pub(crate) enum Command {
     /// there, 1 where something is limited or could not be seen, and 2 where tracing cannot work.
     #[cfg(feature = "live")]
     Doctor(DoctorArgs),
+    /// List what has been traced
+    Sessions(questions::SessionsArgs),
+    /// Show a trace or a session as the process tree that it was
+    Show(questions::ShowArgs),
+    /// Find what was done: by whom, to what, when
+    ///
+    /// Such as all network requests made by a process in the last five minutes: --action network --pid 1234 --since 5m
+    Query(questions::QueryArgs),
+    /// Explain a span: everything that led to it, with the evidence
+    ///
+    /// Edges that only may be causes (flow) come after those that are, and it is said where the evidence has gaps. Of an
+    /// image that is only an ancestor, what it waited for and which signals it got is not followed.
+    Why(questions::SliceArgs),
+    /// Say what a span led to, with the evidence
+    Impact(questions::SliceArgs),
+    /// Send again what the store holds, under the same ids
+    Export(questions::ExportArgs),
+    /// Answer questions over HTTP: AgentSight's own API, and Jaeger's
+    Serve(serve::ServeArgs),
     /// The privileged half of `run`; not for people
     #[cfg(feature = "live")]
     #[command(hide = true)]

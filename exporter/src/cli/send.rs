@@ -66,3 +66,31 @@ async fn send_all(endpoint: &Endpoint, signals: &[&Signal], takes: Takes) -> Res
     }
     Ok(())
 }
+
+/// Sends spans that were stored, request after request.
+#[derive(Debug)]
+pub(super) struct SpanSender {
+    client: Client,
+    runtime: tokio::runtime::Runtime,
+    url: String,
+}
+
+impl SpanSender {
+    pub(super) fn new(endpoint: &Endpoint) -> Result<Self, SendError> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let client = runtime.block_on(async { Client::new(endpoint) })?;
+        Ok(Self { client, runtime, url: endpoint.url.clone() })
+    }
+
+    pub(super) fn send(&mut self, request: &Request) -> Result<(), SendError> {
+        let refused = |reason: String| SendError::Refused { url: self.url.clone(), reason };
+        match self.runtime.block_on(self.client.send(request)) {
+            Outcome::Delivered { rejected: 0, .. } => Ok(()),
+            Outcome::Delivered { rejected, message } => Err(refused(format!("{rejected} rejected: {message}"))),
+            Outcome::Refused { reason }
+            | Outcome::NotTaken { reason }
+            | Outcome::TooLarge { reason }
+            | Outcome::Retry { reason, .. } => Err(refused(reason)),
+        }
+    }
+}

@@ -6,6 +6,7 @@
 
 mod backoff;
 pub mod client;
+pub mod decode;
 pub mod encode;
 pub(crate) mod grpc;
 pub(crate) mod http;

@@ -55,6 +55,18 @@ impl Request {
         requests
     }
 
+    /// From spans with their resources; `None` for nothing.
+    pub fn of_spans(spans: impl IntoIterator<Item = (Resource, Span)>) -> Option<Self> {
+        let mut groups: Vec<(Resource, Vec<Span>)> = Vec::new();
+        for (resource, span) in spans {
+            match groups.iter_mut().find(|(known, _)| *known == resource) {
+                Some((_, spans)) => spans.push(span),
+                None => groups.push((resource, vec![span])),
+            }
+        }
+        (!groups.is_empty()).then(|| Self::Traces(traces(groups)))
+    }
+
     /// From a batch of stored rows of one kind.
     #[must_use]
     pub fn build(kind: Kind, batch: &Batch) -> Built {

@@ -1,11 +1,11 @@
 //! Appending: a batch of signals in one transaction, on disk when the call returns.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use rusqlite::{Connection, TransactionBehavior, named_params};
+use rusqlite::{Connection, TransactionBehavior, params};
 
 use super::session::session_key;
-use super::{Row, Store, StoreError, open_image, sqlite_nanos};
+use super::{Row, Store, StoreError, index, open_image, sqlite_nanos};
 use crate::session::SessionId;
 use crate::spans::model::Signal;
 
@@ -49,11 +49,15 @@ impl Store {
 pub(super) fn insert(connection: &Connection, session: i64, rows: &[Row]) -> rusqlite::Result<usize> {
     let mut statement = connection.prepare_cached(
         "INSERT INTO signal (session, kind, trace_id, span_id, parent_id, start_nanos, end_nanos, name, resource, encoded)
-         VALUES (:session, :kind, :trace_id, :span_id, :parent_id, :start, :end, :name, :resource, :encoded)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
          ON CONFLICT (trace_id, span_id) WHERE kind = 'span' DO NOTHING",
     )?;
     // For this batch alone: another process may prune a resource between two transactions.
     let mut resources = HashMap::new();
+    let mut operations = HashSet::new();
+    let mut add_operation = connection
+        .prepare_cached("INSERT INTO operation (resource, name, kind) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING")?;
+    let mut index = index::Index::of(connection)?;
     let mut stored = 0;
     for row in rows {
         let resource = match resources.get(&row.resource) {
@@ -64,18 +68,29 @@ pub(super) fn insert(connection: &Connection, session: i64, rows: &[Row]) -> rus
                 key
             }
         };
-        stored += statement.execute(named_params! {
-            ":session": session,
-            ":kind": row.kind.as_str(),
-            ":trace_id": row.trace_id,
-            ":span_id": row.span_id,
-            ":parent_id": row.parent_id,
-            ":start": sqlite_nanos(row.start),
-            ":end": sqlite_nanos(row.end),
-            ":name": row.name,
-            ":resource": resource,
-            ":encoded": row.encoded,
-        })?;
+        let is_new = statement.execute(params![
+            session,
+            row.kind.as_str(),
+            row.trace_id,
+            row.span_id,
+            row.parent_id,
+            sqlite_nanos(row.start),
+            sqlite_nanos(row.end),
+            row.name,
+            resource,
+            row.encoded,
+        ])? > 0;
+        if !is_new {
+            continue;
+        }
+        stored += 1;
+        if let Some(questions) = &row.questions {
+            index.add(connection.last_insert_rowid(), session, row, questions)?;
+            let kind = questions.kind;
+            if operations.insert((resource, row.name.as_str(), kind)) {
+                add_operation.execute((resource, &row.name, kind))?;
+            }
+        }
     }
     Ok(stored)
 }

@@ -11,7 +11,7 @@ use std::path::Path;
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
-use nix::libc::{F_WRLCK, SEEK_SET, flock};
+use nix::libc::{F_UNLCK, F_WRLCK, SEEK_SET, flock};
 
 use super::place::{self, PlaceError};
 
@@ -43,6 +43,14 @@ pub(super) fn wait_lock(path: &Path, number: i64) -> Result<Lock, PlaceError> {
     }
 }
 
+/// Whether somebody holds byte `number` of the lock file, without taking it.
+pub(super) fn is_held(path: &Path, number: i64) -> Result<bool, PlaceError> {
+    let file = place::open_file(path)?;
+    let mut asked = byte(number);
+    fcntl(&file, FcntlArg::F_OFD_GETLK(&mut asked)).map_err(|errno| refused(path, errno))?;
+    Ok(i32::from(asked.l_type) != F_UNLCK)
+}
+
 fn byte(number: i64) -> flock {
     // The libc crate types these constants as `c_int`, the structure's fields as `c_short`; both values are tiny.
     #[expect(clippy::cast_possible_truncation)]
@@ -66,7 +74,9 @@ mod tests {
         let first = try_lock(&path, 1).unwrap().unwrap();
         assert!(try_lock(&path, 1).unwrap().is_none());
         assert!(try_lock(&path, 2).unwrap().is_some());
+        assert!(is_held(&path, 1).unwrap() && !is_held(&path, 3).unwrap());
         drop(first);
+        assert!(!is_held(&path, 1).unwrap(), "asking takes nothing");
         assert!(try_lock(&path, 1).unwrap().is_some());
     }
 }

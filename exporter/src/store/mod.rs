@@ -7,12 +7,16 @@ mod append;
 mod batch;
 mod destination;
 mod error;
+mod index;
+mod listing;
 mod lock;
 mod open_image;
 mod place;
+mod read;
 mod retention;
 mod row;
 mod schema;
+mod search;
 mod session;
 
 #[cfg(test)]
@@ -30,12 +34,15 @@ pub use append::Appended;
 pub use batch::{Batch, BatchLimit, Seq, StoredRow};
 pub use destination::{Advance, Counts, Destination, DestinationId, SettingsJson};
 pub use error::StoreError;
+pub use listing::{Operation, SessionState, SessionSummary};
 pub use lock::Lock;
 pub use open_image::LeftOpen;
 pub use place::PlaceError;
+pub use read::StoredSpan;
 pub use retention::{Limits, Pruned};
 pub use row::{Kind, Row};
 pub use schema::SchemaError;
+pub use search::{Behind, Direction, Narrow, PathText, SortKey};
 pub use session::UnendedSession;
 
 /// Where the store is unless `AGENTSIGHT_STORE` in root's own environment says otherwise.
@@ -54,6 +61,11 @@ pub fn chosen_dir() -> PathBuf {
 const DATABASE: &str = "agentsight.db";
 /// How long a writer waits for another one; each holds the write lock for milliseconds.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Pages of indexes that are written again and again; taken only as they fill. With SQLite's own 2 MiB ingest is a third slower.
+const CACHE_KIB: i64 = 16 << 10;
+/// Pages in the log before they go to the database: what several transactions change goes there once. 16 MiB.
+const LOG_PAGES: i64 = 4_000;
 
 /// One connection to the store. Calls block: on an async runtime, give it a thread.
 #[derive(Debug)]
@@ -86,7 +98,53 @@ impl Store {
         connection.pragma_update(None, "journal_mode", "WAL").map_err(opened)?;
         // In WAL mode a commit outlives every process that dies; only a power cut can cost the last ones.
         connection.pragma_update(None, "synchronous", "NORMAL").map_err(opened)?;
+        connection.pragma_update(None, "cache_size", -CACHE_KIB).map_err(opened)?;
+        connection.pragma_update(None, "wal_autocheckpoint", LOG_PAGES).map_err(opened)?;
         Ok(Self { dir, connection })
+    }
+
+    /// Opens the store in `dir` where there is one, to ask it something; `None` where nothing was ever stored.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_existing(dir: &Path) -> Result<Option<Self>, StoreError> {
+        let path = dir.join(DATABASE);
+        match std::fs::symlink_metadata(&path) {
+            Ok(_) => Self::open(dir).map(Some),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(PlaceError::Io { doing: "look at", path, source }.into()),
+        }
+    }
+
+    /// Opens a copy of a store's database, whoever owns it, without changing it. What an older AgentSight wrote is
+    /// brought to the present shape in memory.
+    ///
+    /// # Errors
+    /// A file that is no such database, or of a newer version, and whatever the system refuses.
+    pub fn open_copy(path: &Path) -> Result<Self, StoreError> {
+        let opened = |source| StoreError::Open { path: path.to_owned(), source };
+        let shape = |source| StoreError::Shape { path: path.to_owned(), source };
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
+        // SQLite would say only that it cannot open it.
+        std::fs::File::open(path).map_err(|source| PlaceError::Io { doing: "open", path: path.to_owned(), source })?;
+        let mut connection = Connection::open_with_flags(place::copy_uri(path), flags).map_err(opened)?;
+        connection.busy_timeout(BUSY_TIMEOUT).map_err(opened)?;
+        if !schema::is_present(&connection).map_err(shape)? {
+            let mut copied = Connection::open_in_memory().map_err(opened)?;
+            rusqlite::backup::Backup::new(&connection, &mut copied)
+                .and_then(|backup| backup.run_to_completion(i32::MAX, Duration::ZERO, None))
+                .map_err(opened)?;
+            schema::migrate(&mut copied).map_err(shape)?;
+            connection = copied;
+        }
+        let dir = path.parent().map(Path::to_owned).unwrap_or_default();
+        Ok(Self { dir, connection })
+    }
+
+    /// Ends, from another thread, what this connection is at.
+    #[must_use]
+    pub fn interrupter(&self) -> rusqlite::InterruptHandle {
+        self.connection.get_interrupt_handle()
     }
 
     /// The store's folder.

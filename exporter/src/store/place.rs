@@ -3,8 +3,10 @@
 //! Whoever can write there can rewrite the trace, and a symlink there could make root write
 //! elsewhere. So every folder on the way must belong to root or to us, and the last one to us alone.
 
+use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, Metadata, OpenOptions, Permissions};
 use std::io;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -116,6 +118,23 @@ pub(super) fn open_file(path: &Path) -> Result<File, PlaceError> {
     let file = open_options().create(true).truncate(false).open(path).map_err(io_error("open", path))?;
     check_plain(path, &file.metadata().map_err(io_error("look at", path))?)?;
     Ok(file)
+}
+
+/// How SQLite is told to open a copy. Where no log lies beside it nothing more will be written to it: then SQLite needs
+/// no file of its own there, which a reader without rights could not make.
+pub(super) fn copy_uri(path: &Path) -> OsString {
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    let has_log = fs::metadata(&log).is_ok_and(|log| log.len() > 0);
+    let mut uri = b"file:".to_vec();
+    for byte in path.as_os_str().as_bytes() {
+        match byte {
+            b'%' | b'?' | b'#' => uri.extend(format!("%{byte:02x}").bytes()),
+            byte => uri.push(*byte),
+        }
+    }
+    uri.extend(if has_log { &b"?mode=ro"[..] } else { b"?immutable=1" });
+    OsString::from_vec(uri)
 }
 
 fn open_options() -> OpenOptions {

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use agentsight_ebpf::WallNanos;
-use rusqlite::{Connection, TransactionBehavior, named_params};
+use rusqlite::{Connection, ToSql, TransactionBehavior, named_params};
 
-use super::{Store, StoreError, count, destination, sqlite_nanos};
+use super::{Store, StoreError, count, destination, index, sqlite_nanos};
 
 /// How much is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,7 +101,7 @@ fn give_back_pages(connection: &Connection) -> rusqlite::Result<()> {
 /// Discards, of the oldest rows, those that ended before a moment.
 fn prune_chunk(connection: &Connection, older_than: i64) -> rusqlite::Result<Chunk> {
     let chunk = "SELECT seq, session, kind FROM (SELECT * FROM signal ORDER BY seq LIMIT :chunk) WHERE end_nanos <= :older_than";
-    let parameters = named_params! {":chunk": CHUNK, ":older_than": older_than};
+    let parameters: &[(&str, &dyn ToSql)] = named_params! {":chunk": CHUNK, ":older_than": older_than};
     let mut statement = connection.prepare_cached(&format!(
         "SELECT destination.id, count(*) FROM ({chunk}) AS old JOIN destination
          ON destination.session = old.session AND destination.kind = old.kind AND old.seq > destination.cursor
@@ -112,9 +112,20 @@ fn prune_chunk(connection: &Connection, older_than: i64) -> rusqlite::Result<Chu
     for (destination, rows) in &unsent {
         connection.execute("UPDATE destination SET dropped = dropped + ?2 WHERE id = ?1", [destination, rows])?;
     }
+    remove_from_index(connection, chunk, parameters)?;
     let rows = connection
         .prepare_cached(&format!("DELETE FROM signal WHERE seq IN (SELECT seq FROM ({chunk}))"))?
         .execute(parameters)?;
     let erased = destination::erase_delivered(connection)?;
     Ok(Chunk { rows: rows as u64, unsent: unsent.iter().map(|(_, rows)| count(*rows)).sum(), erased })
+}
+
+fn remove_from_index(connection: &Connection, chunk: &str, parameters: &[(&str, &dyn ToSql)]) -> rusqlite::Result<()> {
+    let spans = format!("SELECT seq, encoded FROM signal WHERE seq IN (SELECT seq FROM ({chunk}) WHERE kind = 'span')");
+    let mut statement = connection.prepare_cached(&spans)?;
+    let mut rows = statement.query(parameters)?;
+    while let Some(row) = rows.next()? {
+        index::remove(connection, row.get(0)?, row.get_ref(1)?.as_blob()?)?;
+    }
+    Ok(())
 }

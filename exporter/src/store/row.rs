@@ -4,11 +4,13 @@ use std::fmt;
 use std::str::FromStr;
 
 use agentsight_ebpf::WallNanos;
+use agentsight_semconv::value::object_type;
 use opentelemetry_proto::tonic::logs::v1::LogRecord;
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message;
 
+use crate::facts::Facts;
 use crate::otlp::encode;
 use crate::spans::model::Signal;
 
@@ -62,6 +64,57 @@ pub struct Row {
     pub(super) name: String,
     pub(super) resource: Vec<u8>,
     pub(super) encoded: Vec<u8>,
+    /// Of spans.
+    pub(super) questions: Option<Questions>,
+}
+
+/// What questions ask about a span, as the columns of table `span` have it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Questions {
+    pub(super) object: Option<String>,
+    pub(super) action: Option<String>,
+    pub(super) pid: Option<i64>,
+    pub(super) executable: Option<String>,
+    pub(super) path: Option<String>,
+    pub(super) host: Option<String>,
+    pub(super) peer: Option<String>,
+    pub(super) port: Option<i64>,
+    pub(super) bytes: Option<i64>,
+    pub(super) failed: bool,
+    pub(super) lossy: bool,
+    /// The protocol's number for the span's kind.
+    pub(super) kind: i32,
+    /// Trace and span id of each cause that is linked to.
+    pub(super) causes: Vec<(Vec<u8>, Vec<u8>)>,
+}
+
+impl Questions {
+    pub(super) fn of(span: &Span) -> Self {
+        let facts = Facts::of(span);
+        let owned = |text: Option<&str>| text.map(str::to_owned);
+        Self {
+            object: owned(facts.object),
+            action: owned(facts.action),
+            pid: facts.pid,
+            executable: owned(facts.executable),
+            path: owned(facts.path),
+            host: owned(facts.host),
+            peer: owned(facts.peer),
+            port: facts.port,
+            bytes: facts.bytes,
+            failed: facts.failed,
+            lossy: facts.lossy,
+            kind: span.kind,
+            causes: span.links.iter().map(|link| (link.trace_id.clone(), link.span_id.clone())).collect(),
+        }
+    }
+}
+
+impl Questions {
+    /// It is about something else than a file or a process.
+    pub(super) fn is_rare(&self) -> bool {
+        !matches!(self.object.as_deref(), None | Some(object_type::FILE | object_type::PROCESS))
+    }
 }
 
 impl Row {
@@ -88,6 +141,7 @@ impl Row {
             name: span.name.clone(),
             resource: resource.encode_to_vec(),
             encoded: span.encode_to_vec(),
+            questions: Some(Questions::of(span)),
         }
     }
 
@@ -104,6 +158,7 @@ impl Row {
             name: log.event_name.clone(),
             resource: resource.encode_to_vec(),
             encoded: log.encode_to_vec(),
+            questions: None,
         }
     }
 }

@@ -7,7 +7,7 @@ use super::lock::{self, Lock};
 use super::{Store, StoreError, destination, open_image, sqlite_nanos, wall_nanos};
 use crate::session::{Session, SessionId};
 
-const LOCK_FILE: &str = "session.lock";
+pub(super) const LOCK_FILE: &str = "session.lock";
 
 /// A session whose collector died before it ended it.
 #[derive(Debug)]
@@ -113,9 +113,17 @@ impl Store {
 }
 
 pub(super) fn session_key(connection: &Connection, id: SessionId) -> Result<i64, StoreError> {
+    find_key(connection, id).map_err(StoreError::sqlite("look up a session"))?.ok_or(StoreError::UnknownSession(id))
+}
+
+pub(super) fn find_key(connection: &Connection, id: SessionId) -> rusqlite::Result<Option<i64>> {
+    Ok(find(connection, id)?.map(|(key, _)| key))
+}
+
+/// A session's key, and when it began.
+pub(super) fn find(connection: &Connection, id: SessionId) -> rusqlite::Result<Option<(i64, i64)>> {
     connection
-        .prepare_cached("SELECT key FROM session WHERE id = ?1")
-        .and_then(|mut statement| statement.query_row([id.0], |row| row.get(0)).optional())
-        .map_err(StoreError::sqlite("look up a session"))?
-        .ok_or(StoreError::UnknownSession(id))
+        .prepare_cached("SELECT key, started_nanos FROM session WHERE id = ?1")?
+        .query_row([id.0], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()
 }

@@ -310,6 +310,28 @@ fn pruning_by_age_discards_the_old_and_counts_what_was_unsent() {
 }
 
 #[test]
+fn pruning_leaves_no_row_of_what_it_discards() {
+    let mut desk = desk();
+    let linked = |number: u64| {
+        let Signal::Span(mut one) = span(number, "test") else { panic!("it is a span") };
+        let to = SpanRef { span_id: SpanId::from_bytes((number + 1).to_be_bytes()), ..one.id };
+        one.links.push(crate::spans::model::Link { to, attributes: Vec::new() });
+        Signal::Span(one)
+    };
+    desk.store.append(session(1).id, &(1..=23).map(linked).collect::<Vec<_>>()).unwrap();
+    let rows = |desk: &Desk, table: &str| -> i64 {
+        desk.store.connection.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap()
+    };
+    assert_eq!((rows(&desk, "span"), rows(&desk, "link"), rows(&desk, "operation")), (23, 23, 23));
+    let limits = Limits { bytes: u64::MAX, age: Duration::from_micros(17) };
+    desk.store.prune(limits, WallNanos(30_000)).unwrap();
+    assert_eq!((rows(&desk, "signal"), rows(&desk, "span"), rows(&desk, "link")), (10, 10, 10));
+    let everything = Limits { bytes: u64::MAX, age: Duration::ZERO };
+    desk.store.prune(everything, WallNanos(1_000_000)).unwrap();
+    assert_eq!((rows(&desk, "span"), rows(&desk, "link"), rows(&desk, "operation")), (0, 0, 0));
+}
+
+#[test]
 fn pruning_by_size_gives_the_disk_back() {
     let mut desk = desk();
     desk.append(1..=20_000);

@@ -4,7 +4,8 @@ use std::borrow::Cow;
 use std::fmt::Write;
 
 /// One argument as it could be typed into bash.
-pub(super) fn shell_word(text: &str) -> Cow<'_, str> {
+#[must_use]
+pub fn shell_word(text: &str) -> Cow<'_, str> {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "_-+./:=@%,^".contains(c) || (!c.is_ascii() && !drives(c));
     if !text.is_empty() && text.chars().all(is_plain) {
         Cow::Borrowed(text)
@@ -16,7 +17,8 @@ pub(super) fn shell_word(text: &str) -> Cow<'_, str> {
 }
 
 /// Text outside of quotes.
-pub(super) fn printable(text: &str) -> Cow<'_, str> {
+#[must_use]
+pub fn printable(text: &str) -> Cow<'_, str> {
     if text.chars().any(drives) { Cow::Owned(escaped(text, &[])) } else { Cow::Borrowed(text) }
 }
 

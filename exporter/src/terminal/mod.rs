@@ -24,8 +24,10 @@ mod width;
 use serde::{Deserialize, Serialize};
 
 pub use crate::duration::duration;
+pub use escape::{printable, shell_word};
 pub use json::json;
 pub use tree::tree;
+pub use width::{fit, width};
 
 use crate::spans::model::Span;
 

@@ -3,12 +3,14 @@
 const ELLIPSIS: char = '…';
 
 /// Columns of escaped text on a terminal.
-pub(super) fn width(text: &str) -> usize {
+#[must_use]
+pub fn width(text: &str) -> usize {
     text.chars().map(char_width).sum()
 }
 
 /// The text in at most `limit` columns; what was cut shows as `…`.
-pub(super) fn fit(text: &str, limit: usize) -> String {
+#[must_use]
+pub fn fit(text: &str, limit: usize) -> String {
     if width(text) <= limit {
         return text.to_owned();
     }

@@ -1,0 +1,62 @@
+//! `agentsight show`: a trace, or a session, as the tree that it was.
+
+use std::io;
+use std::process::ExitCode;
+
+use agentsight::answer::json;
+use agentsight::answer::picture::Picture;
+use agentsight::otlp::decode;
+use agentsight::store::StoredSpan;
+use agentsight::terminal;
+
+use super::super::screen;
+use super::place::Place;
+use super::{ShowArgs, TreeFormat, Trouble, finish, output};
+
+/// A person cannot read more, and memory is not endless.
+const SPANS_MAX: usize = 200_000;
+
+/// `agentsight show`.
+pub(crate) fn show(args: &ShowArgs) -> ExitCode {
+    finish("show", try_show(args))
+}
+
+fn try_show(args: &ShowArgs) -> Result<(), Trouble> {
+    let place = Place::open(&args.place)?;
+    let found = spans(&place, &args.what)?;
+    if found.len() >= SPANS_MAX {
+        eprintln!("agentsight: only the first {SPANS_MAX} spans are shown: ask for a trace, or use query");
+    }
+    match args.format {
+        TreeFormat::Tree => {
+            let spans: Vec<_> = found.iter().filter_map(|found| decode::span(&found.span, &found.resource)).collect();
+            output::text(&terminal::tree(&spans, screen::style_of(&io::stdout()), &[]))?;
+        }
+        TreeFormat::Json => output::json(&found.iter().map(json::span).collect())?,
+        TreeFormat::Ndjson => output::lines(found.iter().map(json::span))?,
+        TreeFormat::Dot => output::text(&Picture::of_spans(&found).dot())?,
+        TreeFormat::Mermaid => output::text(&Picture::of_spans(&found).mermaid())?,
+    }
+    Ok(())
+}
+
+/// The spans of a session, where it is one, else of a trace.
+fn spans(place: &Place, what: &str) -> Result<Vec<StoredSpan>, Trouble> {
+    let session = place.session(what);
+    match session {
+        Ok(session) => {
+            let id = agentsight::query::words::session(&session)?;
+            Ok(place.store()?.session_spans(id, SPANS_MAX)?)
+        }
+        Err(Trouble::NotFound(_)) if what != "last" => {
+            let trace = place.trace(what).map_err(|error| match error {
+                Trouble::NotFound(_) => Trouble::NotFound(format!(
+                    "there is no session and no trace {what:?} here: `agentsight sessions` lists what there is"
+                )),
+                other => other,
+            })?;
+            Ok(place.store()?.trace(trace, SPANS_MAX)?)
+        }
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,85 @@
+//! `agentsight why` and `agentsight impact`.
+
+use std::process::ExitCode;
+
+use agentsight::answer::picture::Picture;
+use agentsight::answer::{json, slice_text, spans_table};
+use agentsight::query::memory::id_of;
+use agentsight::query::slice::{Reach, Slice, Way, slice};
+use agentsight::query::words::Words;
+use agentsight::query::{Question, ask};
+use agentsight::session::SpanRef;
+use agentsight::store::Direction;
+use serde_json::Value;
+
+use super::place::{Place, clock};
+use super::{SliceArgs, TreeFormat, Trouble, finish, output};
+
+/// `agentsight why`.
+pub(crate) fn why(args: &SliceArgs) -> ExitCode {
+    finish("why", try_slice(args, Way::Why))
+}
+
+/// `agentsight impact`.
+pub(crate) fn impact(args: &SliceArgs) -> ExitCode {
+    finish("impact", try_slice(args, Way::Impact))
+}
+
+fn try_slice(args: &SliceArgs, way: Way) -> Result<(), Trouble> {
+    let place = Place::open(&args.place)?;
+    let focus = focus(&place, args)?;
+    let reach = Reach { depth: args.depth, spans: args.spans.max(1), confidence: args.confidence };
+    let found = slice(&mut *place.source()?, &[focus], way, reach)?;
+    if found.nodes.is_empty() {
+        return Err(Trouble::NotFound(format!("there is no span {} in trace {} here", focus.span_id, focus.trace_id)));
+    }
+    match args.format {
+        TreeFormat::Tree => output::text(&slice_text(&found, way, &clock()))?,
+        TreeFormat::Json => output::json(&json::slice(&found))?,
+        TreeFormat::Ndjson => output::lines(objects(&found))?,
+        TreeFormat::Dot => output::text(&Picture::of_slice(&found).dot())?,
+        TreeFormat::Mermaid => output::text(&Picture::of_slice(&found).mermaid())?,
+    }
+    Ok(())
+}
+
+/// Each span, edge and gap with what it is.
+fn objects(found: &Slice) -> Vec<Value> {
+    let Value::Object(mut all) = json::slice(found) else { return Vec::new() };
+    let mut objects = Vec::new();
+    for (list, what) in [("spans", "span"), ("edges", "edge"), ("gaps", "gap")] {
+        let Some(Value::Array(values)) = all.remove(list) else { continue };
+        objects.extend(values.into_iter().map(|value| serde_json::json!({ what: value })));
+    }
+    objects
+}
+
+/// The span that is asked about.
+fn focus(place: &Place, args: &SliceArgs) -> Result<SpanRef, Trouble> {
+    let filter: Words = args.filter.words();
+    match (&args.span, args.filter.is_empty()) {
+        (Some(span), true) => place.span(span),
+        (Some(_), false) => {
+            Err(Trouble::Unclear("name a span, or say by which filters it is found, not both".to_owned()))
+        }
+        (None, true) if !args.last => Err(Trouble::Unclear(
+            "which span? Name it (TRACE:SPAN), or say by which filters it is found, such as --action connect --host api.example.com --last"
+                .to_owned(),
+        )),
+        (None, _) => {
+            let clock = clock();
+            let question = place.question(filter, &clock)?;
+            let question = Question { direction: Direction::Descending, limit: if args.last { 1 } else { 5 }, ..question };
+            let page = ask(&mut *place.source()?, &question)?;
+            let ids: Vec<SpanRef> = page.spans.iter().filter_map(|found| id_of(&found.span)).collect();
+            match ids[..] {
+                [] => Err(Trouble::NotFound("no span matches".to_owned())),
+                [one] => Ok(one),
+                _ => Err(Trouble::Unclear(format!(
+                    "several spans match: add --last for the newest, or name one of them\n{}",
+                    spans_table(&page.spans, &clock, 200)
+                ))),
+            }
+        }
+    }
+}
