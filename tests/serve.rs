@@ -220,7 +220,7 @@ fn jaegers_api_answers_as_a_real_jaeger_does_on_the_same_spans() {
         format!("/api/traces?service={service}&tags={tags}"),
         format!("/api/traces?service={service}&operation=false"),
         format!("/api/traces?service={service}&minDuration=1h"),
-        format!("/api/traces?service=nobody"),
+        "/api/traces?service=nobody".to_owned(),
         format!("/api/traces?traceID={trace}"),
         format!("/api/v3/traces?query.service_name={service}&{range}"),
         format!("/api/v3/traces?query.service_name=nobody&{range}"),
