@@ -39,20 +39,23 @@ fn sessions_show_and_query_say_what_was_traced() {
     let agentsight = traced();
     let sessions = json(&agentsight, &["sessions"]);
     assert_eq!(sessions[0]["state"], "ended", "{sessions}");
-    assert_eq!(sessions[0]["spans"], 4, "{sessions}");
+    assert!(sessions[0]["spans"].as_u64() >= Some(4), "{sessions}");
     assert!(sessions[0]["command"].as_str().is_some_and(|command| command.starts_with("sh -c expr")), "{sessions}");
     let tree = ask(&agentsight, &["show", "last"]).stdout;
     assert!(tree.contains("├─ expr 1 + 2") && tree.contains("exit 3"), "{tree}");
     let trace = sessions[0]["trace_id"].as_str().expect("a session has a trace");
     assert_eq!(ask(&agentsight, &["show", &trace[..8]]).stdout, tree);
 
-    let all = json(&agentsight, &["query"]);
+    let all = json(&agentsight, &["query", "--action", "process"]);
     assert_eq!(names(&all)[1..], ["expr", "false", "ls"], "{all}");
-    let failed = json(&agentsight, &["query", "--status", "error", "--since", "5m", "--exe", "f*"]);
+    let failed = json(&agentsight, &["query", "--status", "error", "--since", "5m", "--exe", "f*", "--action", "exec"]);
     assert_eq!(names(&failed), ["false"]);
     let pid = failed["spans"][0]["pid"].to_string();
-    assert_eq!(names(&json(&agentsight, &["query", "--pid", &pid])), ["false"]);
-    assert_eq!(json(&agentsight, &["query", "--subtree", &pid])["spans"].as_array().map(Vec::len), Some(1));
+    assert_eq!(names(&json(&agentsight, &["query", "--pid", &pid, "--action", "exec"])), ["false"]);
+    assert_eq!(
+        json(&agentsight, &["query", "--subtree", &pid, "--action", "exec"])["spans"].as_array().map(Vec::len),
+        Some(1)
+    );
     assert!(names(&json(&agentsight, &["query", "--until", "1h"])).is_empty(), "nothing an hour ago");
     assert_eq!(names(&json(&agentsight, &["query", "--path", "/usr/bin/ex*"])), ["expr"]);
 }
@@ -74,18 +77,19 @@ fn pages_join_to_the_whole_answer() {
         }
     }
     assert_eq!(Some(&spans), whole["spans"].as_array());
-    assert_eq!(spans.len(), 4);
+    assert!(spans.len() >= 4);
 }
 
 #[test]
 fn why_goes_up_and_impact_goes_down() {
     let agentsight = traced();
-    let why = json(&agentsight, &["why", "--exe", "expr", "--last"]);
+    let why = json(&agentsight, &["why", "--exe", "expr", "--action", "exec", "--last"]);
     assert_eq!(names(&why).len(), 2, "{why}");
     assert_eq!(why["edges"][0]["type"], "parent", "{why}");
     let root = why["spans"][1]["span_id"].as_str().expect("a span has an id").to_owned();
     let impact = json(&agentsight, &["impact", &root]);
-    assert_eq!(names(&impact)[1..], ["expr", "false", "ls"], "{impact}");
+    let started = ["expr", "false", "ls"].iter().all(|name| names(&impact).contains(name));
+    assert!(started, "{impact}");
     let text = ask(&agentsight, &["impact", &root]).stdout;
     assert!(text.contains("├─ parent: "), "{text}");
     for format in ["dot", "mermaid"] {
@@ -99,7 +103,9 @@ fn why_goes_up_and_impact_goes_down() {
 #[test]
 fn follow_says_new_matches_as_they_come() {
     let agentsight = traced();
-    let following = Started::new(&mut agentsight.command(["query", "--follow", "--exe", "expr", "--format", "ndjson"]));
+    let following = Started::new(
+        &mut agentsight.command(["query", "--follow", "--exe", "expr", "--action", "exec", "--format", "ndjson"]),
+    );
     let id = following.id();
     // It has looked once by the time that it waits: only then is what comes new.
     wait_for("it to wait", LIMIT, || {
@@ -109,7 +115,7 @@ fn follow_says_new_matches_as_they_come() {
     });
     let _ = agentsight.run(["run", "--no-tree", "--", "expr", "40", "+", "2"]).expect_code(0);
     wait_for("the look after", LIMIT, || {
-        let stored = json(&agentsight, &["query", "--exe", "expr"]);
+        let stored = json(&agentsight, &["query", "--exe", "expr", "--action", "exec"]);
         (names(&stored).len() == 2).then_some(())
     });
     std::thread::sleep(Duration::from_secs(1));

@@ -242,7 +242,7 @@ impl Ways {
         direction: Direction,
         behind: Option<Behind>,
     ) -> rusqlite::Result<(String, Vec<Value>)> {
-        let index = self.shortest(connection)?;
+        let index = self.shortest(connection, by)?;
         let key = match by {
             SortKey::Start => "start_nanos",
             SortKey::End => "end_nanos",
@@ -267,7 +267,7 @@ impl Ways {
     }
 
     /// The index with the fewest rows to look at, as far as a short look tells.
-    fn shortest(&self, connection: &Connection) -> rusqlite::Result<&'static str> {
+    fn shortest(&self, connection: &Connection, by: SortKey) -> rusqlite::Result<&'static str> {
         let mut best = ("span_start", i64::MAX);
         for (name, places) in &self.indexes {
             if places.is_empty() {
@@ -287,9 +287,15 @@ impl Ways {
                 best = (name, rows);
             }
         }
-        Ok(best.0)
+        // None is short, so matches are many: a way that is in order of time is left at the end of the first page.
+        let in_order = || self.indexes.iter().map(|(name, _)| *name).find(|name| IN_ORDER.contains(name));
+        let is_long = best.1 >= PROBE_ROWS && by == SortKey::Start;
+        Ok(if is_long { in_order().unwrap_or("span_start") } else { best.0 })
     }
 }
+
+/// What comes out of these is in order of time, as one value of their first column is asked for.
+const IN_ORDER: [&str; 4] = ["span_pid", "span_failed", "span_executable", "span_start"];
 
 fn indexed_by(name: &str) -> String {
     if name.is_empty() { String::new() } else { format!("INDEXED BY {name}") }

@@ -219,7 +219,7 @@ fn tag(attribute: &KeyValue) -> Value {
         Some(any_value::Value::StringValue(text)) => ("string", text.as_str().into()),
         Some(any_value::Value::BoolValue(truth)) => ("bool", (*truth).into()),
         Some(any_value::Value::IntValue(number)) => ("int64", (*number).into()),
-        Some(any_value::Value::DoubleValue(number)) => ("float64", (*number).into()),
+        Some(any_value::Value::DoubleValue(number)) => ("float64", super::double(*number)),
         // A list is its JSON, as text.
         Some(any_value::Value::ArrayValue(list)) => {
             ("string", list.values.iter().map(plain).collect::<Value>().to_string().into())
@@ -234,7 +234,7 @@ fn plain(value: &AnyValue) -> Value {
         Some(any_value::Value::StringValue(text)) => text.as_str().into(),
         Some(any_value::Value::BoolValue(truth)) => (*truth).into(),
         Some(any_value::Value::IntValue(number)) => (*number).into(),
-        Some(any_value::Value::DoubleValue(number)) => (*number).into(),
+        Some(any_value::Value::DoubleValue(number)) => super::double(*number),
         _ => Value::Null,
     }
 }

@@ -39,3 +39,12 @@ pub(super) fn handler(segments: &[&str]) -> Option<Handler> {
         _ => return None,
     })
 }
+
+/// A number as Go writes it: without a fraction where it has none.
+fn double(number: f64) -> Value {
+    // Below 2^53 every whole number has its own double.
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    // Whole, and within the bounds of the type.
+    #[expect(clippy::cast_possible_truncation)]
+    if number.fract() == 0.0 && number.abs() < EXACT { (number as i64).into() } else { number.into() }
+}

@@ -193,7 +193,7 @@ fn value(given: Option<&AnyValue>) -> Value {
         Some(any_value::Value::StringValue(text)) => json!({"stringValue": text}),
         Some(any_value::Value::BoolValue(truth)) => json!({"boolValue": truth}),
         Some(any_value::Value::IntValue(number)) => json!({"intValue": number.to_string()}),
-        Some(any_value::Value::DoubleValue(number)) => json!({"doubleValue": number}),
+        Some(any_value::Value::DoubleValue(number)) => json!({"doubleValue": super::double(*number)}),
         Some(any_value::Value::ArrayValue(list)) => {
             json!({"arrayValue": {"values": list.values.iter().map(|one| value(Some(one))).collect::<Value>()}})
         }
