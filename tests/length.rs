@@ -145,6 +145,8 @@ fn seen(session: &Trace) -> BTreeMap<Process, usize> {
     assert_eq!(session.spans.iter().find(lost), None, "events were lost");
     let joined = session.joined();
     joined.assert_whole();
+    assert_data_is_under_its_image(&joined);
+    let joined = joined.processes();
     let by_id: BTreeMap<&str, &Span> = joined.spans.iter().map(|span| (span.id.as_str(), span)).collect();
     let is_exit = |span: &&Span| span.text("agentsight.action") == "exit";
     let exits: BTreeMap<&str, &Span> =
@@ -173,6 +175,17 @@ fn seen(session: &Trace) -> BTreeMap<Process, usize> {
         *processes.entry((id, parent.expect("every process has a parent"), code, exec)).or_default() += 1;
     }
     processes
+}
+
+/// What an image did hangs under that image, or under another thing that it did.
+#[track_caller]
+fn assert_data_is_under_its_image(joined: &Trace) {
+    let by_id: BTreeMap<&str, &Span> = joined.spans.iter().map(|span| (span.id.as_str(), span)).collect();
+    let owner = |span: &Span| (span.int("process.pid"), span.text("agentsight.process.start").to_owned());
+    for span in joined.spans.iter().filter(|span| !span.is_process()) {
+        let parent = span.parent.as_deref().map(|parent| by_id[parent]);
+        assert!(parent.is_some_and(|parent| owner(parent) == owner(span)), "{span:?} is under {parent:?}");
+    }
 }
 
 fn is_set(span: &Span, name: &str) -> bool {

@@ -164,15 +164,16 @@ fn a_32_bit_program_is_seen_like_any_other() {
         &[],
         7,
         &expect![[r#"
-        "bits32" ["./bits32"] → 7
-            agentsight.process.requested_path = "./bits32"
-            process.executable.path = "$DIR/bits32"
-          "bits32" ["./bits32"] → 5
-              agentsight.process.fork = true
-              agentsight.process.requested_path = "./bits32"
-              process.executable.path = "$DIR/bits32"
-        --
-    "#]],
+            "bits32" ["./bits32"] → 7
+                agentsight.blind.compat_calls = true
+                agentsight.process.requested_path = "./bits32"
+                process.executable.path = "$DIR/bits32"
+              "bits32" ["./bits32"] → 5
+                  agentsight.process.fork = true
+                  agentsight.process.requested_path = "./bits32"
+                  process.executable.path = "$DIR/bits32"
+            --
+        "#]],
     );
 }
 
@@ -236,9 +237,14 @@ fn a_script_is_its_interpreters_image_with_the_scripts_path_beside() {
           "echo" ["/bin/echo", "linked", "./link", "./chain", "b"] → 0
               agentsight.process.requested_path = "./chain"
               process.executable.path = "/usr/bin/echo"
-          "dash headless" ["/bin/sh", "./headless"] → 4
-              agentsight.process.requested_path = "/bin/sh"
+          "dash" ["sh", "-c", "./plain a; ./one_argument; ./split; ./chain b; ./headless; e"… (65 bytes)]
+              agentsight.process.fork = true
+              agentsight.process.requested_path = "/usr/bin/sh"
               process.executable.path = "/usr/bin/dash"
+            "dash headless" ["/bin/sh", "./headless"] → 4
+                agentsight.causes = ["exec: dash"]
+                agentsight.process.requested_path = "/bin/sh"
+                process.executable.path = "/usr/bin/dash"
         --
         linked ./link ./chain b
     "#]]

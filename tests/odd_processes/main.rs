@@ -52,7 +52,7 @@ impl Odd {
         self.agentsight.directory().join("here")
     }
 
-    /// Traces the program, run in its directory.
+    /// Traces the program, run in its directory; the trace is that of the processes alone.
     #[track_caller]
     fn trace(&self, arguments: &[&str]) -> Traced {
         let program = format!("./{}", self.name);
@@ -72,7 +72,7 @@ impl Odd {
         trace.assert_whole_under(&[ELSEWHERE]);
         assert_eq!(trace.roots().iter().filter(|root| root.parent.is_none()).count(), 1, "{trace}");
         assert!(!finished.stderr.contains("lost"), "something was lost:\n{}", finished.stderr);
-        Traced { trace, finished }
+        Traced { trace: trace.processes(), finished }
     }
 
     /// The outline of a run, and below it what the program printed.

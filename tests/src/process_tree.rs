@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use crate::trace::{Span, Trace};
+use crate::trace::{Span, Trace, Value};
 
 /// One image with the images it started, or became.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -93,6 +93,12 @@ fn image(trace: &Trace, span: &Span) -> Image {
         (Some(code), _) => End::Exit(code),
         (None, _) => End::Unknown,
     };
+    // A forked child that moved data before its exec, or was sent before it, is an image of its own to AgentSight, which
+    // strace knows nothing of.
+    let is_fork = span.attributes.get("agentsight.process.fork") == Some(&Value::Bool(true));
+    if let ([next], true) = (&images[..], is_fork && replaced) {
+        return image(trace, next);
+    }
     Image {
         executable: span.text("process.executable.name").to_owned(),
         arguments: span.texts("process.command_args").into_iter().map(without_randomness).collect(),

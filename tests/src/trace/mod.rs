@@ -4,6 +4,7 @@ mod check;
 mod names;
 mod otlp_json;
 mod outline;
+mod processes;
 mod segments;
 mod snapshot;
 

@@ -15,6 +15,9 @@ const PROCESS_IDS: [&str; 3] = ["process.pid", "process.vpid", "process.parent_p
 const UNSTABLE: [&str; 4] =
     ["agentsight.session.id", "agentsight.process.start", "agentsight.process.cgroup.id", "process.creation.time"];
 
+/// What every program reads of the system: libraries and settings, of another size on each machine.
+const FOLDED: &str = "agentsight.folded.";
+
 /// Ids by the text that replaces them, numbered as they come.
 #[derive(Default)]
 struct Aliases(BTreeMap<String, String>);
@@ -105,7 +108,8 @@ impl fmt::Display for Trace {
 }
 
 fn stable(attributes: &Attributes) -> impl Iterator<Item = (&str, &Value)> {
-    attributes.iter().map(|(name, value)| (name.as_str(), value)).filter(|(name, _)| !UNSTABLE.contains(name))
+    let is_stable = |name: &str| !UNSTABLE.contains(&name) && !name.starts_with(FOLDED);
+    attributes.iter().map(|(name, value)| (name.as_str(), value)).filter(move |(name, _)| is_stable(name))
 }
 
 fn masked(aliases: &mut Aliases, name: &str, value: &Value) -> String {
