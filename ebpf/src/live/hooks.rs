@@ -49,6 +49,12 @@ pub(super) fn copies() -> usize {
     if major.is_some_and(|major| major >= 7) { 3 } else { 1 }
 }
 
+/// Whether another program does the work where this one is skipped, and a witness counts what all of them missed.
+pub(super) fn has_copies(program: &str) -> bool {
+    HOOKS.iter().any(|hook| hook.witness == program || hook.copies.contains(&program))
+        || EXEC_ENVIRONMENT.contains(&program)
+}
+
 impl Hook {
     /// What is attached to it, in this order.
     pub(super) fn programs(&self, copies: usize) -> impl Iterator<Item = &'static str> {

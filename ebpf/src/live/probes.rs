@@ -300,10 +300,14 @@ impl Probes {
 
     /// How many events no program saw; of a program that is there once, every time that it was skipped.
     fn missed(&self) -> u64 {
-        match &self.witnessed {
-            Some(witnessed) => witnessed.get(&0, 0).unwrap_or_default(),
-            None => self.cost().missed,
-        }
+        let Some(witnessed) = &self.witnessed else { return self.cost().missed };
+        let of_lone_programs = self.ebpf.programs().filter(|(name, _)| !hooks::has_copies(name));
+        let missed = of_lone_programs.filter_map(|(_, program)| program.fd().ok()).map(|descriptor| {
+            let mut cost = Cost::default();
+            cost.add(descriptor);
+            cost.missed
+        });
+        witnessed.get(&0, 0).unwrap_or_default() + missed.sum::<u64>()
     }
 
     /// What the programs cost so far. Time and count are 0 unless the kernel was told to keep them.
