@@ -52,7 +52,7 @@ pub(super) fn copies() -> usize {
 /// Whether another program does the work where this one is skipped, and a witness counts what all of them missed.
 pub(super) fn has_copies(program: &str) -> bool {
     HOOKS.iter().any(|hook| hook.witness == program || hook.copies.contains(&program))
-        || EXEC_ENVIRONMENT.contains(&program)
+        || CONTINUATIONS.iter().any(|(_, copies)| copies.contains(&program))
 }
 
 impl Hook {

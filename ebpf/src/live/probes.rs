@@ -9,7 +9,7 @@ use aya::programs::RawTracePoint;
 use aya::{Btf, Ebpf, EbpfLoader, Endianness, VerifierLogLevel};
 
 use super::counts::Counts;
-use super::hooks::{CONTINUATIONS, HOOKS, copies};
+use super::hooks::{self, CONTINUATIONS, HOOKS, copies};
 use super::perf_buffers::PerfBuffers;
 use super::ring::Source;
 use super::syscalls::SyscallHooks;
