@@ -64,13 +64,29 @@ impl<'a> Stage<'a> {
         (trace, finished, recording)
     }
 
+    /// Records it and sends it to a backend; what the recording replays to, which is what was sent.
+    ///
+    /// # Panics
+    /// When it takes too long, or AgentSight refuses.
+    #[must_use]
+    #[track_caller]
+    pub fn run_to(&self, endpoint: &str) -> Trace {
+        let recording = self.agentsight.directory().join("run.agsr");
+        let _ = self.send_to(&["record", "-o", path_text(&recording)], endpoint);
+        Self::replay(&recording)
+    }
+
     fn send(&self, action: &[&str]) -> (Trace, Finished) {
+        let receiver = Receiver::start();
+        let finished = self.send_to(action, &receiver.endpoint());
+        (receiver.trace(), finished)
+    }
+
+    fn send_to(&self, action: &[&str], endpoint: &str) -> Finished {
         let folder = Directory::new();
         set_up(self.scenario, folder.path());
-        let receiver = Receiver::start();
-        let endpoint = receiver.endpoint();
         let bash = need_program("bash", "bash");
-        let own = ["--no-tree", "--no-self-telemetry", "--endpoint", &endpoint];
+        let own = ["--no-tree", "--no-self-telemetry", "--endpoint", endpoint];
         let options = self.scenario.options.iter().map(String::as_str);
         let program = ["--", path_text(&bash), "-c", &self.scenario.script];
         let arguments = action.iter().copied().chain(own).chain(options).chain(program);
@@ -82,7 +98,7 @@ impl<'a> Stage<'a> {
         let finished = started.finish(LIMIT);
         // It delivers after the stub has ended, too.
         wait_for("the collector to have sent all", LIMIT, || Collector::of(stub).is_none().then_some(()));
-        (receiver.trace(), finished)
+        finished
     }
 }
 
