@@ -9,6 +9,7 @@ use agentsight_tests::agentsight::{Agentsight, path_text};
 use agentsight_tests::programs::{self, python};
 use agentsight_tests::requirement::need_program;
 use agentsight_tests::run::run;
+use agentsight_tests::trace::Trace;
 use agentsight_tests::unprivileged;
 
 #[test]
@@ -54,5 +55,17 @@ fn assert_same_after_replay(program: &[&str], code: i32) {
 
     let (live, replayed) = (live.sorted(), replayed.sorted());
     assert!(replayed == live, "the replay has\n{replayed}\nthe live run had\n{live}");
-    assert!(finished.stdout.lines().count() >= live.spans.len(), "the replay shows its tree:\n{}", finished.stdout);
+    assert_shows_every_image(&finished.stdout, &live);
+}
+
+/// The tree has a line with the process id for each image.
+#[track_caller]
+fn assert_shows_every_image(tree: &str, trace: &Trace) {
+    for span in trace.processes().spans {
+        let process = span.int("process.pid");
+        let images = trace.processes().spans.iter().filter(|other| other.int("process.pid") == process).count();
+        let column = format!("  {}  ", process.expect("every image has a process id"));
+        let lines = tree.lines().filter(|line| line.contains(&column)).count();
+        assert_eq!(lines, images, "lines and images of process{column}in\n{tree}");
+    }
 }
