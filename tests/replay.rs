@@ -1,5 +1,6 @@
 //! A recording made live, replayed by a user without rights: the same spans with the same ids, to the last attribute.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
@@ -61,11 +62,13 @@ fn assert_same_after_replay(program: &[&str], code: i32) {
 /// The tree has a line with the process id for each image.
 #[track_caller]
 fn assert_shows_every_image(tree: &str, trace: &Trace) {
+    let mut images: BTreeMap<i64, usize> = BTreeMap::new();
     for span in trace.processes().spans {
-        let process = span.int("process.pid");
-        let images = trace.processes().spans.iter().filter(|other| other.int("process.pid") == process).count();
-        let column = format!("  {}  ", process.expect("every image has a process id"));
+        *images.entry(span.int("process.pid").expect("every image has a process id")).or_default() += 1;
+    }
+    for (process, images) in images {
+        let column = format!("  {process}  ");
         let lines = tree.lines().filter(|line| line.contains(&column)).count();
-        assert_eq!(lines, images, "lines and images of process{column}in\n{tree}");
+        assert_eq!(lines, images, "lines and images of process {process} in\n{tree}");
     }
 }
