@@ -35,7 +35,7 @@ fn a_command_run_inside_a_span_of_the_sdk_hangs_under_that_span() {
     let (trace_id, app) = printed(&finished, "app");
 
     // app, sh and expr.
-    let trace = jaeger.trace(&trace_id, 3);
+    let trace = jaeger.processes(&trace_id, 3);
     trace.assert_whole();
     assert_eq!(trace.spans.len(), 3, "{trace}");
     assert_eq!(trace.roots()[0].id, app, "{trace}");
@@ -53,7 +53,7 @@ fn a_child_that_a_traced_agent_gives_its_own_span_as_parent_hangs_there_with_a_l
     assert_eq!(trace_id, same_trace, "the agent in the middle continues the trace");
 
     // app → python (AgentSight's) → tool (the SDK's) → expr (AgentSight's).
-    let trace = jaeger.trace(&trace_id, 4);
+    let trace = jaeger.processes(&trace_id, 4);
     trace.assert_whole();
     assert_eq!(trace.spans.len(), 4, "{trace}");
     let agent = trace.children(&app)[0];
@@ -71,9 +71,9 @@ fn a_child_that_a_traced_agent_puts_into_another_trace_is_there_with_a_link_back
     let (other_trace_id, tool) = printed(&finished, "tool");
     assert_ne!(trace_id, other_trace_id);
 
-    let trace = jaeger.trace(&trace_id, 2);
+    let trace = jaeger.processes(&trace_id, 2);
     trace.assert_whole();
-    let other = jaeger.trace(&other_trace_id, 2);
+    let other = jaeger.processes(&other_trace_id, 2);
     other.assert_whole();
     assert_eq!((trace.spans.len(), other.spans.len()), (2, 2), "{trace}{other}");
     let program = other.children(&tool)[0];

@@ -1,5 +1,6 @@
 //! A recording made live, replayed by a user without rights: the same spans with the same ids, to the last attribute.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
@@ -9,6 +10,7 @@ use agentsight_tests::agentsight::{Agentsight, path_text};
 use agentsight_tests::programs::{self, python};
 use agentsight_tests::requirement::need_program;
 use agentsight_tests::run::run;
+use agentsight_tests::trace::Trace;
 use agentsight_tests::unprivileged;
 
 #[test]
@@ -54,5 +56,19 @@ fn assert_same_after_replay(program: &[&str], code: i32) {
 
     let (live, replayed) = (live.sorted(), replayed.sorted());
     assert!(replayed == live, "the replay has\n{replayed}\nthe live run had\n{live}");
-    assert!(finished.stdout.lines().count() >= live.spans.len(), "the replay shows its tree:\n{}", finished.stdout);
+    assert_shows_every_image(&finished.stdout, &live);
+}
+
+/// The tree has a line with the process id for each image.
+#[track_caller]
+fn assert_shows_every_image(tree: &str, trace: &Trace) {
+    let mut images: BTreeMap<i64, usize> = BTreeMap::new();
+    for span in trace.processes().spans {
+        *images.entry(span.int("process.pid").expect("every image has a process id")).or_default() += 1;
+    }
+    for (process, images) in images {
+        let column = format!("  {process}  ");
+        let lines = tree.lines().filter(|line| line.contains(&column)).count();
+        assert_eq!(lines, images, "lines and images of process {process} in\n{tree}");
+    }
 }

@@ -79,6 +79,21 @@ impl Jaeger {
     #[must_use]
     #[track_caller]
     pub fn trace(&self, id: &str, count: usize) -> Trace {
+        self.wait_for_spans(id, count, |trace| trace)
+    }
+
+    /// The processes of the trace of this id, and the spans of other programs, as soon as these are `count`.
+    ///
+    /// # Panics
+    /// When they are not after 20 s; the message has what was there.
+    #[must_use]
+    #[track_caller]
+    pub fn processes(&self, id: &str, count: usize) -> Trace {
+        self.wait_for_spans(id, count, |trace| trace.processes())
+    }
+
+    #[track_caller]
+    fn wait_for_spans(&self, id: &str, count: usize, of: impl Fn(Trace) -> Trace) -> Trace {
         let mut seen = Trace::default();
         let begun = std::time::Instant::now();
         while seen.spans.len() < count {
@@ -87,7 +102,7 @@ impl Jaeger {
                 "Jaeger should have {count} spans of trace {id}, it has\n{seen}"
             );
             std::thread::sleep(Duration::from_millis(50));
-            seen = self.trace_now(id).unwrap_or_default();
+            seen = of(self.trace_now(id).unwrap_or_default());
         }
         seen
     }

@@ -125,6 +125,7 @@ pub(crate) fn without_randomness(argument: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::trace::{Attributes, Link};
 
     #[test]
     fn temporary_names_are_masked() {
@@ -133,5 +134,47 @@ mod tests {
             without_randomness("spawn_main(tracker_fd=5, pipe_handle=17)"),
             "spawn_main(tracker_fd=…, pipe_handle=…)"
         );
+    }
+
+    #[test]
+    fn a_fork_that_only_execs_is_one_image_with_what_it_becomes() {
+        let mut trace = Trace::default();
+        let mut add = |id: &str, parent: Option<&str>, fork: bool, code: Option<i64>| {
+            let texts = [("agentsight.action", "exec"), ("process.executable.name", id)];
+            let mut attributes: Attributes =
+                texts.into_iter().map(|(name, text)| (name.to_owned(), Value::Text(text.to_owned()))).collect();
+            attributes.insert("agentsight.process.fork".to_owned(), Value::Bool(fork));
+            attributes.extend(code.map(|code| ("process.exit.code".to_owned(), Value::Int(code))));
+            let link_type = ("agentsight.link.type".to_owned(), Value::Text("exec".to_owned()));
+            let replaced = parent.filter(|_| id.starts_with("execd")).map(|parent| Link {
+                trace_id: String::new(),
+                span_id: parent.to_owned(),
+                attributes: Attributes::from([link_type]),
+            });
+            trace.spans.push(Span {
+                trace_id: String::new(),
+                id: id.to_owned(),
+                parent: parent.map(str::to_owned),
+                trace_state: String::new(),
+                name: id.to_owned(),
+                kind: 1,
+                start_nanos: 1,
+                end_nanos: 2,
+                attributes,
+                events: Vec::new(),
+                links: replaced.into_iter().collect(),
+                status_code: 0,
+                status_message: String::new(),
+                resource: Attributes::default(),
+            });
+        };
+        add("root", None, false, Some(0));
+        add("wrote", Some("root"), true, None);
+        add("execd-1", Some("wrote"), false, Some(1));
+        add("forked", Some("root"), true, None);
+        add("child", Some("forked"), true, Some(2));
+        add("execd-2", Some("forked"), false, Some(3));
+        let expected = "root [] → 0\n  execd-1 [] → 1\n  forked [] → exec\n    child [] → 2\n    execd-2 [] → 3\n";
+        assert_eq!(of_trace(&trace).to_string(), expected);
     }
 }

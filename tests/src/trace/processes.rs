@@ -38,15 +38,13 @@ fn is_of_another(link: &Link) -> bool {
 
 fn leave_out_causes(attributes: &mut Attributes) {
     let Some(Value::List(causes)) = attributes.get_mut("agentsight.causes") else { return };
-    let is_kept = |cause: &str| BETWEEN_PROCESSES.iter().any(|it| cause.strip_prefix(it).is_some_and(starts_a_cause));
-    causes.retain(|cause| matches!(cause, Value::Text(cause) if is_kept(cause)));
+    // `exec: sh`: the link's type comes first.
+    let is_kept =
+        |text: &str| text.split_once(':').is_some_and(|(link_type, _)| BETWEEN_PROCESSES.contains(&link_type));
+    causes.retain(|cause| matches!(cause, Value::Text(text) if is_kept(text)));
     if causes.is_empty() {
         attributes.remove("agentsight.causes");
     }
-}
-
-fn starts_a_cause(rest: &str) -> bool {
-    rest.starts_with(':')
 }
 
 #[cfg(test)]
