@@ -137,8 +137,8 @@ mod tests {
             &expect![[r#"
                 began    100#0 Running node under - <-Segment 0707070707070707
                 began    101#0 Running node/bash under 100#0 (0.9) <-Segment 0808080808080808
-                ended    101#0 10..15 exit 0
-                ended    100#0 10..16 exit 0
+                ended    101#0 10..15 exit 0 <-Segment 0808080808080808
+                ended    100#0 10..16 exit 0 <-Segment 0707070707070707
             "#]],
         );
     }
