@@ -82,6 +82,7 @@ struct move {
 	__u64 first;  /* time of the burst's first and last call, ns */
 	__u64 last;
 	__u64 user_address; /* of a datagram's other end, or 0 */
+	__u64 address_size; /* of an output's */
 	__s32 fd;
 	__u32 slot; /* enum burst_slot */
 	/* Filled in by the stages, for those that come after all moves. */

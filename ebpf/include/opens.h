@@ -31,6 +31,7 @@ struct open_file {
 	__u64 listener;
 	__u64 ends;    /* sockets: a mark of the addresses that were announced */
 	__u32 bursts;  /* how many began */
+	__u32 asked;   /* a name server, which the socket is not connected to */
 	__u32 facing;  /* slot of its last transfer, plus 1 */
 	__u64 last_at; /* time of its last transfer */
 	struct open_side sides[2];
@@ -315,7 +316,9 @@ static __always_inline void announce(void *ctx, const struct call *call, struct 
 			scratch->record.event.remote.port = call->far.port;
 			__builtin_memcpy(scratch->record.event.remote.bytes, call->far.ip, sizeof(call->far.ip));
 		}
-	} else if (open->object == OBJECT_UNIX)
+	} else if (open->object == OBJECT_UNIX && call->far.family == AF_UNIX)
+		scratch->used = call->far.length & (UNIX_ADDRESS_BYTES_MAX - 1);
+	else if (open->object == OBJECT_UNIX)
 		read_unix_end(sock_of(file), scratch);
 	else
 		read_path(file, scratch);

@@ -148,6 +148,28 @@ static __always_inline void meet_others_at_stream(struct call *call, struct obje
 }
 
 #define IPPROTO_UDP 17
+#define SOCK_DGRAM 2
+#define SUN_PATH_WORDS 27
+
+/* Whom the call names: the bytes wait where the announcement is made, the mark stands in place of an internet address. */
+static __always_inline void read_unix_far_end(struct call *call, const struct move *move)
+{
+	__u32 *mark = (__u32 *)call->far.ip, *words;
+	struct open_scratch *scratch;
+	__u32 zero = 0;
+
+	scratch = bpf_map_lookup_elem(&open_scratch, &zero);
+	if (!scratch)
+		return;
+	__builtin_memset(scratch->record.data, 0, UNIX_ADDRESS_BYTES_MAX);
+	if (!read_user_address(&call->far, scratch->record.data, move->user_address, move->address_size)) {
+		call->far.family = 0;
+		return;
+	}
+	words = (__u32 *)scratch->record.data;
+	for (int i = 0; i < SUN_PATH_WORDS; i++)
+		mark[i & 3] = (mark[i & 3] ^ words[i]) * 0x01000193;
+}
 
 /*
  * Where a datagram of a socket without a peer went to, or came from. A burst over it is with one other end, for as
@@ -158,10 +180,15 @@ static __always_inline bool know_far_end(struct call *call, struct file *file, c
 {
 	call->turn = 0;
 	__builtin_memset(&call->far, 0, sizeof(call->far));
-	if (open->object != OBJECT_INET || open->socket != IPPROTO_UDP ||
-	    BPF_CORE_READ(sock_of(file), __sk_common.skc_dport))
+	if (open->object == OBJECT_UNIX) {
+		if (open->socket != SOCK_DGRAM || !is_out(move->slot) || !move->user_address ||
+		    BPF_CORE_READ((struct unix_sock *)sock_of(file), peer))
+			return true;
+		read_unix_far_end(call, move);
+	} else if (open->object != OBJECT_INET || open->socket != IPPROTO_UDP ||
+		   BPF_CORE_READ(sock_of(file), __sk_common.skc_dport)) {
 		return true;
-	if (move->user_address)
+	} else if (move->user_address)
 		read_user_address(&call->far, NULL, move->user_address, sizeof(struct socket_address));
 	call->turn = mark_of(&call->far);
 	if (!call->turn || (burst && burst->turn != call->turn && call->now < burst->may_end_at)) {

@@ -41,11 +41,22 @@ static __always_inline struct move *add_move(struct call *call, __s32 fd, __u32 
 	move->first = slot & 1 ? call->began : call->now;
 	move->last = move->first;
 	move->user_address = 0;
+	move->address_size = 0;
 	move->open = 0;
 	move->burst = 0;
 	move->failed = 0;
 	move->peeks = 0;
 	return move;
+}
+
+/* struct msghdr begins with the address and its size. */
+static __always_inline void read_message_address(struct move *move, __u64 user_message)
+{
+	__u32 size = 0;
+
+	bpf_probe_read_user(&move->user_address, sizeof(move->user_address), (void *)user_message);
+	bpf_probe_read_user(&size, sizeof(size), (void *)(user_message + sizeof(move->user_address)));
+	move->address_size = size;
 }
 
 SEC(SYS_EXIT)
@@ -82,11 +93,12 @@ int agentsight_transfer(__u64 *ctx)
 		move->bytes = 0;
 		move->failed = 1;
 	}
-	if (shape->address_at)
+	if (shape->address_at) {
 		move->user_address = call->arguments[4];
-	else if (call->number == __NR_sendmsg || call->number == __NR_recvmsg)
-		/* struct msghdr begins with it. */
-		bpf_probe_read_user(&move->user_address, sizeof(move->user_address), (void *)call->arguments[1]);
+		move->address_size = call->arguments[5];
+	} else if (call->number == __NR_sendmsg || call->number == __NR_recvmsg) {
+		read_message_address(move, call->arguments[1]);
+	}
 	bpf_tail_call(ctx, &exit_stages, STAGE_MOVE);
 	return 0;
 }
@@ -120,7 +132,7 @@ int agentsight_messages(__u64 *ctx)
 	move = add_move(call, call->arguments[0], shape->slot, bytes, FROM_FILE);
 	move->failed = call->result < 0;
 	/* All messages of one call are taken to go to, or come from, where the first does. */
-	bpf_probe_read_user(&move->user_address, sizeof(move->user_address), (void *)call->arguments[1]);
+	read_message_address(move, call->arguments[1]);
 	bpf_tail_call(ctx, &exit_stages, STAGE_MOVE);
 	return 0;
 }

@@ -70,13 +70,25 @@ static __always_inline void append_pieces(struct datagram_record *record, __u64 
 	}
 }
 
-/* The server, by the socket where it is connected, else by the address in the call; false where it is another port. */
-static __always_inline bool read_server(struct socket_address *server, struct sock *sock, __u64 user_address)
+/*
+ * The server, by the socket where it is connected, else by the address in the call; false where it is another port. Who
+ * asks a server and then receives without wanting to know from whom takes it for the answer, and so does this.
+ */
+static __always_inline bool read_server(struct socket_address *server, struct sock *sock, struct open_file *open,
+					__u64 user_address)
 {
 	read_peer(server, sock);
-	if (!server->port && user_address)
-		read_user_address(server, NULL, user_address, sizeof(struct socket_address));
-	return server->port == DNS_PORT;
+	if (server->port)
+		return server->port == DNS_PORT;
+	if (!user_address) {
+		server->family = 0;
+		return open->asked;
+	}
+	read_user_address(server, NULL, user_address, sizeof(struct socket_address));
+	if (server->port != DNS_PORT)
+		return false;
+	open->asked = 1;
+	return true;
 }
 
 static __always_inline void emit_datagram(void *ctx, struct datagram_record *record)
@@ -93,9 +105,9 @@ static __always_inline void emit_datagram(void *ctx, struct datagram_record *rec
 }
 
 static __always_inline void say_message(void *ctx, struct datagram_record *record, struct sock *sock,
-					struct user_msghdr *message, __u64 bytes)
+					struct open_file *open, struct user_msghdr *message, __u64 bytes)
 {
-	if (!read_server(&record->event.server, sock, message->name))
+	if (!read_server(&record->event.server, sock, open, message->name))
 		return;
 	record->event.total = bytes;
 	record->event.captured = 0;
@@ -110,6 +122,7 @@ int agentsight_datagram(__u64 *ctx)
 	struct datagram_record *record;
 	struct datagram_event *event;
 	struct user_mmsghdr message;
+	struct open_file *open;
 	struct move *move;
 	struct file *file;
 	struct sock *sock;
@@ -122,6 +135,9 @@ int agentsight_datagram(__u64 *ctx)
 	file = file_of(move->fd);
 	record = bpf_map_lookup_elem(&datagram_scratch, &zero);
 	if (!file || !record || !move->burst)
+		return 0;
+	open = bpf_map_lookup_elem(&opens, &call->file);
+	if (!open || open->id != move->open)
 		return 0;
 	sock = sock_of(file);
 	event = &record->event;
@@ -143,14 +159,14 @@ int agentsight_datagram(__u64 *ctx)
 		/* fall through */
 	case __NR_read:
 	case __NR_write:
-		if (!read_server(&event->server, sock, user_address))
+		if (!read_server(&event->server, sock, open, user_address))
 			return 0;
 		append(record, call->arguments[1], call->arguments[2], event->total);
 		emit_datagram(ctx, record);
 		return 0;
 	case __NR_readv:
 	case __NR_writev:
-		if (!read_server(&event->server, sock, 0))
+		if (!read_server(&event->server, sock, open, 0))
 			return 0;
 		append_pieces(record, call->arguments[1], call->arguments[2]);
 		emit_datagram(ctx, record);
@@ -158,7 +174,7 @@ int agentsight_datagram(__u64 *ctx)
 	case __NR_sendmsg:
 	case __NR_recvmsg:
 		if (!bpf_probe_read_user(&message.message, sizeof(message.message), (void *)call->arguments[1]))
-			say_message(ctx, record, sock, &message.message, call->result);
+			say_message(ctx, record, sock, open, &message.message, call->result);
 		return 0;
 	case __NR_sendmmsg:
 	case __NR_recvmmsg:
@@ -167,7 +183,7 @@ int agentsight_datagram(__u64 *ctx)
 			    bpf_probe_read_user(&message, sizeof(message),
 						(void *)(call->arguments[1] + i * sizeof(message))))
 				return 0;
-			say_message(ctx, record, sock, &message.message, message.length);
+			say_message(ctx, record, sock, open, &message.message, message.length);
 		}
 	}
 	return 0;

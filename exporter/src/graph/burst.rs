@@ -139,7 +139,10 @@ impl Graph {
         match way(&moved) {
             Way::File(id) => self.begin_on_file(id, &moved),
             Way::Stream(key) => match moved.direction {
-                Direction::In => self.streams.begin_reading(key),
+                Direction::In => {
+                    self.streams.bind(key, &moved.object);
+                    self.streams.begin_reading(key);
+                }
                 Direction::Out => self.streams.begin_writing(key, &moved),
             },
             Way::Nowhere => {}

@@ -140,6 +140,11 @@ impl Graph {
         if let (Object::File(file), Some(id)) = (&*object, object::stored_file(&object)) {
             self.files.open(id, file.created || file.truncated, open.at);
         }
+        if let Object::Unix(socket) = &*object
+            && let Some(peer) = socket.peer.filter(|_| !object::is_datagram(&object))
+        {
+            self.streams.identify(StreamKey::UnixFrom(peer), StreamKey::Unix(socket.inode));
+        }
         for stream in streams(&object) {
             self.streams.open(stream);
         }

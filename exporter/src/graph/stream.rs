@@ -6,18 +6,20 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use agentsight_ebpf::{KernelNanos, Protocol};
+use agentsight_ebpf::{BurstId, KernelNanos, Object, Protocol};
 
 use super::edges::{Edge, Edges};
 use super::leave::HOLD;
 use super::moved::{Moved, Range};
-use super::object::StreamKey;
+use super::object::{StreamKey, is_datagram, may_be_one_way, unix_address};
 use super::{CauseKind, Confidence, Graph};
 
 /// How long a reading burst waits for a writer that may be blocked in its call until the reader goes on, nanoseconds.
 const HOLD_FOR_BLOCKED: u64 = 10_000_000_000;
 /// Streams that hold something and have no end that is known.
 const LEFT_MAX: usize = 1024;
+/// Streams that go by two keys.
+const ALIASES_MAX: usize = 4096;
 /// Writing bursts of one stream that are kept: of those that nobody reads the oldest are forgotten.
 const WRITES_MAX: usize = 256;
 
@@ -33,6 +35,8 @@ struct Stream {
     is_used: bool,
     /// Everything before this offset was read, by bursts that have left.
     consumed: u64,
+    /// Of datagrams, instead: how much of each writing burst was read, by bursts that have left.
+    taken: BTreeMap<BurstId, u64>,
     /// Reading bursts that have not left.
     readers: u32,
     /// Its number among those without an end.
@@ -44,6 +48,8 @@ pub(super) struct Streams {
     by_key: BTreeMap<StreamKey, Stream>,
     /// Those without an end that still hold something, by when the last end was forgotten.
     left: BTreeSet<(u64, StreamKey)>,
+    /// What a sender called a stream before it was known whose it is.
+    aliases: BTreeMap<StreamKey, StreamKey>,
     leavings: u64,
 }
 
@@ -55,6 +61,7 @@ impl Streams {
 
     /// An open file that is an end of it came into sight.
     pub(super) fn open(&mut self, key: StreamKey) {
+        let key = self.resolve(key);
         let stream = self.by_key.entry(key).or_default();
         self.left.remove(&(stream.left, key));
         stream.ends += 1;
@@ -62,6 +69,7 @@ impl Streams {
 
     /// An open file that is an end of it is forgotten.
     pub(super) fn release(&mut self, key: StreamKey) {
+        let key = self.resolve(key);
         let Some(stream) = self.by_key.get_mut(&key) else { return };
         stream.ends = stream.ends.saturating_sub(1);
         if stream.ends > 0 {
@@ -82,17 +90,54 @@ impl Streams {
         }
     }
 
+    /// Two names turn out to be one stream's.
+    pub(super) fn identify(&mut self, alias: StreamKey, key: StreamKey) {
+        if alias == key || self.aliases.insert(alias, key) == Some(key) {
+            return;
+        }
+        if self.aliases.len() > ALIASES_MAX {
+            self.aliases.pop_first();
+        }
+        let Some(before) = self.by_key.remove(&alias) else { return };
+        self.left.remove(&(before.left, alias));
+        let stream = self.by_key.entry(key).or_default();
+        self.left.remove(&(stream.left, key));
+        stream.ends += before.ends;
+        stream.is_used |= before.is_used;
+        stream.writes.extend(before.writes);
+        stream.writes.make_contiguous().sort_by_key(|write| (write.first, write.id));
+    }
+
+    /// Who binds an address receives what was and will be sent to it.
+    pub(super) fn bind(&mut self, key: StreamKey, object: &Object) {
+        if let Object::Unix(socket) = object
+            && is_datagram(object)
+            && let Some(alias) = unix_address(&socket.address)
+        {
+            self.identify(alias, key);
+        }
+    }
+
+    fn resolve(&self, key: StreamKey) -> StreamKey {
+        self.aliases.get(&key).copied().unwrap_or(key)
+    }
+
     pub(super) fn begin_writing(&mut self, key: StreamKey, write: &Arc<Moved>) {
+        let key = self.resolve(key);
+        // Each sender of messages counts for itself.
+        let has_offsets = !(matches!(*write.object, Object::Unix(_)) && is_datagram(&write.object));
         if let Some(stream) = self.by_key.get_mut(&key) {
             // One write alone is the first. Who has it open does not tell: an end is said when it is first used.
-            if write.offset == 0 && stream.is_used {
+            if write.offset == 0 && stream.is_used && has_offsets {
                 stream.since = KernelNanos(write.first.0.saturating_sub(1));
                 stream.consumed = 0;
             }
             stream.is_used = true;
             stream.writes.push_back(Arc::clone(write));
-            if stream.writes.len() > WRITES_MAX {
-                stream.writes.pop_front();
+            if stream.writes.len() > WRITES_MAX
+                && let Some(oldest) = stream.writes.pop_front()
+            {
+                stream.taken.remove(&oldest.id);
             }
         }
     }
@@ -107,6 +152,10 @@ impl Streams {
     pub(super) fn end_reading(&mut self, key: StreamKey, read: &Moved) {
         let Some(stream) = self.by_key.get_mut(&key) else { return };
         stream.readers = stream.readers.saturating_sub(1);
+        if is_datagram(&read.object) {
+            stream.take(read);
+            return;
+        }
         if read.first > stream.since && read.is_dense() && read.range().start <= stream.consumed {
             stream.consumed = stream.consumed.max(read.range().end);
         }
@@ -119,6 +168,10 @@ impl Streams {
     /// Whether all that a reading burst took is known to come from bursts that are known.
     pub(super) fn accounts_for(&self, key: StreamKey, read: &Moved) -> bool {
         let Some(stream) = self.by_key.get(&key) else { return true };
+        if is_datagram(&read.object) {
+            let known: u64 = stream.messages_for(read).iter().map(|(_, bytes)| *bytes).sum();
+            return known >= read.bytes_at_most();
+        }
         let mut covered = read.range().start;
         let mut ranges: Vec<Range> = stream.candidates(read).map(|write| stream.range_of(write)).collect();
         ranges.sort_unstable_by_key(|range| range.start);
@@ -141,7 +194,11 @@ impl Streams {
             StreamKey::Pipe(_) if !has_writer => 0,
             _ if has_writer && !read.found => HOLD_FOR_BLOCKED,
             StreamKey::Inet { from, to, .. } if !has_writer && from.ip() != to.ip() && !from.ip().is_loopback() => 0,
-            StreamKey::Pipe(_) | StreamKey::Unix(_) | StreamKey::Inet { .. } => HOLD,
+            StreamKey::Pipe(_)
+            | StreamKey::Unix(_)
+            | StreamKey::UnixFrom(_)
+            | StreamKey::UnixAddress(_)
+            | StreamKey::Inet { .. } => HOLD,
         }
     }
 }
@@ -163,7 +220,50 @@ impl Stream {
         Range { end: next.unwrap_or(u64::MAX), ..range }
     }
 
+    /// Messages are taken in the order in which they were sent: from whom, and how many bytes.
+    fn messages_for<'a>(&'a self, read: &'a Moved) -> Vec<(&'a Arc<Moved>, u64)> {
+        let end = read.last().unwrap_or(KernelNanos(u64::MAX));
+        let mut wanted = read.bytes_at_most();
+        let mut found = Vec::new();
+        for write in self.candidates(read) {
+            if write.first >= end || !may_be_one_way(&write.object, &read.object) {
+                continue;
+            }
+            let taken = self.taken.get(&write.id).copied().unwrap_or(0);
+            let bytes = write.bytes_at_most().saturating_sub(taken).min(wanted);
+            if bytes > 0 {
+                wanted -= bytes;
+                found.push((write, bytes));
+            }
+        }
+        found
+    }
+
+    /// A burst that read messages has left.
+    fn take(&mut self, read: &Moved) {
+        if read.end.get().is_none() {
+            return;
+        }
+        let taken: Vec<_> = self.messages_for(read).into_iter().map(|(write, bytes)| (write.id, bytes)).collect();
+        for (write, bytes) in taken {
+            *self.taken.entry(write).or_default() += bytes;
+        }
+        let (taken, readers) = (&self.taken, self.readers);
+        let is_left =
+            |it: &Arc<Moved>| it.end.get().is_none_or(|end| taken.get(&it.id).is_none_or(|of| *of < end.bytes));
+        self.writes.retain(|it| readers > 0 || is_left(it));
+        let writes = &self.writes;
+        self.taken.retain(|id, _| writes.iter().any(|it| it.id == *id));
+    }
+
     fn given_to(&self, read: &Moved, kind: CauseKind, edges: &mut Edges) {
+        if is_datagram(&read.object) {
+            for (write, bytes) in self.messages_for(read) {
+                let sure = if write.found || read.found { Confidence::UNORDERED } else { Confidence::BY_VERSION };
+                edges.push(Edge { kind, confidence: sure, cause: Arc::clone(write), bytes: Some(bytes) });
+            }
+            return;
+        }
         for write in self.candidates(read) {
             let bytes = read.range().overlap(self.range_of(write)).min(read.bytes_at_most()).min(write.bytes_at_most());
             if bytes == 0 {
@@ -176,8 +276,7 @@ impl Stream {
             } else {
                 Confidence::CERTAIN
             };
-            let confidence = if kind == CauseKind::Udp { sure.min(Confidence::BY_VERSION) } else { sure };
-            edges.push(Edge { kind, confidence, cause: Arc::clone(write), bytes: Some(bytes) });
+            edges.push(Edge { kind, confidence: sure, cause: Arc::clone(write), bytes: Some(bytes) });
         }
     }
 }
@@ -187,7 +286,7 @@ impl Graph {
     pub(super) fn stream_causes(&self, key: StreamKey, read: &Moved, edges: &mut Edges) {
         let kind = match key {
             StreamKey::Pipe(_) => CauseKind::Pipe,
-            StreamKey::Unix(_) => CauseKind::Unix,
+            StreamKey::Unix(_) | StreamKey::UnixFrom(_) | StreamKey::UnixAddress(_) => CauseKind::Unix,
             StreamKey::Inet { protocol: Protocol::Tcp, .. } => CauseKind::Tcp,
             StreamKey::Inet { .. } => CauseKind::Udp,
         };
@@ -454,6 +553,109 @@ mod tests {
                 began    101#0 Forked bash/bash under 100#1
                 write    #1.1 101#0 udp 0..107 at 5..5 under 101#0
                 read     #2.1 100#1 udp 0..107 at 6..6 under 100#1 <-Udp #1.1 107 (0.95)
+                ended    100#1 0..20000 incomplete
+                ended    101#0 2..20000 incomplete
+            "#]],
+        );
+    }
+
+    #[test]
+    fn a_socket_that_is_bound_to_all_addresses_is_met_by_its_ports_and_no_other_address() {
+        check(
+            "
+                0 root 100
+                1 exec 100 /bin/bash bash
+                2 fork 100 101
+                2 fork 100 102
+                3 open 101 #1 udp 0.0.0.0:5001 127.0.0.1:53
+                3 open 102 #2 udp 127.0.0.9:5001 127.0.0.1:53
+                4 out 102 #2.1 0..9
+                5 out 101 #1.1 0..107
+                6 open 100 #3 udp 127.0.0.1:53 127.0.0.1:5001
+                6 in 100 #3.1 0..107
+                7 out 100 #3.2 0..5
+                8 in 101 #1.2 0..5
+                9 tick
+            ",
+            &expect![[r#"
+                began    100#1 Root bash under -
+                began    102#0 Forked bash/bash under 100#1
+                began    101#0 Forked bash/bash under 100#1
+                write    #2.1 102#0 udp 0..9 at 4..4 under 102#0
+                write    #1.1 101#0 udp 0..107 at 5..5 under 101#0
+                read     #3.1 100#1 udp 0..107 at 6..6 under 100#1 <-Udp #1.1 107 (0.95)
+                write    #3.2 100#1 udp 0..5 at 7..7 under 100#1
+                read     #1.2 101#0 udp 0..5 at 8..8 under 101#0 <-Udp #3.2 5 (0.95)
+                ended    100#1 0..20000 incomplete
+                ended    101#0 2..20000 incomplete
+                ended    102#0 2..20000 incomplete
+            "#]],
+        );
+    }
+
+    #[test]
+    fn messages_are_taken_in_the_order_in_which_they_were_sent_whoever_sent_them() {
+        check(
+            "
+                0 root 100
+                1 exec 100 /bin/bash bash
+                2 fork 100 101
+                2 fork 100 102
+                3 open 101 #1 datagrams 11 /run/r
+                3 out 101 #1.1 0..7
+                4 open 102 #2 datagrams 12 /run/r
+                4 out 102 #2.1 0..9
+                5 open 100 #3 datagrams 13 /run/r
+                5 in 100 #3.1 0..7
+                6 in 100 #3.2 7..16
+                7 out 101 #1.2 7..10
+                8 in 100 #3.3 16..19
+                9 tick
+            ",
+            &expect![[r#"
+                began    100#1 Root bash under -
+                began    101#0 Forked bash/bash under 100#1
+                began    102#0 Forked bash/bash under 100#1
+                write    #1.1 101#0 r 0..7 at 3..3 under 101#0
+                write    #2.1 102#0 r 0..9 at 4..4 under 102#0
+                read     #3.1 100#1 r 0..7 at 5..5 under 100#1 <-Unix #1.1 7 (0.95)
+                read     #3.2 100#1 r 7..16 at 6..6 under 100#1 <-Unix #2.1 9 (0.95)
+                write    #1.2 101#0 r 7..10 at 7..7 under 101#0
+                read     #3.3 100#1 r 16..19 at 8..8 under 100#1 <-Unix #1.2 3 (0.95)
+                ended    100#1 0..20000 incomplete
+                ended    101#0 2..20000 incomplete
+                ended    102#0 2..20000 incomplete
+            "#]],
+        );
+    }
+
+    #[test]
+    fn what_was_sent_before_the_connection_was_accepted_is_the_accepted_sockets() {
+        check(
+            "
+                0 root 100
+                1 exec 100 /bin/bash bash
+                2 fork 100 101
+                3 open 101 #1 unix 11
+                4 out 101 #1.1 0..11
+                5 open 100 #2 accepted #9 unix 12 peer 11
+                6 in 100 #2.1 0..11
+                7 out 100 #2.2 0..4
+                8 open 101 #1 unix 11 peer 12
+                8 in 101 #1.2 0..4
+                9 out 101 #1.3 11..15
+                10 in 100 #2.3 11..15
+                11 tick
+            ",
+            &expect![[r#"
+                began    100#1 Root bash under -
+                began    101#0 Forked bash/bash under 100#1
+                write    #1.1 101#0 unix 0..11 at 4..4 under 101#0
+                read     #2.1 100#1 unix 0..11 at 6..6 under 100#1 <-Unix #1.1 11
+                write    #2.2 100#1 unix 0..4 at 7..7 under 100#1
+                read     #1.2 101#0 unix 0..4 at 8..8 under 101#0 <-Unix #2.2 4
+                write    #1.3 101#0 unix 11..15 at 9..9 under 101#0
+                read     #2.3 100#1 unix 11..15 at 10..10 under 100#1 <-Unix #1.3 4
                 ended    100#1 0..20000 incomplete
                 ended    101#0 2..20000 incomplete
             "#]],

@@ -1,6 +1,7 @@
 //! The edges of a trace by names that another run gives, too: no ids, no times, no numbers of bursts.
 //!
-//! `flow` edges are left out: they say what may have been, and that hangs on who was first.
+//! `flow` edges are left out: they say what may have been, and that hangs on who was first. So are those of `join`: which
+//! of its children a parent that waits for any of them has heard of when it ends, is decided by the scheduler.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,7 +16,10 @@ use super::verdict::counts;
 pub fn edges(scenario: &Scenario, account: &Account<'_>) -> BTreeSet<String> {
     let places = places(account);
     let parents = (0..account.images.len()).map(|index| format!("image {}", places[index]));
-    let links = account.links.iter().filter(|link| link.link_type != "flow" && counts(account, link));
+    let links = account
+        .links
+        .iter()
+        .filter(|link| !matches!(link.link_type, "flow" | "join") && counts(account, link));
     let links = links.filter_map(|link| {
         let end = |at| end(scenario, account, &places, at);
         Some(format!("{}: {} -> {}", link.link_type, end(link.cause?), end(link.effect)))
