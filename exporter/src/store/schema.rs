@@ -6,8 +6,11 @@
 use rusqlite::{Connection, TransactionBehavior};
 
 /// In the order in which they run. To change the shape, add a file here.
-const MIGRATIONS: [&str; 2] =
-    [include_str!("schema/0001_sessions_signals_destinations.sql"), include_str!("schema/0002_open_images.sql")];
+const MIGRATIONS: [&str; 3] = [
+    include_str!("schema/0001_sessions_signals_destinations.sql"),
+    include_str!("schema/0002_open_images.sql"),
+    include_str!("schema/0003_lasting_sessions.sql"),
+];
 
 /// "AgSt": tells our file from any other SQLite database.
 const APPLICATION_ID: i32 = 0x4167_5374;
