@@ -134,6 +134,58 @@ fn two_runs_at_once_have_each_their_own_spans_and_files() {
 }
 
 #[test]
+fn what_moves_in_two_sessions_at_once_is_linked_within_each_and_never_between_them() {
+    let (agentsight, receiver) = (Agentsight::as_root(), Receiver::start());
+    let agent = Agent::new(agentsight.directory().path(), "agent");
+    let daemon = Daemon::start(&agentsight, &format!("live_after: 300ms\n{}", rule(&agent, &receiver)), &[]);
+    // Both work in one folder, at the same time, on files of their own.
+    let folder = path_text(agentsight.directory().path()).to_owned();
+    let work = |name: &str| {
+        fs::write(agentsight.directory().join(&format!("{name}.in")), "b\na\n").expect("the directory is ours");
+        let rounds = "for i in 1 2 3 4 5";
+        format!(
+            "cd {folder}; {rounds}; do cat {name}.in | sort > {name}.out; cat {name}.out > {name}.copy; done; exit 0"
+        )
+    };
+    let by_rule = agent.start(&format!("read end; {}", work("left")));
+    wait_for("the session by rule", LIMIT, || {
+        receiver.trace().spans.iter().any(|span| is_of(span, "agent")).then_some(())
+    });
+    let run = ["run", "--no-tree", "--endpoint", &receiver.endpoint(), "--", "/bin/sh", "-c", &work("right")];
+    let by_run = Started::new(&mut agentsight.command(run));
+    // The end of its input lets it begin to work.
+    drop(by_rule);
+    let _ = by_run.finish(LIMIT).expect_code(0);
+    wait_for("the end of the agent", LIMIT, || {
+        receiver.trace().spans.iter().any(|span| is_of(span, "agent") && has_ended(span)).then_some(())
+    });
+    let _ = daemon.stop().expect_code(0);
+
+    let trace = receiver.trace();
+    let sessions: BTreeSet<_> = trace.spans.iter().filter_map(session_of).collect();
+    assert_eq!(sessions.len(), 2, "{trace}");
+    for (name, other) in [("left", "right"), ("right", "left")] {
+        let is_out = |span: &&Span| span.text("file.path").ends_with(&format!("{name}.out"));
+        let out: Vec<_> = trace.spans.iter().filter(is_out).collect();
+        let session = out.first().and_then(|span| session_of(span)).expect("bursts of the file were sent");
+        trace.of_id(&out[0].trace_id).assert_whole();
+        let own: Vec<_> = trace.spans.iter().filter(|span| session_of(span).as_ref() == Some(&session)).collect();
+        let ids: BTreeSet<_> = own.iter().map(|span| (&span.trace_id, &span.id)).collect();
+        let foreign = own.iter().find(|span| span.text("file.path").contains(&format!("/{other}.")));
+        assert!(foreign.is_none(), "{name} has {foreign:?}");
+        let links = |span: &Span| span.links.iter().map(|link| (link.trace_id.clone(), link.span_id.clone())).collect();
+        let linked: Vec<(String, String)> = own.iter().flat_map(|span| -> Vec<_> { links(span) }).collect();
+        assert!(linked.iter().all(|(trace, span)| ids.contains(&(trace, span))), "{name} is linked to another");
+        // `cat` read what `sort` wrote, and `sort` what the first `cat` wrote.
+        for reader in ["cat", "sort"] {
+            let fed = own.iter().filter(|span| is_of(span, reader) && span.text("agentsight.action") == "read");
+            let fed = fed.filter(|span| !span.links.is_empty()).count();
+            assert!(fed > 0, "{name}: no read of {reader} is linked to what wrote it: {trace}");
+        }
+    }
+}
+
+#[test]
 fn everybody_may_attach_to_their_own_processes_and_to_no_other() {
     let user = User::new();
     let agentsight = Agentsight::as_root();

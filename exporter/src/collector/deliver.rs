@@ -4,8 +4,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use agentsight_ebpf::live::is_alive;
 use tokio::runtime::{Builder, Runtime};
 
+use super::host;
 use crate::otlp::sender::{Progress, Sender, SenderError, SenderOptions, SenderState, Waker};
 use crate::otlp::settings::{Endpoint, Settings};
 use crate::session::SessionId;
@@ -47,6 +49,15 @@ pub(crate) struct Delivered {
     progress: Vec<Progress>,
 }
 
+/// Who looks after what dead collectors left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Heir {
+    /// The one daemon, when it has gone on with all that it can go on with.
+    Daemon,
+    /// The collector of a single run.
+    Run,
+}
+
 /// So many destinations of the dead are served at once: each sender has a connection to the store.
 const INHERITED_MAX: usize = 64;
 
@@ -84,8 +95,10 @@ impl Delivery {
 
     /// What dead collectors left: their sessions are ended, and what nobody sends is sent. Trouble with it is logged and
     /// is no reason not to trace.
-    pub(crate) fn inherit(&mut self, store: &mut Store) {
-        end_left_sessions(store);
+    ///
+    /// What a daemon left is ended by the next one, which may go on with it; by others only when nothing of it lives.
+    pub(crate) fn inherit(&mut self, store: &mut Store, heir: Heir) {
+        end_left_sessions(store, heir);
         self.inherited.retain(|sender| sender.progress().borrow().state != SenderState::Finished);
         let undelivered = store.undelivered().unwrap_or_else(|error| {
             trouble(&error);
@@ -222,8 +235,13 @@ fn add_destination(
     Ok(store.add_destination(session, kind, &settings)?)
 }
 
-fn end_left_sessions(store: &mut Store) {
-    match store.unended_sessions() {
+fn end_left_sessions(store: &mut Store, heir: Heir) {
+    let boot_id = host::boot_id();
+    let left = match heir {
+        Heir::Daemon => store.unended_sessions(),
+        Heir::Run => store.abandoned_sessions(|session, process| session.boot_id == boot_id && is_alive(process)),
+    };
+    match left {
         Ok(sessions) => {
             for left in sessions {
                 if let Err(error) = store.end_session(left.session.id, left.last_stored) {

@@ -8,7 +8,7 @@ use agentsight_ebpf::live::{self, BtfSource, Carrier, LiveError, Options, Probes
 use agentsight_ebpf::{SessionNumber, Tgid, WallNanos};
 
 use super::begin::{self, RandomError};
-use super::deliver::{Delivery, DeliveryError};
+use super::deliver::{Delivery, DeliveryError, Heir};
 use super::drain::Drain;
 use super::lifetime::{Lifetime, Scope};
 use super::privileges::{self, PrivilegesError, Still};
@@ -108,7 +108,7 @@ pub(super) fn serve(
     let account = Account::default();
     let mut delivery = Delivery::start(&dir)?;
     let couriers = delivery.send_for(&mut store, id, &request.destination, &account)?;
-    delivery.inherit(&mut store);
+    delivery.inherit(&mut store, Heir::Run);
     let nowhere = Settings::default();
     let settings = if request.self_telemetry { &request.destination } else { &nowhere };
     let telemetry = delivery.start_telemetry(settings, Some(id), &account)?;

@@ -280,7 +280,7 @@ impl Service {
         let shop = &mut self.sessions.shop;
         let id = session.id;
         let now = shop.clock.read_both();
-        let alive = shop.store.begin_session(&session, now.wall)?;
+        let alive = shop.store.begin_lasting_session(&session, now.wall)?;
         let couriers = self.delivery.send_for(&mut shop.store, id, &destination, &shop.account)?;
         let shelf = Shelf::new(id, couriers.wakers(), shop.account.clone());
         let mut work = Work::new(session, target, lifetime, shelf);

@@ -10,7 +10,7 @@ use agentsight_ebpf::SessionNumber;
 use super::beginning::{Inheritance, Line, Standing};
 use super::service::Service;
 use crate::channel::ToStub;
-use crate::collector::deliver::Couriers;
+use crate::collector::deliver::{Couriers, Heir};
 use crate::collector::drain::{Mark, lock};
 use crate::collector::serve::{
     DELIVERY_AFTERWARDS, DELIVERY_WHILE_WAITED_FOR, STUB_IS_DEAF_AFTER, TELEMETRY_LAST_WORDS,
@@ -36,7 +36,7 @@ impl Service {
         }
         if inherited {
             // The dead daemon's open spans are stored only now, and nobody sends them yet.
-            self.delivery.inherit(&mut self.sessions.shop.store);
+            self.delivery.inherit(&mut self.sessions.shop.store, Heir::Daemon);
         }
         let is_whole = |standing: &Standing| standing.closing.is_some_and(|until| until <= mark);
         let whole: Vec<_> =

@@ -16,7 +16,7 @@ use super::socket::Door;
 use super::{rules, settle, signals};
 use crate::capture::container::Containers;
 use crate::capture::redact::{Redactor, RulesError};
-use crate::collector::deliver::{Delivery, DeliveryError};
+use crate::collector::deliver::{Delivery, DeliveryError, Heir};
 use crate::collector::drain::{Drain, SharedProbes, lock};
 use crate::collector::privileges::{self, PrivilegesError, Still};
 use crate::collector::serve::{self, INPUTS_MAX};
@@ -170,7 +170,7 @@ impl Service {
     /// Takes over what a dead daemon left, applies the rules, and opens the door.
     pub(crate) fn open_up(&mut self, held: SigSet) -> Result<(), ServiceError> {
         self.succeed_the_dead();
-        self.delivery.inherit(&mut self.sessions.shop.store);
+        self.delivery.inherit(&mut self.sessions.shop.store, Heir::Daemon);
         self.apply_rules()?;
         let path = self.settled.socket.clone();
         let door = Door::open(&path, self.to.clone()).map_err(|reason| ServiceError::Door { path, reason })?;
@@ -308,7 +308,7 @@ impl Service {
         if self.later.elapsed() >= LATER {
             self.later = Instant::now();
             let wall = self.sessions.shop.clock.read_both().wall;
-            self.delivery.inherit(&mut self.sessions.shop.store);
+            self.delivery.inherit(&mut self.sessions.shop.store, Heir::Daemon);
             serve::prune(&mut self.sessions.shop.store, wall);
             notifier.status(&self.status());
         }

@@ -90,7 +90,8 @@ pub struct LeftOpen {
 }
 
 impl Store {
-    /// What is open in a session, in the order of their beginnings: of a dead collector's, what may still run.
+    /// The images that are open in a session, in the order of their beginnings: of a dead collector's, what may still
+    /// run. Its open connections and bursts are none: a process goes on from what it was, not from what it did.
     ///
     /// # Errors
     /// When the store cannot be read, or knows no such session. What is damaged is left out.
@@ -117,12 +118,16 @@ impl Store {
     }
 }
 
-/// Whose span it is, by its own word.
+/// Whose image it is, by its own word; `None` of all that is no image.
 fn process_of(span: &Span) -> Option<ProcessKey> {
     let value = |name: semconv::Name| {
         let attribute = span.attributes.iter().find(|attribute| attribute.key == name.as_str())?;
         attribute.value.as_ref()?.value.as_ref()
     };
+    let Some(any_value::Value::StringValue(object)) = value(semconv::AGENTSIGHT_OBJECT_TYPE) else { return None };
+    if object != semconv::value::object_type::PROCESS {
+        return None;
+    }
     let Some(any_value::Value::IntValue(tgid)) = value(semconv::PROCESS_PID) else { return None };
     let Some(any_value::Value::StringValue(start)) = value(semconv::AGENTSIGHT_PROCESS_START) else { return None };
     Some(ProcessKey { tgid: Tgid(u32::try_from(*tgid).ok()?), start: KernelNanos(start.parse().ok()?) })

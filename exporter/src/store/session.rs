@@ -1,6 +1,6 @@
 //! Sessions: begun, ended, or left behind by a collector that died.
 
-use agentsight_ebpf::WallNanos;
+use agentsight_ebpf::{ProcessKey, WallNanos};
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, named_params};
 
 use super::lock::{self, Lock};
@@ -8,6 +8,13 @@ use super::{Store, StoreError, destination, open_image, sqlite_nanos, wall_nanos
 use crate::session::{Session, SessionId};
 
 pub(super) const LOCK_FILE: &str = "session.lock";
+
+/// Whether a later daemon may go on with a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Lasting {
+    Yes,
+    No,
+}
 
 /// A session whose collector died before it ended it.
 #[derive(Debug)]
@@ -26,14 +33,31 @@ impl Store {
     /// # Errors
     /// When the store cannot be written, or the session is there already.
     pub fn begin_session(&mut self, session: &Session, started: WallNanos) -> Result<Lock, StoreError> {
+        self.begin(session, started, Lasting::No)
+    }
+
+    /// As [`begin_session`](Self::begin_session), of one that a later daemon may go on with.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn begin_lasting_session(&mut self, session: &Session, started: WallNanos) -> Result<Lock, StoreError> {
+        self.begin(session, started, Lasting::Yes)
+    }
+
+    fn begin(&mut self, session: &Session, started: WallNanos, lasting: Lasting) -> Result<Lock, StoreError> {
         let failed = StoreError::sqlite("begin a session");
         let header =
             serde_json::to_string(session).map_err(|source| StoreError::EncodeHeader { id: session.id, source })?;
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(&failed)?;
         transaction
             .execute(
-                "INSERT INTO session (id, header, started_nanos) VALUES (:id, :header, :started)",
-                named_params! {":id": session.id.0, ":header": header, ":started": sqlite_nanos(started)},
+                "INSERT INTO session (id, header, started_nanos, lasting) VALUES (:id, :header, :started, :lasting)",
+                named_params! {
+                    ":id": session.id.0,
+                    ":header": header,
+                    ":started": sqlite_nanos(started),
+                    ":lasting": lasting == Lasting::Yes,
+                },
             )
             .map_err(&failed)?;
         // Locked before anybody can see the row, or another collector would take the session for a dead one's.
@@ -70,13 +94,34 @@ impl Store {
     /// # Errors
     /// When the store cannot be read. A session whose header is damaged is left out: it cannot be resumed.
     pub fn unended_sessions(&mut self) -> Result<Vec<UnendedSession>, StoreError> {
+        self.list_unended(|_, _| Ok(true))
+    }
+
+    /// As [`unended_sessions`](Self::unended_sessions), without those that a later daemon can go on with: lasting ones of
+    /// which a process `lives`. They are not even locked, for a daemon that looks for them at this moment must find them.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn abandoned_sessions(
+        &mut self,
+        lives: impl Fn(&Session, ProcessKey) -> bool,
+    ) -> Result<Vec<UnendedSession>, StoreError> {
+        self.list_unended(|session, lasting| {
+            Ok(lasting == Lasting::No || !self.left_open(session.id)?.iter().any(|open| lives(session, open.process)))
+        })
+    }
+
+    fn list_unended(
+        &self,
+        wanted: impl Fn(&Session, Lasting) -> Result<bool, StoreError>,
+    ) -> Result<Vec<UnendedSession>, StoreError> {
         let failed = StoreError::sqlite("list the sessions that did not end");
         let mut statement = self
             .connection
             .prepare(
                 "SELECT key, header, started_nanos, (SELECT max(nanos) FROM (
                      SELECT max(end_nanos) AS nanos FROM signal WHERE session = session.key
-                     UNION ALL SELECT max(start_nanos) FROM open_image WHERE session = session.key))
+                     UNION ALL SELECT max(start_nanos) FROM open_image WHERE session = session.key)), lasting
                  FROM session WHERE ended_nanos IS NULL ORDER BY key",
             )
             .map_err(&failed)?;
@@ -87,17 +132,25 @@ impl Store {
                     row.get::<_, String>(1)?,
                     row.get::<_, i64>(2)?,
                     row.get::<_, Option<i64>>(3)?,
+                    if row.get(4)? { Lasting::Yes } else { Lasting::No },
                 ))
             })
             .map_err(&failed)?
             .collect::<Result<Vec<_>, _>>()
             .map_err(&failed)?;
         let mut unended = Vec::new();
-        for (key, header, started, last) in rows {
-            let Some(lock) = lock::try_lock(&self.dir.join(LOCK_FILE), key)? else { continue };
+        for (key, header, started, last, lasting) in rows {
             match serde_json::from_str(&header) {
                 Ok(session) => {
-                    unended.push(UnendedSession { session, last_stored: wall_nanos(last.unwrap_or(started)), lock })
+                    if wanted(&session, lasting)?
+                        && let Some(lock) = lock::try_lock(&self.dir.join(LOCK_FILE), key)?
+                    {
+                        unended.push(UnendedSession {
+                            session,
+                            last_stored: wall_nanos(last.unwrap_or(started)),
+                            lock,
+                        });
+                    }
                 }
                 Err(source) => {
                     tracing::warn!(

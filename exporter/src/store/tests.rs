@@ -11,7 +11,7 @@ use prost::Message;
 use super::scratch::Scratch;
 use super::{
     Advance, Appended, BatchLimit, Counts, Destination, DestinationId, Kind, LeftOpen, Limits, Pruned, SettingsJson,
-    Store, StoreError,
+    Store, StoreError, UnendedSession,
 };
 use crate::session::{CallerContext, Session, SessionId, SessionOptions, SpanRef};
 use crate::spans::model::{Attribute, Draft, Resource, Signal, Span, Value};
@@ -21,14 +21,23 @@ fn what_a_dead_collector_left_open_names_its_processes_and_where_it_was_sent() {
     let mut desk = desk();
     let Signal::Span(mut open) = span(5, "test") else { unreachable!("a span was made") };
     let attribute = |name: agentsight_semconv::Name, value| Attribute { name, value };
+    let object = |of: &'static str| attribute(agentsight_semconv::AGENTSIGHT_OBJECT_TYPE, Value::Text(of.to_owned()));
     open.attributes = vec![
         attribute(agentsight_semconv::PROCESS_PID, Value::Int(42)),
         attribute(agentsight_semconv::AGENTSIGHT_PROCESS_START, Value::Text("7000".to_owned())),
+        object(agentsight_semconv::value::object_type::PROCESS),
     ];
+    // A connection that the same process has open says whose it is too.
+    let mut connection = open.clone();
+    connection.attributes.pop();
+    connection.attributes.push(object(agentsight_semconv::value::object_type::TCP));
+    connection.start = WallNanos(connection.start.0 + 1);
     let of = SpanRef { trace_id: TraceId::from_bytes([7; 16]), span_id: SpanId::from_bytes([3; 8]) };
     let nameless = SpanRef { span_id: SpanId::from_bytes([4; 8]), ..of };
+    let of_connection = SpanRef { span_id: SpanId::from_bytes([5; 8]), ..of };
     let Signal::Span(other) = span(6, "test") else { unreachable!("a span was made") };
     let drafts = [
+        Signal::Draft(Box::new(Draft { of: of_connection, span: Some(*connection) })),
         Signal::Draft(Box::new(Draft { of, span: Some(*open) })),
         Signal::Draft(Box::new(Draft { of: nameless, span: Some(*other) })),
     ];
@@ -38,6 +47,29 @@ fn what_a_dead_collector_left_open_names_its_processes_and_where_it_was_sent() {
     assert_eq!(desk.store.settings_of(session(1).id).unwrap(), [(Kind::Span, SettingsJson(SECRET.to_owned()))]);
     desk.store.end_session(session(1).id, WallNanos(9_000)).unwrap();
     assert_eq!(desk.store.left_open(session(1).id).unwrap(), []);
+}
+
+#[test]
+fn a_daemons_session_of_which_a_process_lives_is_left_to_the_next_daemon() {
+    let mut desk = desk();
+    let lock = desk.store.begin_lasting_session(&session(2), WallNanos(1)).unwrap();
+    let Signal::Span(mut open) = span(5, "test") else { unreachable!("a span was made") };
+    open.attributes = vec![
+        Attribute { name: agentsight_semconv::PROCESS_PID, value: Value::Int(42) },
+        Attribute { name: agentsight_semconv::AGENTSIGHT_PROCESS_START, value: Value::Text("7000".to_owned()) },
+        Attribute {
+            name: agentsight_semconv::AGENTSIGHT_OBJECT_TYPE,
+            value: Value::Text(agentsight_semconv::value::object_type::PROCESS.to_owned()),
+        },
+    ];
+    let draft = Signal::Draft(Box::new(Draft { of: open.id, span: Some(*open) }));
+    desk.store.append(session(2).id, &[draft]).unwrap();
+    drop(lock);
+    let ids = |left: Vec<UnendedSession>| left.iter().map(|left| left.session.id.0[0]).collect::<Vec<_>>();
+    let lives = |of: &Session, process: ProcessKey| of.id == session(2).id && process.tgid == Tgid(42);
+    assert!(!ids(desk.store.abandoned_sessions(lives).unwrap()).contains(&2));
+    assert!(ids(desk.store.abandoned_sessions(|_, _| false).unwrap()).contains(&2));
+    assert!(ids(desk.store.unended_sessions().unwrap()).contains(&2));
 }
 
 const WIDE: BatchLimit = BatchLimit { bytes: 1 << 20, rows: 1_000 };

@@ -16,10 +16,7 @@ use super::verdict::counts;
 pub fn edges(scenario: &Scenario, account: &Account<'_>) -> BTreeSet<String> {
     let places = places(account);
     let parents = (0..account.images.len()).map(|index| format!("image {}", places[index]));
-    let links = account
-        .links
-        .iter()
-        .filter(|link| !matches!(link.link_type, "flow" | "join") && counts(account, link));
+    let links = account.links.iter().filter(|link| !matches!(link.link_type, "flow" | "join") && counts(account, link));
     let links = links.filter_map(|link| {
         let end = |at| end(scenario, account, &places, at);
         Some(format!("{}: {} -> {}", link.link_type, end(link.cause?), end(link.effect)))
