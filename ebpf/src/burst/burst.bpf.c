@@ -151,7 +151,8 @@ static __always_inline void meet_others_at_stream(struct call *call, struct obje
 #define SOCK_DGRAM 2
 #define SUN_PATH_WORDS 27
 
-/* Whom the call names: the bytes wait where the announcement is made, the mark stands in place of an internet address. */
+/* Whom the call names: the bytes wait where the announcement is made, the mark stands in place of an internet address.
+ */
 static __always_inline void read_unix_far_end(struct call *call, const struct move *move)
 {
 	__u32 *mark = (__u32 *)call->far.ip, *words;

@@ -79,7 +79,10 @@ impl Graph {
         let mut edges = Edges::to(start, end);
         self.gather(&shown, &mut edges);
         edges.retain(|edge| !self.circles.would_close(edge.cause.id, id));
-        let (edges, causes_dropped) = edges.finish(EDGES_MAX);
+        let (mut edges, causes_dropped) = edges.finish(EDGES_MAX);
+        for edge in &mut edges {
+            self.gaps.doubt(edge, end);
+        }
         self.circles.leave(id, edges.iter().map(|edge| edge.cause.id), |cause| self.bursts.shown(cause).is_none());
         let causes = self.causes(edges, start, at, out);
         let load = Load::of_transfer(&moved.image, &moved.object, &causes);

@@ -26,6 +26,7 @@ pub(crate) mod fixture;
 mod flow;
 mod fold;
 mod fork;
+mod gap;
 mod image;
 mod leave;
 mod lineage;
@@ -71,6 +72,7 @@ use connection::Connections;
 use control::{Sent, Unwaited};
 use dns::Names;
 use file::Files;
+use gap::Gaps;
 use open::Opens;
 use process::Processes;
 use stream::Streams;
@@ -94,6 +96,7 @@ pub struct Graph {
     sent: Sent,
     files: Files,
     streams: Streams,
+    gaps: Gaps,
     traces: Traces,
     /// The session's first image as it was when it began: the parent of last resort.
     root: Option<Box<Image>>,
@@ -130,6 +133,7 @@ impl Graph {
             sent: Sent::default(),
             files: Files::default(),
             streams: Streams::default(),
+            gaps: Gaps::default(),
             traces: Traces::new(session),
             root: None,
             oddities: Oddities::default(),
@@ -155,7 +159,10 @@ impl Graph {
             Event::Wait(wait) => self.wait(wait),
             Event::Pass(pass) => self.pass(pass),
             Event::Call(call) => self.call(call, out),
-            Event::Loss(loss) => out.push(Activity::Lost(self.lost(*loss))),
+            Event::Loss(loss) => {
+                self.gaps.add(*loss);
+                out.push(Activity::Lost(self.lost(*loss)));
+            }
             Event::Tick(tick) => {
                 self.leave_settled(tick.at, out);
                 self.tell_connections(tick.at, out);
