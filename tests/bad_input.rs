@@ -93,7 +93,7 @@ fn tracefs_that_is_not_mounted_is_mounted_or_not_needed() {
     let finished = in_other_mounts(unmount, &agentsight, &["sh", "-c", "expr 1 + 2; exit 5"]).expect_code(5);
     let trace = agentsight.read(&agentsight.directory().join("trace.jsonl"), &finished);
     trace.assert_whole();
-    assert_eq!(trace.spans.len(), 2, "{trace}");
+    assert_eq!(trace.processes().spans.len(), 2, "{trace}");
 }
 
 #[test]
