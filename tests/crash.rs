@@ -19,8 +19,6 @@ const LIMIT: Duration = Duration::from_secs(60);
 /// At a time, each with a store of its own: as many as keep a machine of two cores busy.
 const STORES: u64 = 3;
 const KILLS_PER_STORE: usize = 67;
-/// Longer than the command takes, so that some collectors die after its end.
-const LATEST_KILL_MILLIS: u64 = 700;
 
 /// Says its name, runs a few commands at once, and ends.
 const SCRIPT: &str = "echo ready > $0; for i in 1 2 3 4 5 6 7 8 9; do
@@ -44,6 +42,9 @@ fn kill_many(jaeger: &Jaeger, seed: u64) {
     let endpoint = jaeger.http_endpoint();
     // Moments differ from run to run by chance alone otherwise; with a seed a bad one can be looked for again.
     let mut random = Random::new(seed);
+    // A little longer than the command takes on this machine now, so that some collectors die after its end.
+    let latest = time_unharmed(&agentsight, &endpoint) * 5 / 4;
+    let latest = u64::try_from(latest.as_millis()).expect("it takes seconds at most");
     let sessions: Vec<Stored> = (0..KILLS_PER_STORE)
         .map(|number| {
             // One trace for all, or many small ones; and all of it promoted, or nothing.
@@ -52,7 +53,7 @@ fn kill_many(jaeger: &Jaeger, seed: u64) {
                 1 => &["--segment-spans", "5"],
                 _ => &["--segment-spans", "5", "--live-after", "1ms"],
             };
-            let moment = Duration::from_millis(random.below(LATEST_KILL_MILLIS));
+            let moment = Duration::from_millis(random.below(latest));
             kill_at(&agentsight, &endpoint, options, moment)
         })
         .collect();
@@ -71,15 +72,27 @@ fn kill_many(jaeger: &Jaeger, seed: u64) {
     }
 }
 
-/// Runs the command, kills its collector so long after the command has begun, and looks at what was stored by then.
-fn kill_at(agentsight: &Agentsight, endpoint: &str, options: &[&str], moment: Duration) -> Stored {
+/// How long the command takes, once it has begun, when nobody kills its collector.
+fn time_unharmed(agentsight: &Agentsight, endpoint: &str) -> Duration {
+    let (stub, begun) = begin(agentsight, endpoint, &[]);
+    let _ = stub.finish(LIMIT).expect_code(7);
+    std::fs::remove_file(agentsight.directory().join("ready")).expect("the command made it");
+    begun.elapsed()
+}
+
+fn begin(agentsight: &Agentsight, endpoint: &str, options: &[&str]) -> (Started, Instant) {
     let ready = agentsight.directory().join("ready");
     let ready_text = ready.to_str().expect("the tests make paths of UTF-8 alone");
     let run = ["run", "--no-tree", "--no-self-telemetry", "--endpoint", endpoint];
     let program = ["--", "sh", "-c", SCRIPT, ready_text];
     let stub = Started::new(&mut agentsight.command(run.iter().chain(options).chain(&program)));
     wait_for("the command", LIMIT, || ready.exists().then_some(()));
-    let begun = Instant::now();
+    (stub, Instant::now())
+}
+
+/// Runs the command, kills its collector so long after the command has begun, and looks at what was stored by then.
+fn kill_at(agentsight: &Agentsight, endpoint: &str, options: &[&str], moment: Duration) -> Stored {
+    let (stub, begun) = begin(agentsight, endpoint, options);
     let collector = Collector::of(stub.id());
     while begun.elapsed() < moment {
         thread::sleep(Duration::from_millis(1));
@@ -90,7 +103,7 @@ fn kill_at(agentsight: &Agentsight, endpoint: &str, options: &[&str], moment: Du
     }
     let finished = stub.finish(LIMIT).expect_code(7);
     assert_eq!(finished.stdout, SAYS, "killed after {moment:?}");
-    std::fs::remove_file(ready).expect("the command made it");
+    std::fs::remove_file(agentsight.directory().join("ready")).expect("the command made it");
     Stored::newest(agentsight)
 }
 
