@@ -22,9 +22,17 @@ const BEGINNINGS: [&str; 9] = [
     "/etc/host.conf",
     "/etc/terminfo/",
 ];
-/// Folders of libraries, wherever they are.
-const ANYWHERE: [&str; 6] =
-    ["/site-packages/", "/dist-packages/", "/node_modules/", "/.git/objects/", "/__pycache__/", "/share/locale/"];
+/// Parts of paths of libraries, wherever they are: also those of interpreters that were installed in a home.
+const ANYWHERE: [&str; 8] = [
+    "/site-packages/",
+    "/dist-packages/",
+    "/lib/python3.",
+    "/node_modules/",
+    "/.git/objects/",
+    "/__pycache__/",
+    "/share/locale/",
+    ".so.",
+];
 /// Files of one image that are told apart when they are counted.
 const FILES_MAX: usize = 1024;
 
@@ -52,7 +60,8 @@ impl Folding {
 fn is_of_the_system(path: &[u8]) -> bool {
     let begins = |with: &&str| path.starts_with(with.as_bytes());
     let has = |part: &&str| path.windows(part.len()).any(|window| window == part.as_bytes());
-    FOLDERS.iter().any(&begins) || BEGINNINGS.iter().any(begins) || ANYWHERE.iter().any(has)
+    let is_library = path.ends_with(b".so");
+    is_library || FOLDERS.iter().any(&begins) || BEGINNINGS.iter().any(begins) || ANYWHERE.iter().any(has)
 }
 
 impl Graph {
@@ -113,6 +122,8 @@ mod tests {
             "/home/me/venv/lib/python3.11/site-packages/requests/api.py",
             "/home/me/app/node_modules/left-pad/index.js",
             "/home/me/app/.git/objects/aa/bb",
+            "/home/me/.pyenv/versions/3.11.7/lib/python3.11/lib-dynload/select.cpython-311-x86_64-linux-gnu.so",
+            "/opt/app/libfast.so.2",
         ];
         let own = ["/home/me/usr/lib/x", "/home/me/app/index.js", "/etc/hosts", "/lib64x", "", "/home/me/.git/HEAD"];
         assert!(system.iter().all(|path| is_of_the_system(path.as_bytes())));
