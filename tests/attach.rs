@@ -39,6 +39,7 @@ fn a_tree_that_forks_furiously_is_taken_over_without_a_gap_or_a_duplicate() {
     let trace = attached.read_when_over(|| family.end());
 
     trace.assert_whole();
+    let trace = trace.processes();
     let mut by_pid: BTreeMap<i64, Vec<&Span>> = BTreeMap::new();
     for span in &trace.spans {
         by_pid.entry(span.int("process.pid").expect("every span has one")).or_default().push(span);
