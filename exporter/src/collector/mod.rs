@@ -6,6 +6,7 @@
 pub(crate) mod begin;
 pub(crate) mod deliver;
 pub(crate) mod drain;
+pub(crate) mod heap;
 pub(crate) mod host;
 pub(crate) mod lifetime;
 pub(crate) mod privileges;
@@ -60,6 +61,7 @@ enum CollectorError {
 }
 
 fn converse(stub: u32) -> Result<(), CollectorError> {
+    heap::share();
     close_what_was_inherited();
     // Out of the caller's session and of sudo's hands: a Ctrl-C, a closed terminal or the end of sudo is not ours.
     // The hangup that ends a pseudo-terminal of sudo's may come before we are out of its session.

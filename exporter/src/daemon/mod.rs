@@ -65,6 +65,7 @@ pub fn run(overrides: &Overrides) -> Result<(), DaemonError> {
     if !Uid::effective().is_root() {
         return Err(DaemonError::NotRoot);
     }
+    crate::collector::heap::share();
     // Others must find the socket, whatever the starter's mask.
     nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o022));
     let settled = settle::settle(overrides, Path::new(DEFAULT_SOCKET))?;
