@@ -1,7 +1,7 @@
-//! One heap for all threads of a collector, so that its memory stays as small as what it holds.
+//! One heap for all threads of a collector.
 //!
-//! glibc gives each of the first threads an arena of its own, which keeps what it once held. A session has threads of its
-//! own, so a daemon that has seen thousands of sessions grew by a mebibyte a minute (`make soak`) though it held no more.
+//! glibc gives each of the first threads an arena of its own, which keeps what it once held; a session has threads of its
+//! own, so a daemon would keep the most that each of many arenas ever held.
 
 /// To be called before there is a second thread.
 pub(crate) fn share() {
