@@ -3,13 +3,14 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpListener;
-use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::fs::chown;
 use std::path::Path;
 use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
 use agentsight_tests::agentsight::{Agentsight, binary, path_text, without_opentelemetry};
+use agentsight_tests::executable;
 use agentsight_tests::receiver::Receiver;
 use agentsight_tests::requirement::{need_program, need_root};
 use agentsight_tests::run::{Finished, run};
@@ -155,8 +156,7 @@ fn sudo_is_asked_in_a_way_in_which_it_cannot_ask_back() {
     ] {
         let user = User::new();
         let (sudo, asked) = (user.directory().join("sudo"), user.directory().join("asked"));
-        fs::write(&sudo, format!("#!/bin/sh\nprintf '%s;' \"$@\" >> {}\n{answer}\n", path_text(&asked))).unwrap();
-        fs::set_permissions(&sudo, fs::Permissions::from_mode(0o755)).unwrap();
+        executable::write(&sudo, format!("#!/bin/sh\nprintf '%s;' \"$@\" >> {}\n{answer}\n", path_text(&asked)));
         // With the capabilities that root could have left as they are, so that sudo alone decides.
         let mut command = Command::new(need_program("setpriv", "util-linux"));
         command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]);

@@ -5,13 +5,13 @@
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use agentsight_tests::agentsight::{Agentsight, path_text};
 use agentsight_tests::deadline::wait_for;
+use agentsight_tests::executable;
 use agentsight_tests::process_tree::{Image, of_trace};
 use agentsight_tests::programs;
 use agentsight_tests::run::{Finished, run};
@@ -247,7 +247,6 @@ fn copy_of_true(under: &Path, depth: usize) -> PathBuf {
     }
     fs::create_dir_all(&directory).expect("the test's directory is writable");
     let copy = directory.join("deep_true");
-    fs::copy("/bin/true", &copy).expect("every Unix has /bin/true");
-    fs::set_permissions(&copy, fs::Permissions::from_mode(0o755)).expect("the file is ours");
+    executable::copy("/bin/true", &copy);
     copy
 }

@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
+use agentsight_tests::executable;
 use agentsight_tests::requirement::need_program;
 use agentsight_tests::trace::{Span, Value};
 use expect_test::expect;
@@ -212,8 +213,7 @@ fn a_script_is_its_interpreters_image_with_the_scripts_path_beside() {
         ("link", "#!/bin/echo linked\n"),
         ("headless", "exit 4\n"),
     ] {
-        fs::write(here.directory().join(name), text).unwrap();
-        fs::set_permissions(here.directory().join(name), fs::Permissions::from_mode(0o755)).unwrap();
+        executable::write(here.directory().join(name), text);
     }
     let script = "./plain a; ./one_argument; ./split; ./chain b; ./headless; exit 0";
     let traced = here.trace_command(&["sh", "-c", script]);

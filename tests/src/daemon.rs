@@ -12,6 +12,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::agentsight::{Agentsight, path_text};
+use crate::executable;
 use crate::run::{Finished, Started};
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -182,7 +183,7 @@ impl Agent {
     #[must_use]
     pub fn new(directory: &Path, name: &str) -> Self {
         let path = directory.join(name);
-        fs::copy("/bin/sh", &path).expect("the directory has room for a shell");
+        executable::copy("/bin/sh", &path);
         Self { path }
     }
 

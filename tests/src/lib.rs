@@ -9,6 +9,7 @@ pub mod collector;
 pub mod daemon;
 pub mod deadline;
 pub mod directory;
+pub mod executable;
 pub mod flow;
 pub mod held;
 pub mod http;

@@ -9,6 +9,7 @@ use std::process::Command;
 
 use crate::agentsight::{binary, path_text, without_opentelemetry};
 use crate::directory::Directory;
+use crate::executable;
 use crate::requirement::{need_program, need_root};
 
 /// The user's name, whose password is [`PASSWORD`].
@@ -69,8 +70,7 @@ impl Sudoer {
             }
         }
         fs::set_permissions(user.directory.join("store"), Permissions::from_mode(0o700)).expect("it is ours");
-        fs::copy(binary(), user.directory.join("agentsight"))
-            .expect("the temporary directory has room for the program");
+        executable::copy(binary(), user.directory.join("agentsight"));
         user.write_accounts();
         user.write_rules(rights, terminal);
         user.write_counting_sudo();
@@ -100,8 +100,7 @@ impl Sudoer {
     /// # Panics
     /// When it cannot be written.
     pub fn write_program(&self, name: &str, text: &str) {
-        fs::write(self.home(name), text).expect("the home is ours to fill");
-        fs::set_permissions(self.home(name), Permissions::from_mode(0o755)).expect("it is ours");
+        executable::write(self.home(name), text);
         self.give(&format!("home/{name}"));
     }
 

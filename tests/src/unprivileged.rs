@@ -7,6 +7,7 @@ use std::process::Command;
 
 use crate::agentsight::{binary, without_opentelemetry};
 use crate::directory::Directory;
+use crate::executable;
 use crate::requirement::{need_program, need_root};
 
 /// Debian's `nobody` and `nogroup`; no account needs to exist for the number to have no rights.
@@ -30,7 +31,7 @@ impl User {
         let directory = Directory::new();
         // Anybody may write there. The built binary itself often lies in root's home, which nobody may enter.
         fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o777)).expect("the directory is ours");
-        fs::copy(binary(), directory.join("agentsight")).expect("the temporary directory has room for the program");
+        executable::copy(binary(), directory.join("agentsight"));
         Self { directory }
     }
 

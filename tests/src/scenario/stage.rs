@@ -11,6 +11,7 @@ use crate::agentsight::{Agentsight, path_text};
 use crate::collector::Collector;
 use crate::deadline::wait_for;
 use crate::directory::Directory;
+use crate::executable;
 use crate::programs::small_environment;
 use crate::receiver::Receiver;
 use crate::requirement::need_program;
@@ -142,7 +143,7 @@ fn set_up(scenario: &Scenario, folder: &Path) {
     for file in &scenario.files {
         let path = write(&file.name, file.content.as_bytes());
         if file.content.starts_with("#!") {
-            fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("the file is ours");
+            executable::write(path, &file.content);
         }
     }
 }
