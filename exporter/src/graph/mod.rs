@@ -41,6 +41,7 @@ mod segment;
 mod segment_id;
 mod snapshot;
 mod stream;
+mod streams;
 mod trace;
 mod traceparent;
 mod transfer;
@@ -75,7 +76,7 @@ use file::Files;
 use gap::Gaps;
 use open::Opens;
 use process::Processes;
-use stream::Streams;
+use streams::Streams;
 use trace::Traces;
 
 /// How long the state of an ended process is kept for events that come late.
