@@ -37,7 +37,7 @@ fn main() {
     let scratch = Scratch::new();
     let resource = Arc::new(Resource { attributes: BTreeMap::from([("service.name".to_owned(), "bench".to_owned())]) });
     let session = session();
-    let mut store = Store::open(&scratch.0.join("store")).expect("a new store opens");
+    let mut store = Store::open_for_ingest(&scratch.0.join("store")).expect("a new store opens");
     let _lock = store.begin_session(&session, WallNanos(START)).expect("a session begins");
     let raw = raw_database(&scratch.0.join("raw.db"));
 

@@ -101,7 +101,7 @@ pub(super) fn serve(
     let prelude = target::trace(request, &mut probes, &mut ring, &tree)?;
     privileges::drop_privileges(Still::Draining)?;
 
-    let mut store = Store::open(&dir)?;
+    let mut store = Store::open_for_ingest(&dir)?;
     let clock = probes.clock();
     // Held until the end: while it is, no other collector takes this session for a dead one's.
     let _alive = store.begin_session(&session, clock.read_both().wall)?;

@@ -132,7 +132,7 @@ impl Service {
         privileges::drop_privileges(Still::Adopting)?;
 
         let dir = store::chosen_dir();
-        let store = Store::open(&dir)?;
+        let store = Store::open_for_ingest(&dir)?;
         let clock = probes.clock();
         let account = Account::default();
         let delivery = Delivery::start(&dir)?;

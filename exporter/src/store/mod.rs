@@ -62,8 +62,9 @@ const DATABASE: &str = "agentsight.db";
 /// How long a writer waits for another one; each holds the write lock for milliseconds.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Pages of indexes that are written again and again; taken only as they fill. With SQLite's own 2 MiB ingest is a third slower.
-const CACHE_KIB: i64 = 16 << 10;
+/// Pages of indexes that an ingest writes again and again; taken only as they fill, and given back when the store is
+/// pruned. With SQLite's own 2 MiB, which every other connection has, ingest is a third slower.
+const INGEST_CACHE_KIB: i64 = 16 << 10;
 /// Pages in the log before they go to the database: what several transactions change goes there once. 16 MiB.
 const LOG_PAGES: i64 = 4_000;
 
@@ -98,9 +99,19 @@ impl Store {
         connection.pragma_update(None, "journal_mode", "WAL").map_err(opened)?;
         // In WAL mode a commit outlives every process that dies; only a power cut can cost the last ones.
         connection.pragma_update(None, "synchronous", "NORMAL").map_err(opened)?;
-        connection.pragma_update(None, "cache_size", -CACHE_KIB).map_err(opened)?;
         connection.pragma_update(None, "wal_autocheckpoint", LOG_PAGES).map_err(opened)?;
         Ok(Self { dir, connection })
+    }
+
+    /// Opens the store in `dir` for many spans: as [`open`](Self::open), with more memory to hold what is written often.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_for_ingest(dir: &Path) -> Result<Self, StoreError> {
+        let store = Self::open(dir)?;
+        let larger = store.connection.pragma_update(None, "cache_size", -INGEST_CACHE_KIB);
+        larger.map_err(|source| StoreError::Open { path: store.dir.join(DATABASE), source })?;
+        Ok(store)
     }
 
     /// Opens the store in `dir` where there is one, to ask it something; `None` where nothing was ever stored.

@@ -81,6 +81,8 @@ impl Store {
             )
             .map_err(&failed)?;
         give_back_pages(&self.connection).map_err(&failed)?;
+        // What one burst of spans needed is not kept for a day of silence.
+        self.connection.release_memory().map_err(&failed)?;
         Ok(pruned)
     }
 }
