@@ -15,6 +15,7 @@ mod merge;
 mod perf_buffers;
 mod probes;
 mod ring;
+mod ring_buffer;
 mod running;
 mod syscalls;
 mod tree;
