@@ -311,7 +311,7 @@ impl Probes {
         witnessed.get(&0, 0).unwrap_or_default() + missed.sum::<u64>()
     }
 
-    /// What the programs cost so far. Time and count are 0 unless the kernel was told to keep them.
+    /// What the programs cost so far. Time and count grow only while the kernel is told to keep them ([`Statistics`](super::Statistics)).
     #[must_use]
     pub fn cost(&self) -> Cost {
         let mut cost = Cost::default();
