@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-docker test-kernels soak bench-hooks bench-store fuzz build deps test-deps lint fmt snapshots scenario-recordings jaeger python-sdk clean
+.PHONY: help demo test test-docker test-kernels soak bench bench-hooks bench-store fuzz build deps test-deps lint fmt snapshots scenario-recordings jaeger python-sdk clean
 .PHONY: static package test-package test-phoenix otelcol
 
 CARGO ?= cargo
@@ -103,6 +103,20 @@ test-kernels: deps ## Trace on Debian's kernels from 5.10 to the newest, in emul
 	@tests=$$($(CARGO) test --workspace --no-run --test loading --test full_ring --test lifecycle \
 	    --message-format json-render-diagnostics | sed -n 's/.*"executable":"\([^"]*\)".*/\1/p'); \
 	tests/kernels/run.sh $(TARGET_DIR)/debug/agentsight $$tests
+
+define BENCH_NEEDS
+command -v strace|strace|a tool to compare with
+PATH=$$PATH:/usr/sbin command -v bpftrace|bpftrace|a tool to compare with
+command -v perf|linux-perf|a tool to compare with
+command -v redis-benchmark|redis-tools|a program that is measured
+command -v redis-server|redis-server|a program that is measured
+python3 -c "import venv, ensurepip"|python3-venv|a home for the model that is measured
+endef
+export BENCH_NEEDS
+
+bench: build ## Measure what tracing costs, beside strace, perf trace and bpftrace (15 minutes; QUICK=1 for 2, ONLY=a,d for some)
+	@tests/install-missing.sh <<<"$$BENCH_NEEDS"
+	@$(subst debug/agentsight,release/agentsight,$(AS_ROOT)) test --package agentsight-tests --test cost
 
 bench-store: deps ## Measure ingest and questions with a million spans in the store (minutes, and 3 GB of disk)
 	@$(CARGO) bench --package agentsight --bench store

@@ -6,6 +6,7 @@
 pub mod agentsight;
 pub mod backend;
 pub mod collector;
+pub mod comparison;
 pub mod daemon;
 pub mod deadline;
 pub mod directory;

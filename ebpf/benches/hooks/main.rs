@@ -1,6 +1,6 @@
 //! What the hooks on system calls add to a call, of a process that is traced and of one that is not.
 //!
-//! `make bench-hooks` prints the table. Machines change their speed from one moment to the next, so every sample with
+//! `make bench-hooks` prints the table (`cargo bench -p agentsight-ebpf --bench hooks single-calls` a longer one). Machines change their speed from one moment to the next, so every sample with
 //! the hooks stands between two without, and counts only where these two agree. Needs root.
 
 mod floor;
@@ -28,13 +28,18 @@ fn main() -> Result<(), Error> {
         return worker::serve();
     }
     println!("ns added to a call, medians of {PAIRS} pairs (fewer in brackets: the machine was not at rest)\n");
-    println!("{:<44}{:>16}{:>16}{:>16}", "hooks", "getppid", "pread 1 byte", "open and close");
+    println!("{:<44}{:>16}{:>16}{:>16}{:>16}", "hooks", "getppid", "pread 1 byte", "pwrite 4 KiB", "open and close");
     let mut untraced = Worker::start()?;
     let mut alone = Nothing;
     row("none: the call itself", &mut untraced, &mut alone)?;
     let mut floor = Floor::load()?;
     for form in Form::ALL {
         row(form.name(), &mut untraced, &mut floor.with(form))?;
+    }
+    if std::env::args().any(|argument| argument == "single-calls") {
+        for form in Form::OF_SINGLE_CALLS {
+            row(form.name(), &mut untraced, &mut floor.with(form))?;
+        }
     }
     for (carrier, form) in [(Carrier::RingBuffer, "tp_btf"), (Carrier::PerfBuffers, "raw_tp")] {
         let mut ours = Ours::load(carrier)?;

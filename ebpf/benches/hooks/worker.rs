@@ -26,16 +26,19 @@ pub(crate) enum Call {
     Pread,
     /// The same file, opened and closed.
     OpenClose,
+    /// 4 KiB to a file in memory.
+    Pwrite,
 }
 
 impl Call {
-    pub(crate) const ALL: [Self; 3] = [Self::Getppid, Self::Pread, Self::OpenClose];
+    pub(crate) const ALL: [Self; 4] = [Self::Getppid, Self::Pread, Self::Pwrite, Self::OpenClose];
 
     fn letter(self) -> char {
         match self {
             Self::Getppid => 'g',
             Self::Pread => 'p',
             Self::OpenClose => 'o',
+            Self::Pwrite => 'w',
         }
     }
 }
@@ -76,6 +79,7 @@ impl Drop for Worker {
 /// The process, from inside: until its orders end.
 pub(crate) fn serve() -> Result<(), Error> {
     let file = File::open(FILE)?;
+    let memory = File::from(nix::sys::memfd::memfd_create(c"bench", nix::sys::memfd::MFdFlags::empty())?);
     for order in io::stdin().lock().lines() {
         let nanos = match order?.as_str() {
             "g" => time(|| {
@@ -83,6 +87,7 @@ pub(crate) fn serve() -> Result<(), Error> {
                 Ok(())
             })?,
             "p" => time(|| file.read_at(&mut [0], 0).map(drop))?,
+            "w" => time(|| memory.write_at(&[0; 4096], 0).map(drop))?,
             _ => time(|| File::open(FILE).map(drop))?,
         };
         println!("{nanos}");

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use aya::maps::{Array, HashMap, MapData, MapError, ProgramArray};
-use aya::programs::RawTracePoint;
+use aya::programs::{Program, RawTracePoint};
 use aya::{Btf, Ebpf, EbpfLoader, Endianness, VerifierLogLevel};
 
 use super::counts::Counts;
@@ -321,6 +321,23 @@ impl Probes {
             }
         }
         cost
+    }
+}
+
+impl Probes {
+    /// How many instructions each program has by now, as the kernel runs it; without those it does not say (before 4.15).
+    #[must_use]
+    pub fn lengths(&self) -> Vec<(&str, u32)> {
+        let length = |program: &Program| {
+            let info = match program {
+                Program::BtfTracePoint(program) => program.info(),
+                Program::RawTracePoint(program) => program.info(),
+                _ => return None,
+            };
+            // Eight bytes each (struct bpf_insn).
+            info.ok()?.size_translated().map(|bytes| bytes / 8)
+        };
+        self.ebpf.programs().filter_map(|(name, program)| Some((name, length(program)?))).collect()
     }
 }
 

@@ -1,0 +1,131 @@
+//! The table, and everything behind it as JSON.
+
+use std::fmt::Write;
+use std::fs;
+
+use agentsight_tests::comparison::Comparison;
+use serde_json::json;
+
+use crate::way::Outcome;
+use crate::work::Numbers;
+
+/// Pairs of one work in one way.
+#[derive(Debug, Default)]
+pub(crate) struct Cell {
+    /// Alone, and in the way.
+    pairs: Vec<(Numbers, Numbers)>,
+    lost: u64,
+    collector_mib: Option<f64>,
+}
+
+impl Cell {
+    pub(crate) fn pairs(&self) -> usize {
+        self.pairs.len()
+    }
+
+    pub(crate) fn add(&mut self, alone: Numbers, with: Numbers, outcome: &Outcome) {
+        self.pairs.push((alone, with));
+        self.lost += outcome.lost;
+        self.collector_mib = self.collector_mib.into_iter().chain(outcome.collector_mib).reduce(f64::max);
+    }
+
+    fn names(&self) -> impl Iterator<Item = &String> {
+        self.pairs.first().into_iter().flat_map(|(alone, _)| alone.keys())
+    }
+
+    fn comparison(&self, name: &str) -> Option<Comparison> {
+        let of = |(alone, with): &(Numbers, Numbers)| Some((*alone.get(name)?, *with.get(name)?));
+        Comparison::of(&self.pairs.iter().filter_map(of).collect::<Vec<_>>())
+    }
+}
+
+/// All of it.
+pub(crate) struct Report {
+    program: String,
+    load_before: String,
+    pub(crate) idle_mib: Option<f64>,
+    rows: Vec<(String, &'static str, Cell)>,
+}
+
+fn load() -> String {
+    let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    text.split_whitespace().take(3).collect::<Vec<_>>().join(" ")
+}
+
+fn kernel() -> String {
+    fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default().trim().to_owned()
+}
+
+fn processors() -> usize {
+    std::thread::available_parallelism().map_or(0, Into::into)
+}
+
+impl Report {
+    pub(crate) fn begin(program: &str) -> Self {
+        Self { program: program.to_owned(), load_before: load(), idle_mib: None, rows: Vec::new() }
+    }
+
+    pub(crate) fn add(&mut self, work: &str, way: &'static str, cell: Cell) {
+        self.rows.push((work.to_owned(), way, cell));
+    }
+
+    pub(crate) fn markdown(&self) -> String {
+        let mut text = format!(
+            "Linux {}, {} processors, load {} before and {} after (1, 5, 15 minutes).\n\n",
+            kernel(),
+            processors(),
+            self.load_before,
+            load()
+        );
+        text.push_str("| work | measured | alone | in which way | more than alone (95 % interval) | pairs |\n");
+        text.push_str("|---|---|---|---|---|---|\n");
+        for (work, way, cell) in &self.rows {
+            for name in cell.names() {
+                let Some(found) = cell.comparison(name) else { continue };
+                let _ = writeln!(
+                    text,
+                    "| {work} | {name} | {} | {way} | {found} | {} |",
+                    significant(found.base),
+                    found.pairs
+                );
+            }
+        }
+        text.push_str("\n| work | events lost | collector's resident memory, MiB at most |\n|---|---|---|\n");
+        if let Some(idle) = self.idle_mib {
+            let _ = writeln!(text, "| a daemon with nothing to do | – | {idle:.1} |");
+        }
+        for (work, _, cell) in &self.rows {
+            if let Some(mib) = cell.collector_mib {
+                let _ = writeln!(text, "| {work} | {} in {} runs | {mib:.1} |", cell.lost, cell.pairs());
+            }
+        }
+        text
+    }
+
+    pub(crate) fn json(&self) -> String {
+        let rows: Vec<_> = self
+            .rows
+            .iter()
+            .map(|(work, way, cell)| {
+                let pairs: Vec<_> =
+                    cell.pairs.iter().map(|(alone, with)| json!({"alone": alone, "with": with})).collect();
+                json!({"work": work, "way": way, "pairs": pairs, "lost": cell.lost, "collector_mib": cell.collector_mib})
+            })
+            .collect();
+        let all = json!({
+            "program": self.program, "kernel": kernel(), "processors": processors(),
+            "load_before": self.load_before, "load_after": load(), "idle_mib": self.idle_mib, "rows": rows,
+        });
+        serde_json::to_string_pretty(&all).expect("it has a text")
+    }
+}
+
+/// Three digits that mean something.
+fn significant(number: f64) -> String {
+    match number {
+        number if number >= 100.0 => format!("{number:.0}"),
+        number if number >= 10.0 => format!("{number:.1}"),
+        number if number >= 1.0 => format!("{number:.2}"),
+        number => format!("{number:.3}"),
+    }
+}

@@ -1,0 +1,212 @@
+//! The ways in which a command can be run: alone, beside somebody who is traced, or traced by one tool or another.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use agentsight_tests::agentsight::{Agentsight, without_opentelemetry};
+use agentsight_tests::collector::Collector;
+use agentsight_tests::requirement::find_program;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Way {
+    Alone,
+    AgentSight,
+    /// The command is not traced, another one is.
+    Neighbour,
+    Strace,
+    PerfTrace,
+    Bpftrace,
+}
+
+impl Way {
+    pub(crate) const TRACERS: [Self; 5] =
+        [Self::AgentSight, Self::Neighbour, Self::Strace, Self::PerfTrace, Self::Bpftrace];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Alone => "nothing",
+            Self::AgentSight => "AgentSight",
+            Self::Neighbour => "AgentSight traces another",
+            Self::Strace => "strace -f",
+            Self::PerfTrace => "perf trace",
+            Self::Bpftrace => "bpftrace",
+        }
+    }
+
+    /// Whether this machine has what it takes.
+    pub(crate) fn is_here(self) -> bool {
+        match self {
+            Self::Alone | Self::AgentSight | Self::Neighbour => true,
+            Self::Strace => find_program("strace").is_some(),
+            Self::PerfTrace => find_program("perf").is_some(),
+            Self::Bpftrace => find_program("bpftrace").is_some(),
+        }
+    }
+
+    /// Starts the command in this way; it is stopped when what is returned is finished.
+    pub(crate) fn start(self, words: &[String]) -> Running {
+        let agentsight = Agentsight::as_root();
+        let outer: Vec<&str> = match self {
+            Self::Alone | Self::Neighbour | Self::Bpftrace => vec![],
+            Self::AgentSight => vec!["run", "--no-tree", "--no-self-telemetry", "--"],
+            Self::Strace => vec!["strace", "-f", "-o", "/dev/null"],
+            Self::PerfTrace => vec!["perf", "trace", "-o", "/dev/null"],
+        };
+        let beside = match self {
+            Self::Neighbour => {
+                let words = ["run", "--no-tree", "--no-self-telemetry", "--", "sleep", "600"];
+                let beside = quiet(&mut agentsight.command(words)).spawn().expect("it was built");
+                let _ = Collector::wait_for(Pid::from_raw(beside.id().cast_signed()));
+                // It speaks of the command's exec when everything is attached.
+                let path = format!("/proc/{0}/task/{0}/children", beside.id());
+                wait(|| fs::read_to_string(&path).is_ok_and(|children| !children.trim().is_empty()));
+                Some(beside)
+            }
+            Self::Bpftrace => {
+                let program = "BEGIN { printf(\"ready\\n\"); } \
+                    tracepoint:raw_syscalls:sys_exit { @[pid, args->id] = count(); }";
+                let said = agentsight.directory().join("said");
+                let file = fs::File::create(&said).expect("the directory is ours");
+                let mut command = Command::new("bpftrace");
+                let beside = quiet(command.args(["-e", program])).stdout(file).spawn().expect("it is here");
+                wait(|| fs::read_to_string(&said).is_ok_and(|text| text.contains("ready")));
+                Some(beside)
+            }
+            _ => None,
+        };
+        let all: Vec<&str> = outer.into_iter().chain(words.iter().map(String::as_str)).collect();
+        let mut command = if self == Self::AgentSight {
+            agentsight.command(&all)
+        } else {
+            let mut command = Command::new(all[0]);
+            command.args(&all[1..]);
+            command
+        };
+        without_opentelemetry(&mut command);
+        let complaints = agentsight.directory().join("complaints");
+        let file = fs::File::create(&complaints).expect("the directory is ours");
+        let process = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(file).spawn().expect("it is here");
+        let peak = (self == Self::AgentSight).then(|| Peak::watch(process.id()));
+        Running { process, beside, peak, complaints, _agentsight: agentsight }
+    }
+}
+
+fn quiet(command: &mut Command) -> &mut Command {
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null())
+}
+
+fn wait(mut condition: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !condition() {
+        assert!(Instant::now() < deadline, "a tracer did not get ready in a minute");
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// A command on its way.
+pub(crate) struct Running {
+    pub(crate) process: Child,
+    beside: Option<Child>,
+    peak: Option<Peak>,
+    complaints: PathBuf,
+    _agentsight: Agentsight,
+}
+
+/// What it came to.
+pub(crate) struct Outcome {
+    pub(crate) stdout: String,
+    /// Events that AgentSight says it lost.
+    pub(crate) lost: u64,
+    /// The most resident memory that its collector had, MiB.
+    pub(crate) collector_mib: Option<f64>,
+}
+
+impl Running {
+    /// Ends what does not end by itself, and waits.
+    pub(crate) fn end(self) -> Outcome {
+        // By its name: a tracer between it and us passes signals on or not, as it likes.
+        end_descendants(self.process.id());
+        self.finish()
+    }
+
+    pub(crate) fn finish(self) -> Outcome {
+        let output = self.process.wait_with_output().expect("it is our child");
+        if let Some(mut beside) = self.beside {
+            let _gone = kill(Pid::from_raw(beside.id().cast_signed()), Signal::SIGTERM);
+            let deadline = Instant::now() + Duration::from_secs(20);
+            while matches!(beside.try_wait(), Ok(None)) && Instant::now() < deadline {
+                thread::sleep(Duration::from_millis(10));
+            }
+            let _ended = beside.kill();
+            let _waited = beside.wait();
+        }
+        let complaints = fs::read_to_string(&self.complaints).unwrap_or_default();
+        let lost = complaints.lines().filter(|line| line.contains("events were lost"));
+        let lost = lost.filter_map(|line| line.split_whitespace().find_map(|word| word.parse::<u64>().ok())).sum();
+        Outcome {
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            lost,
+            collector_mib: self.peak.map(Peak::mib),
+        }
+    }
+}
+
+/// The leaves of the tree below a process.
+fn end_descendants(root: u32) {
+    let path = format!("/proc/{root}/task/{root}/children");
+    let children = fs::read_to_string(path).unwrap_or_default();
+    let children: Vec<u32> = children.split_whitespace().filter_map(|id| id.parse().ok()).collect();
+    if children.is_empty() {
+        let _gone = kill(Pid::from_raw(root.cast_signed()), Signal::SIGTERM);
+    }
+    children.into_iter().for_each(end_descendants);
+}
+
+/// Watches a collector's resident memory.
+struct Peak {
+    kib: Arc<AtomicU64>,
+    over: Arc<AtomicBool>,
+    thread: thread::JoinHandle<()>,
+}
+
+impl Peak {
+    fn watch(stub: u32) -> Self {
+        let (kib, over) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
+        let (most, enough) = (Arc::clone(&kib), Arc::clone(&over));
+        let thread = thread::spawn(move || {
+            while !enough.load(Ordering::Relaxed) {
+                if let Some(Collector(pid)) = Collector::of(Pid::from_raw(stub.cast_signed())) {
+                    // From here on one file says it.
+                    while !enough.load(Ordering::Relaxed)
+                        && let Some(now) = resident_kib(pid)
+                    {
+                        most.fetch_max(now, Ordering::Relaxed);
+                        thread::sleep(Duration::from_millis(20));
+                    }
+                }
+                thread::sleep(Duration::from_millis(50));
+            }
+        });
+        Self { kib, over, thread }
+    }
+
+    fn mib(self) -> f64 {
+        self.over.store(true, Ordering::Relaxed);
+        let _ = self.thread.join();
+        self.kib.load(Ordering::Relaxed) as f64 / 1_024.0
+    }
+}
+
+/// `None` where it has ended.
+pub(crate) fn resident_kib(pid: Pid) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    line.trim().trim_end_matches(" kB").parse().ok()
+}
