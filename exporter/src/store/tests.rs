@@ -361,6 +361,7 @@ fn pruning_leaves_no_row_of_what_it_discards() {
     let everything = Limits { bytes: u64::MAX, age: Duration::ZERO };
     desk.store.prune(everything, WallNanos(1_000_000)).unwrap();
     assert_eq!((rows(&desk, "span"), rows(&desk, "link"), rows(&desk, "operation")), (0, 0, 0));
+    assert_eq!(rows(&desk, "resource"), 0);
 }
 
 #[test]
