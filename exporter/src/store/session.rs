@@ -118,12 +118,7 @@ impl Store {
         let failed = StoreError::sqlite("list the sessions that did not end");
         let mut statement = self
             .connection
-            .prepare(
-                "SELECT key, header, started_nanos, (SELECT max(nanos) FROM (
-                     SELECT max(end_nanos) AS nanos FROM signal WHERE session = session.key
-                     UNION ALL SELECT max(start_nanos) FROM open_image WHERE session = session.key)), lasting
-                 FROM session WHERE ended_nanos IS NULL ORDER BY key",
-            )
+            .prepare("SELECT key, header, started_nanos, lasting FROM session WHERE ended_nanos IS NULL ORDER BY key")
             .map_err(&failed)?;
         let rows = statement
             .query_map([], |row| {
@@ -131,20 +126,20 @@ impl Store {
                     row.get::<_, i64>(0)?,
                     row.get::<_, String>(1)?,
                     row.get::<_, i64>(2)?,
-                    row.get::<_, Option<i64>>(3)?,
-                    if row.get(4)? { Lasting::Yes } else { Lasting::No },
+                    if row.get(3)? { Lasting::Yes } else { Lasting::No },
                 ))
             })
             .map_err(&failed)?
             .collect::<Result<Vec<_>, _>>()
             .map_err(&failed)?;
         let mut unended = Vec::new();
-        for (key, header, started, last, lasting) in rows {
+        for (key, header, started, lasting) in rows {
             match serde_json::from_str(&header) {
                 Ok(session) => {
                     if wanted(&session, lasting)?
                         && let Some(lock) = lock::try_lock(&self.dir.join(LOCK_FILE), key)?
                     {
+                        let last = last_stored(&self.connection, key).map_err(&failed)?;
                         unended.push(UnendedSession {
                             session,
                             last_stored: wall_nanos(last.unwrap_or(started)),
@@ -163,6 +158,17 @@ impl Store {
         }
         Ok(unended)
     }
+}
+
+/// The last moment that is stored of a session. It reads all of it: never to be asked of a living one, which may be of days.
+fn last_stored(connection: &Connection, key: i64) -> rusqlite::Result<Option<i64>> {
+    connection
+        .prepare_cached(
+            "SELECT max(nanos) FROM (
+                 SELECT max(end_nanos) AS nanos FROM signal WHERE session = ?1
+                 UNION ALL SELECT max(start_nanos) FROM open_image WHERE session = ?1)",
+        )?
+        .query_row([key], |row| row.get(0))
 }
 
 pub(super) fn session_key(connection: &Connection, id: SessionId) -> Result<i64, StoreError> {
