@@ -5,6 +5,7 @@
 
 pub mod agentsight;
 pub mod backend;
+pub mod cgroup;
 pub mod collector;
 pub mod daemon;
 pub mod deadline;
