@@ -78,8 +78,8 @@ pub fn session(summary: &SessionSummary) -> Value {
         SessionState::Abandoned => ("abandoned", None),
     };
     let mut object = Map::new();
-    object.insert("id".to_owned(), summary.session.id.to_string().into());
-    object.insert("trace_id".to_owned(), summary.session.trace_id.to_string().into());
+    object.insert("id".to_owned(), summary.id.to_string().into());
+    object.insert("trace_id".to_owned(), summary.trace_id.to_string().into());
     object.insert("started".to_owned(), rfc3339(summary.started).into());
     if let Some(ended) = ended {
         object.insert("ended".to_owned(), rfc3339(ended).into());

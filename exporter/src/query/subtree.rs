@@ -58,13 +58,15 @@ pub(super) fn members(source: &mut dyn Source, of: &Subtree, filter: &Filter) ->
 
 /// The images of a process, whatever else is asked of them.
 fn images_of(source: &mut dyn Source, pid: i64, filter: &Filter) -> Result<Vec<crate::store::StoredSpan>, SourceError> {
-    let image = Kind { objects: &[object_type::PROCESS], actions: &[action::EXEC, action::EXIT] };
+    const EXEC: Kind = Kind { objects: &[], actions: &[action::EXEC] };
+    const EXIT: Kind = Kind { objects: &[], actions: &[action::EXIT] };
     // Its beginning may be before the time that is asked for, its end is not.
     let filter = Filter {
         session: filter.session,
         until: filter.until,
         pids: vec![pid],
-        kinds: vec![image],
+        objects: vec![object_type::PROCESS],
+        kinds: vec![EXEC, EXIT],
         ..Filter::default()
     };
     let question = Question { filter: filter.clone(), ..Question::default() };

@@ -31,7 +31,7 @@ fn store(scratch: &Scratch) -> Store {
         caller: CallerContext::default(),
         options: SessionOptions::default(),
     };
-    let _lock = store.begin_session(&session, WallNanos(BEGIN)).unwrap();
+    let _lock = store.begin_session(&session, None, WallNanos(BEGIN)).unwrap();
     let rows: Vec<Row> =
         stale_id().into_iter().map(found).map(|found| Row::of_span(&found.span, &found.resource)).collect();
     store.append_rows(SESSION, &rows).unwrap();

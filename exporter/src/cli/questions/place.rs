@@ -1,16 +1,16 @@
-//! Where is asked: the store of this machine, a copy of one, or a backend.
-//!
-//! A user's own sessions through the daemon's socket belong here as one more way, when there is a daemon to ask.
+//! Where is asked: the store of this machine, a copy of one, or a backend. Who may not open the store asks the daemon, which
+//! answers about their own sessions.
 
 use std::fs::File;
 
 use agentsight::caller::Caller;
+use agentsight::inquiry::{Asker, DaemonSource};
 use agentsight::query::backend::JaegerSource;
 use agentsight::query::moment::Clock;
 use agentsight::query::words::{self, Words};
-use agentsight::query::{Question, Source, StoreSource};
-use agentsight::session::SpanRef;
-use agentsight::store::{Store, StoreError, chosen_dir};
+use agentsight::query::{Question, Source, SourceError, StoreSource};
+use agentsight::session::{SessionId, SpanRef};
+use agentsight::store::{Seq, SessionSummary, Store, StoreError, StoredSpan, chosen_dir};
 use agentsight_ebpf::WallNanos;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -21,6 +21,8 @@ use super::{PlaceArgs, Trouble};
 /// A place that answers.
 pub(super) enum Place {
     Store(Box<Store>),
+    /// The daemon of this machine.
+    Daemon(Asker),
     /// The URL of its query service.
     Jaeger(String),
 }
@@ -48,10 +50,10 @@ impl Place {
                 opened.map_err(|error| Trouble::Unclear(format!("{} cannot be read: {error}", path.display())))?;
                 Store::open_copy(path)?
             }
-            None => {
-                let dir = chosen_dir();
-                Store::open_existing(&dir)?.ok_or(Trouble::NoStore(dir))?
-            }
+            None => match own_store() {
+                Ok(store) => store,
+                Err(trouble) => return ask_daemon(trouble),
+            },
         };
         Ok(Self::Store(Box::new(store)))
     }
@@ -59,14 +61,45 @@ impl Place {
     pub(super) fn source(&self) -> Result<Box<dyn Source + '_>, Trouble> {
         Ok(match self {
             Self::Store(store) => Box::new(StoreSource::new(store)),
+            Self::Daemon(asker) => Box::new(DaemonSource(asker)),
             Self::Jaeger(url) => Box::new(JaegerSource::new(url)?),
         })
     }
 
-    /// For what only the store knows.
-    pub(super) fn store(&self) -> Result<&Store, Trouble> {
+    /// The newest sessions, newest first.
+    pub(super) fn sessions(&self, limit: usize) -> Result<Vec<SessionSummary>, Trouble> {
+        self.list(|store| store.sessions(limit), |asker| asker.sessions(limit))
+    }
+
+    /// A session's spans in the order in which they were stored, at most `limit`.
+    pub(super) fn session_spans(&self, id: SessionId, limit: usize) -> Result<Vec<StoredSpan>, Trouble> {
+        self.list(|store| store.session_spans(id, limit), |asker| asker.session_spans(id, limit))
+    }
+
+    /// A trace's spans in the order in which they were stored, at most `limit`.
+    pub(super) fn trace_spans(&self, id: TraceId, limit: usize) -> Result<Vec<StoredSpan>, Trouble> {
+        self.list(|store| store.trace(id, limit), |asker| asker.trace(id, limit))
+    }
+
+    /// The place of the span that was stored last.
+    pub(super) fn last_stored(&self) -> Result<Seq, Trouble> {
+        self.list(Store::last_stored, Asker::last_stored)
+    }
+
+    /// The spans that were stored behind a place, at most `limit`, and the place of the last that was looked at.
+    pub(super) fn stored_since(&self, last: Seq, limit: usize) -> Result<(Vec<StoredSpan>, Seq), Trouble> {
+        self.list(|store| store.stored_since(last, limit), |asker| asker.stored_since(last))
+    }
+
+    /// What only the store knows, or the daemon that has it.
+    fn list<T>(
+        &self,
+        of_store: impl FnOnce(&Store) -> Result<T, StoreError>,
+        of_daemon: impl FnOnce(&Asker) -> Result<T, SourceError>,
+    ) -> Result<T, Trouble> {
         match self {
-            Self::Store(store) => Ok(store),
+            Self::Store(store) => Ok(of_store(store)?),
+            Self::Daemon(asker) => Ok(of_daemon(asker)?),
             Self::Jaeger(_) => Err(Trouble::Unclear(
                 "only the store can be asked that: of a backend, ask with query, why or impact, and write whole ids"
                     .to_owned(),
@@ -91,12 +124,13 @@ impl Place {
             return Ok(id.to_string());
         }
         if given == "last" {
-            let newest = self.store()?.sessions(1)?.into_iter().next();
+            let newest = self.sessions(1)?.into_iter().next();
             let newest = newest.ok_or_else(|| Trouble::NotFound("there is no session yet".to_owned()))?;
-            return Ok(newest.session.id.to_string());
+            return Ok(newest.id.to_string());
         }
-        let found =
-            if is_beginning(given, 32) { self.store()?.sessions_like(&given.to_lowercase())? } else { Vec::new() };
+        let found = like(given, 32, |digits| {
+            self.list(|store| store.sessions_like(digits, None), |asker| asker.sessions_like(digits))
+        })?;
         only("session", given, &found).map(|id| id.to_string())
     }
 
@@ -105,8 +139,9 @@ impl Place {
         if let (Self::Jaeger(_), Ok(id)) = (self, words::trace(given)) {
             return Ok(id);
         }
-        let found =
-            if is_beginning(given, 32) { self.store()?.traces_like(&given.to_lowercase())? } else { Vec::new() };
+        let found = like(given, 32, |digits| {
+            self.list(|store| store.traces_like(digits, None), |asker| asker.traces_like(digits))
+        })?;
         only("trace", given, &found).map(|id| TraceId::from_bytes(*id))
     }
 
@@ -119,9 +154,37 @@ impl Place {
                 whole.ok_or_else(|| Trouble::Unclear(format!("{span:?} is no span id: it has 16 hex digits")))?;
             return Ok(SpanRef { trace_id, span_id });
         }
-        let found = if is_beginning(given, 16) { self.store()?.spans_like(&given.to_lowercase())? } else { Vec::new() };
+        let found = like(given, 16, |digits| {
+            self.list(|store| store.spans_like(digits, None), |asker| asker.spans_like(digits))
+        })?;
         only("span", given, &found).copied()
     }
+}
+
+fn own_store() -> Result<Store, Trouble> {
+    let dir = chosen_dir();
+    Store::open_existing(&dir)?.ok_or(Trouble::NoStore(dir))
+}
+
+/// Root has the store itself; others, who may not even see whether there is one, have the daemon.
+fn ask_daemon(trouble: Trouble) -> Result<Place, Trouble> {
+    let is_for_daemon = trouble.is_refusal() || matches!(trouble, Trouble::NoStore(_));
+    if nix::unistd::Uid::effective().is_root() || !is_for_daemon {
+        return Err(trouble);
+    }
+    match Asker::find() {
+        Ok(Some(asker)) => Ok(Place::Daemon(asker)),
+        Ok(None) => Err(trouble),
+        Err(why) => {
+            eprintln!("agentsight: the daemon cannot be asked: {why}");
+            Err(trouble)
+        }
+    }
+}
+
+/// What begins so, where that may be the beginning of an id.
+fn like<T>(given: &str, digits: usize, find: impl FnOnce(&str) -> Result<Vec<T>, Trouble>) -> Result<Vec<T>, Trouble> {
+    if is_beginning(given, digits) { find(&given.to_lowercase()) } else { Ok(Vec::new()) }
 }
 
 /// Fewer digits would often mean several.

@@ -9,7 +9,7 @@ use agentsight::answer::{json, spans_table};
 use agentsight::query::moment::Clock;
 use agentsight::query::words::Words;
 use agentsight::query::{Page, Question, ask};
-use agentsight::store::StoredSpan;
+use agentsight::store::{Seq, StoredSpan};
 use serde_json::json;
 
 use super::place::{Place, clock};
@@ -70,12 +70,12 @@ fn follow(place: &Place, question: Question, format: QueryFormat, clock: &Clock)
         ));
     }
     let mut last = match question.filter.from {
-        Some(_) => place.store()?.last_before_any(),
-        None => place.store()?.last_stored()?,
+        Some(_) => Seq::BEFORE_ANY,
+        None => place.last_stored()?,
     };
     let mut heading = true;
     loop {
-        let (spans, seen) = place.store()?.stored_since(last, FOLLOWED_MAX)?;
+        let (spans, seen) = place.stored_since(last, FOLLOWED_MAX)?;
         let is_all = seen == last;
         last = seen;
         let spans: Vec<StoredSpan> = spans.into_iter().filter(|found| question.filter.takes(found)).collect();

@@ -46,7 +46,7 @@ fn spans(place: &Place, what: &str) -> Result<Vec<StoredSpan>, Trouble> {
     match session {
         Ok(session) => {
             let id = agentsight::query::words::session(&session)?;
-            Ok(place.store()?.session_spans(id, SPANS_MAX)?)
+            place.session_spans(id, SPANS_MAX)
         }
         Err(Trouble::NotFound(_)) if what != "last" => {
             let trace = place.trace(what).map_err(|error| match error {
@@ -55,7 +55,7 @@ fn spans(place: &Place, what: &str) -> Result<Vec<StoredSpan>, Trouble> {
                 )),
                 other => other,
             })?;
-            Ok(place.store()?.trace(trace, SPANS_MAX)?)
+            place.trace_spans(trace, SPANS_MAX)
         }
         Err(error) => Err(error),
     }
