@@ -205,6 +205,8 @@ static __always_inline bool know_far_end(struct call *call, struct file *file, c
 static __always_inline void turn_round(struct call *call, struct open_file *open, __u32 slot)
 {
 	struct burst_key other = {.open = open->id};
+	struct open_side *mine;
+	__u64 side = slot;
 
 	call->turned = open->facing != slot + 1 || call->now - open->last_at > SECOND;
 	if (open->facing && open->facing != slot + 1) {
@@ -214,8 +216,11 @@ static __always_inline void turn_round(struct call *call, struct open_file *open
 	}
 	open->facing = slot + 1;
 	open->last_at = call->now;
-	open->sides[slot & 1].tgid = call->key.tgid;
-	open->sides[slot & 1].image = call->key.image;
+	/* In this very place: before 5.12 the verifier forgets what it knew of a number that was put on the stack. */
+	asm volatile("%0 &= 1" : "+r"(side));
+	mine = &open->sides[side];
+	mine->tgid = call->key.tgid;
+	mine->image = call->key.image;
 }
 
 /* The image's inputs since its output last began, which end here: what went out may have followed from them. */

@@ -135,7 +135,7 @@ impl Probes {
         let mut ebpf = loader.load(carrier.object()).map_err(|error| refused(&error))?;
         for hook in &HOOKS {
             for name in hook.programs(copies) {
-                raw_tracepoint(&mut ebpf, name)?.load().map_err(|error| refused(&error))?;
+                raw_tracepoint(&mut ebpf, name)?.load().map_err(|error| refused_program(name, &error))?;
             }
         }
         syscalls::load(&mut ebpf, &btf)?;
@@ -146,7 +146,7 @@ impl Probes {
             let mut tail_calls: ProgramArray<_> = take(&mut ebpf, array)?;
             for (slot, name) in (0..).zip(&programs[..copies]) {
                 let target = raw_tracepoint(&mut ebpf, name)?;
-                target.load().map_err(|error| refused(&error))?;
+                target.load().map_err(|error| refused_program(name, &error))?;
                 let target = target.fd().map_err(|error| refused(&error))?;
                 tail_calls.set(slot, target, 0).map_err(|error| map_failed(array, &error))?;
             }
@@ -375,6 +375,14 @@ pub(super) fn refused(error: &(dyn std::error::Error + 'static)) -> LiveError {
         source = error.source();
     }
     LiveError::Load { reason }
+}
+
+/// Likewise, of one program, whose name is where to look.
+pub(super) fn refused_program(name: &str, error: &(dyn std::error::Error + 'static)) -> LiveError {
+    match refused(error) {
+        LiveError::Load { reason } => LiveError::Load { reason: format!("{name}: {reason}") },
+        other => other,
+    }
 }
 
 /// An error with its causes, in one line; aya's causes are not in its own text.

@@ -7,7 +7,7 @@ use aya::programs::{BtfTracePoint, Program, ProgramFd, RawTracePoint};
 use aya::{Btf, Ebpf};
 
 use super::LiveError;
-use super::probes::{chain, map_failed, refused, take};
+use super::probes::{chain, map_failed, refused, refused_program, take};
 
 const ENTER: &str = "agentsight_sys_enter";
 const EXIT: &str = "agentsight_sys_exit";
@@ -99,7 +99,7 @@ fn load_program(ebpf: &mut Ebpf, name: &str, hook: &'static str, btf: &Btf) -> R
         Program::RawTracePoint(program) => program.load(),
         _ => return Err(LiveError::Load { reason: format!("{name} is for another kind of hook") }),
     }
-    .map_err(|error| refused(&error))
+    .map_err(|error| refused_program(name, &error))
 }
 
 fn descriptor<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a ProgramFd, LiveError> {
