@@ -110,6 +110,7 @@ pub enum CallKind {
     LoadModule,
     /// io_uring_setup of a ring whose requests are followed: entries, flags.
     IoUringFollowed,
-    /// A request to io_uring whose doings are not seen: operation, flags of its submission; said once an image.
+    /// A request to io_uring whose doings are not seen: operation (255: unknown), flags of its
+    /// submission; said once an image.
     IoUringUnseen,
 }

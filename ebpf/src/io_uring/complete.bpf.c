@@ -34,6 +34,21 @@ static __always_inline __u32 without_place(__u32 number)
 	return number;
 }
 
+/* A datagram of a socket without a peer: the address was in the request, and its copy has no fixed place. */
+static __always_inline bool goes_nobody_knows_where(struct file *file)
+{
+	struct sock *sock;
+	__u16 family;
+
+	if ((BPF_CORE_READ(file, f_inode, i_mode) & S_IFMT) != S_IFSOCK)
+		return false;
+	sock = sock_of(file);
+	family = BPF_CORE_READ(sock, __sk_common.skc_family);
+	if (family == AF_UNIX)
+		return !BPF_CORE_READ((struct unix_sock *)sock, peer);
+	return (family == AF_INET || family == AF_INET6) && !BPF_CORE_READ(sock, __sk_common.skc_dport);
+}
+
 SEC(QUEUED)
 int agentsight_complete(__u64 *ctx)
 {
@@ -70,6 +85,8 @@ int agentsight_complete(__u64 *ctx)
 	__builtin_memcpy(call->arguments, request->arguments, sizeof(call->arguments));
 	stage = request->stage;
 	call->stage = stage;
+	if (call->number == __NR_sendto && call->result > 0 && goes_nobody_knows_where(file))
+		say_unseen(ctx, request, OP_SEND, 0);
 	bpf_map_delete_elem(&requests, &key);
 	process = bpf_map_lookup_elem(&tree, &call->tgid);
 	/* Its descriptors and its memory are out of reach where another process ends it. */

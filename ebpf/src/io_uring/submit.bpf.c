@@ -64,6 +64,8 @@ enum {
 #define BUNDLE 16			 /* IORING_RECVSEND_BUNDLE: one request may end several times */
 #define SPLICE_FROM_SLOT (1U << 31)	 /* SPLICE_F_FD_IN_FIXED: the descriptor is the ring's own */
 
+#define REQUEST_UNKNOWN 0xff
+
 /* Whether an operation moves, opens and changes nothing. */
 static __always_inline bool leaves_no_trace(__u32 operation)
 {
@@ -245,30 +247,37 @@ static __always_inline bool note_operation(struct request *request, struct io_ki
 	return false;
 }
 
+static __always_inline bool fill_who(struct request *request)
+{
+	__u64 pid_tgid = bpf_get_current_pid_tgid();
+	__u32 tgid = pid_tgid >> 32;
+	struct traced *process = bpf_map_lookup_elem(&tree, &tgid);
+
+	if (!process || process->launching)
+		return false;
+	request->start = process->start;
+	request->began = kernel_clock();
+	request->tgid = tgid;
+	request->tid = pid_tgid;
+	request->exec = process->exec;
+	request->session = process->session;
+	return true;
+}
+
 SEC("raw_tp/io_uring_submit_req")
 int agentsight_submit(__u64 *ctx)
 {
 	struct io_kiocb *kiocb = (struct io_kiocb *)ctx[0];
-	__u64 pid_tgid = bpf_get_current_pid_tgid();
-	__u32 tgid = pid_tgid >> 32;
 	struct request request = {};
-	struct traced *process;
 	__u32 operation, flags;
 	__u64 key = ctx[0];
 
-	process = bpf_map_lookup_elem(&tree, &tgid);
-	if (!process || process->launching)
+	if (!fill_who(&request))
 		return 0;
 	operation = BPF_CORE_READ(kiocb, opcode);
 	if (leaves_no_trace(operation))
 		return 0;
 	flags = BPF_CORE_READ(kiocb, flags);
-	request.start = process->start;
-	request.began = kernel_clock();
-	request.tgid = tgid;
-	request.tid = pid_tgid;
-	request.exec = process->exec;
-	request.session = process->session;
 	if (!note_operation(&request, kiocb, operation) || flags & REQUEST_SAYS_NO_SUCCESS) {
 		say_unseen(ctx, &request, operation, flags & 0xff);
 		return 0;
@@ -277,5 +286,16 @@ int agentsight_submit(__u64 *ctx)
 		count_made(request.session, LOSS_BURST);
 		count_lost(request.session, LOSS_BURST);
 	}
+	return 0;
+}
+
+/* There was no room for a request's end, and which request it was is not said. */
+SEC("raw_tp/io_uring_cqe_overflow")
+int agentsight_overflow(__u64 *ctx)
+{
+	struct request request = {};
+
+	if (fill_who(&request))
+		say_unseen(ctx, &request, REQUEST_UNKNOWN, 0);
 	return 0;
 }

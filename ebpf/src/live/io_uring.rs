@@ -14,12 +14,14 @@ use super::syscalls::fill_slots;
 
 const SUBMIT: &str = "agentsight_submit";
 const COMPLETE: &str = "agentsight_complete";
+const OVERFLOW: &str = "agentsight_overflow";
 
 /// Since 6.0 (48863ffd3e81) the tracepoints hand over the request itself, whose operation has a type of its own.
 const FIRST_RELEASE: (u32, u32) = (6, 0);
 /// The second is its name before 6.3.
 const SUBMIT_HOOKS: [&str; 2] = ["io_uring_submit_req", "io_uring_submit_sqe"];
 const COMPLETE_HOOK: &str = "io_uring_complete";
+const OVERFLOW_HOOK: &str = "io_uring_cqe_overflow";
 
 /// By the numbers of `enum exit_stage` (include/call.h).
 const STAGES: [(u32, &str); 9] = [
@@ -48,6 +50,7 @@ pub(super) enum Requests {
 pub(super) struct RequestHooks {
     _submit: FdLink,
     _complete: FdLink,
+    _overflow: FdLink,
 }
 
 /// Loads the programs and joins them by their array; nothing runs yet.
@@ -58,7 +61,7 @@ pub(super) fn load(ebpf: &mut Ebpf) -> Result<(), LiveError> {
     if release().is_none_or(|release| release < FIRST_RELEASE) {
         return Err(LiveError::Load { reason: "this kernel's io_uring does not say what it does".to_owned() });
     }
-    for name in [COMPLETE, SUBMIT] {
+    for name in [COMPLETE, OVERFLOW, SUBMIT] {
         raw_tracepoint(ebpf, name)?.load().map_err(|error| refused(&error))?;
     }
     for (_, name) in STAGES {
@@ -74,11 +77,12 @@ pub(super) fn load(ebpf: &mut Ebpf) -> Result<(), LiveError> {
 pub(super) fn attach(ebpf: &mut Ebpf) -> Result<RequestHooks, LiveError> {
     // The end first: a request that was submitted is then always taken out again.
     let complete = attach_program(ebpf, COMPLETE, COMPLETE_HOOK)?;
+    let overflow = attach_program(ebpf, OVERFLOW, OVERFLOW_HOOK)?;
     let [newer, older] = SUBMIT_HOOKS;
     let submit = attach_program(ebpf, SUBMIT, newer).or_else(|_| attach_program(ebpf, SUBMIT, older))?;
     let mut followed: Array<_, u32> = open(ebpf, "requests_followed")?;
     followed.set(0, 1, 0).map_err(|error| map_failed("requests_followed", &error))?;
-    Ok(RequestHooks { _submit: submit, _complete: complete })
+    Ok(RequestHooks { _submit: submit, _complete: complete, _overflow: overflow })
 }
 
 fn attach_program(ebpf: &mut Ebpf, name: &str, hook: &'static str) -> Result<FdLink, LiveError> {

@@ -139,3 +139,18 @@ assert ring.do(SPLICE, w, 30, off=-1, size=301, flags=how, slot=a) == 301
         assert_eq!((copied.from, copied.to, copied.bytes), (from.end.burst, to.end.burst, 301));
     });
 }
+
+#[test]
+fn an_end_that_found_no_room_is_said_not_to_be_seen() {
+    let program = "
+ring = Ring()
+fd = os.open('/dev/zero', os.O_RDONLY)
+for _ in range(3):
+    for _ in range(8): ring.put(READ, fd, bytearray(10))
+    assert libc.syscall(426, ring.fd, 8, 0, 0, 0, 0) == 8
+";
+    let events = observe(Carrier::RingBuffer, &format!("{RING}\n{program}"));
+    let back: u64 = Story::of(&events).over("/dev/zero", Direction::In).iter().map(|it| it.end.operations).sum();
+    assert_eq!(back, 16, "so many ends have room");
+    assert!(calls(&events).contains(&(CallKind::IoUringUnseen, [255, 0])), "{:?}", calls(&events));
+}

@@ -120,7 +120,12 @@ mod tests {
                 7 call 100 io_uring_unseen 35
                 8 exit 100 0
             ",
-            &expect![[r#""#]],
+            &expect![[r#"
+                began    100#1 Root sh under -
+                began    101#1 Exec sh/a under 100#1
+                ended    101#1 2..5 exit 0 !IoUringFollowed 8
+                ended    100#1 0..8 exit 0 !IoUringFollowed 8 !IoUringUnseen 35 blind
+            "#]],
         );
     }
 

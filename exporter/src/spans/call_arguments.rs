@@ -12,6 +12,7 @@ pub(super) fn in_words(call: &Call) -> Option<Cow<'static, str>> {
         CallKind::Namespaces => clone_flags(first).into(),
         CallKind::Bpf => bpf_command(first),
         CallKind::IoUringSetup | CallKind::IoUringFollowed => format!("entries={first} flags={second:#x}").into(),
+        CallKind::IoUringUnseen if first == 255 => "operation=unknown".into(),
         CallKind::IoUringUnseen => format!("operation={first} flags={second:#x}").into(),
         CallKind::CompatCall => format!("number={first}").into(),
         CallKind::Listen => format!("backlog={first}").into(),
