@@ -113,10 +113,8 @@ static __always_inline void say_message(void *ctx, struct datagram_record *recor
 	emit_datagram(ctx, record);
 }
 
-SEC(SYS_EXIT)
-int agentsight_datagram(__u64 *ctx)
+static __always_inline int datagram(__u64 *ctx, struct call *call, void *stages)
 {
-	struct call *call = current_call();
 	struct datagram_record *record;
 	struct datagram_event *event;
 	struct user_mmsghdr message;
@@ -127,10 +125,9 @@ int agentsight_datagram(__u64 *ctx)
 	__u32 zero = 0;
 	__u64 user_address = 0;
 
-	if (!call)
-		return 0;
+	(void)stages;
 	move = &call->moves[0];
-	file = file_of(move->fd);
+	file = file_in(call, move->fd);
 	record = bpf_map_lookup_elem(&datagram_scratch, &zero);
 	if (!file || !record || !move->burst)
 		return 0;
@@ -186,3 +183,5 @@ int agentsight_datagram(__u64 *ctx)
 	}
 	return 0;
 }
+
+STAGE(datagram)
