@@ -9,7 +9,7 @@ use aya::programs::links::FdLink;
 
 use super::LiveError;
 use super::hooks::release;
-use super::probes::{chain, map_failed, open, raw_tracepoint, refused};
+use super::probes::{chain, map_failed, open, raw_tracepoint, refused_program};
 use super::syscalls::fill_slots;
 
 const SUBMIT: &str = "agentsight_submit";
@@ -62,10 +62,10 @@ pub(super) fn load(ebpf: &mut Ebpf) -> Result<(), LiveError> {
         return Err(LiveError::Load { reason: "this kernel's io_uring does not say what it does".to_owned() });
     }
     for name in [COMPLETE, OVERFLOW, SUBMIT] {
-        raw_tracepoint(ebpf, name)?.load().map_err(|error| refused(&error))?;
+        raw_tracepoint(ebpf, name)?.load().map_err(|error| refused_program(name, &error))?;
     }
     for (_, name) in STAGES {
-        raw_tracepoint(ebpf, name)?.load().map_err(|error| refused(&error))?;
+        raw_tracepoint(ebpf, name)?.load().map_err(|error| refused_program(name, &error))?;
     }
     fill_slots(ebpf, "queued_stages", &STAGES)
 }
