@@ -35,6 +35,8 @@ define KERNEL_TEST_NEEDS
 command -v qemu-system-x86_64|qemu-system-x86|emulates the machine that old kernels run on
 command -v cpio|cpio|packs its file system
 command -v strip|binutils|makes what is packed small
+test -x /usr/bin/python3|python3|a program that is traced there
+PATH=$$PATH:/usr/sbin command -v ip|iproute2|gives the emulated machine its loopback
 endef
 define DOCKER_TEST_NEEDS
 command -v dockerd|docker.io|the engine whose container is traced
@@ -100,7 +102,7 @@ soak: test-deps ## Half an hour of the daemon under churn: memory, descriptors a
 test-kernels: deps ## Trace on Debian's kernels from 5.10 to the newest, in emulated machines (10 minutes; KERNELS="5.10 newest" chooses)
 	@tests/install-missing.sh <<<"$$KERNEL_TEST_NEEDS"
 	@$(CARGO) build --workspace --bin agentsight
-	@tests=$$($(CARGO) test --workspace --no-run --test loading --test full_ring --test lifecycle \
+	@tests=$$($(CARGO) test --workspace --no-run --test loading --test full_ring --test lifecycle --test event_classes \
 	    --message-format json-render-diagnostics | sed -n 's/.*"executable":"\([^"]*\)".*/\1/p'); \
 	tests/kernels/run.sh $(TARGET_DIR)/debug/agentsight $$tests
 
