@@ -26,7 +26,7 @@ static __always_inline void close_last(void *ctx, const struct call *call, __s32
 	if (session) {
 		for (__u32 slot = BURST_IN; slot <= BURST_MAPPED_IN; slot++) {
 			key.image = call->exec << 2 | slot;
-			cut_burst(ctx, &key, call->now, why);
+			cut_burst(ctx, ENDER_CALL_ENTER, &key, call->now, why);
 		}
 	}
 	if (bpf_map_delete_elem(&opens, &at) || session != call->session)
