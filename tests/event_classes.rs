@@ -20,8 +20,8 @@ fn every_class_of_events_is_seen_and_linked_over_perf_buffers() {
 fn holds(carrier: &[&str]) {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("kernels/event_classes.scenario");
     let mut scenario = Scenario::read(&file).unwrap_or_else(|error| panic!("{error}"));
-    // Loading takes an emulated machine half a minute.
-    let options = ["--start-limit", "90s"].iter().chain(carrier);
+    // Loading takes an emulated machine half a minute, and more beside other work.
+    let options = ["--start-limit", "4m"].iter().chain(carrier);
     scenario.options.extend(options.map(|&option| option.to_owned()));
     let (trace, finished) = Stage::new(&scenario).run();
     let failures: Vec<_> = scenario::failures(&scenario, &trace).iter().map(ToString::to_string).collect();

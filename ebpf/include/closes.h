@@ -23,7 +23,7 @@ static __always_inline void end_open(void *ctx, const struct call *call, struct 
 	if (session) {
 		for (__u32 slot = BURST_IN; slot <= BURST_MAPPED_IN; slot++) {
 			key.image = call->exec << 2 | slot;
-			cut_burst(ctx, &key, call->now, why);
+			cut_burst(ctx, ENDER_CALL_ENTER, &key, call->now, why);
 		}
 	}
 	if (bpf_map_delete_elem(&opens, &at) || session != call->session)

@@ -395,7 +395,7 @@ static __always_inline int cut(__u64 *ctx, struct call *call, void *stages)
 			break;
 		call->cuts_done = at + 1;
 		at &= CUTS_MAX - 1;
-		cut_burst(ctx, &call->cuts[at].key, call->now, call->cuts[at].why);
+		cut_burst(ctx, ENDER_CALL_EXIT, &call->cuts[at].key, call->now, call->cuts[at].why);
 	}
 	if (call->cuts_done < call->cuts_count)
 		bpf_tail_call(ctx, stages, STAGE_CUT);
