@@ -42,6 +42,7 @@ define DOCKER_TEST_NEEDS
 command -v dockerd|docker.io|the engine whose container is traced
 command -v docker|docker.io|its client
 command -v unshare|util-linux|keeps the engine's mounts apart
+PATH=$$PATH:/usr/sbin command -v debootstrap|debootstrap|what the image is built upon
 endef
 define PACKAGE_TEST_NEEDS
 PATH=$$PATH:/usr/sbin command -v debootstrap|debootstrap|makes the clean Debian

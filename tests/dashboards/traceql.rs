@@ -7,7 +7,7 @@ use agentsight_tests::backend::cached;
 use agentsight_tests::http::get;
 use agentsight_tests::requirement::need_program;
 
-use crate::board::questions;
+use crate::board::{questions, questions_of_pages};
 
 #[test]
 fn every_trace_question_is_of_grafanas_grammar() {
@@ -51,9 +51,9 @@ fn every_trace_question_is_answered_by_a_tempo_where_one_is_named() {
     }
 }
 
-/// The questions with their variables filled in; a bare trace id is none.
+/// The questions of panels and pages with their variables filled in; a bare trace id is none.
 fn asked() -> Vec<String> {
-    let all = questions("tempo", "query").into_iter().map(|question| question.text);
+    let all = questions("tempo", "query").into_iter().chain(questions_of_pages()).map(|question| question.text);
     all.filter(|text| text != "$trace")
         .map(|text| text.replace("$session", "5f3c1a90b4e24c6c8a31d07be6f2a954"))
         .collect()
