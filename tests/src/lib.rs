@@ -14,6 +14,7 @@ pub mod flow;
 pub mod held;
 pub mod http;
 pub mod jaeger;
+pub mod mood;
 pub mod otelcol;
 pub mod process_tree;
 pub mod programs;
