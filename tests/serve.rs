@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use agentsight_tests::agentsight::Agentsight;
 use agentsight_tests::deadline::wait_for;
+use agentsight_tests::difference::difference;
 use agentsight_tests::http::get;
 use agentsight_tests::jaeger::Jaeger;
 use agentsight_tests::server::Server;
@@ -269,26 +270,5 @@ fn in_order(value: Value) -> Value {
         }
         Value::Object(object) => object.into_iter().map(|(name, value)| (name, in_order(value))).collect(),
         other => other,
-    }
-}
-
-/// Where two values part.
-fn difference(ours: &Value, theirs: &Value, place: &str) -> String {
-    match (ours, theirs) {
-        (Value::Object(one), Value::Object(other)) => {
-            let names = one.keys().chain(other.keys());
-            let parts = names
-                .filter(|name| one.get(*name) != other.get(*name))
-                .map(|name| difference(&ours[name.as_str()], &theirs[name.as_str()], &format!("{place}.{name}")));
-            parts.collect::<Vec<_>>().join("\n")
-        }
-        (Value::Array(one), Value::Array(other)) if one.len() == other.len() => {
-            let pairs = one.iter().zip(other).enumerate().filter(|(_, (one, other))| one != other);
-            pairs
-                .map(|(at, (one, other))| difference(one, other, &format!("{place}[{at}]")))
-                .collect::<Vec<_>>()
-                .join("\n")
-        }
-        _ => format!("{place}: we say {ours}, Jaeger {theirs}"),
     }
 }

@@ -4,10 +4,13 @@
 //! A requirement that this machine lacks fails the test and says how to get it; nothing is skipped silently.
 
 pub mod agentsight;
+pub mod asked;
 pub mod backend;
 pub mod collector;
+pub mod conversation;
 pub mod daemon;
 pub mod deadline;
+pub mod difference;
 pub mod directory;
 pub mod executable;
 pub mod flow;
@@ -28,6 +31,8 @@ pub mod server;
 pub mod store;
 pub mod strace;
 pub mod sudoer;
+pub mod tempo;
 pub mod terminal;
 pub mod trace;
+pub mod traceql;
 pub mod unprivileged;

@@ -11,16 +11,16 @@ use crate::store::{Narrow, PathText};
 pub(super) fn traceql(wanted: &Narrow) -> String {
     let mut all = Vec::new();
     if let Some(session) = wanted.session {
-        all.push(is(semconv::AGENTSIGHT_SESSION_ID, &quoted(&session.to_string())));
+        all.push(says(semconv::AGENTSIGHT_SESSION_ID, &session.to_string()));
     }
     if let Some(pid) = wanted.pid {
-        all.push(is(semconv::PROCESS_PID, &pid.to_string()));
+        all.push(counts(semconv::PROCESS_PID, pid));
     }
     if let Some(name) = &wanted.executable {
-        all.push(is(semconv::PROCESS_EXECUTABLE_NAME, &quoted(name)));
+        all.push(says(semconv::PROCESS_EXECUTABLE_NAME, name));
     }
-    all.extend(one_of(wanted.objects.iter().map(|object| is(semconv::AGENTSIGHT_OBJECT_TYPE, &quoted(object)))));
-    all.extend(one_of(wanted.actions.iter().map(|action| is(semconv::AGENTSIGHT_ACTION, &quoted(action)))));
+    all.extend(one_of(wanted.objects.iter().map(|object| says(semconv::AGENTSIGHT_OBJECT_TYPE, object))));
+    all.extend(one_of(wanted.actions.iter().map(|action| says(semconv::AGENTSIGHT_ACTION, action))));
     all.extend(path(wanted.path.as_ref()));
     if let Some(host) = &wanted.host {
         let places = [
@@ -29,11 +29,11 @@ pub(super) fn traceql(wanted: &Narrow) -> String {
             semconv::NETWORK_PEER_ADDRESS,
             semconv::DNS_QUESTION_NAME,
         ];
-        all.extend(one_of(places.into_iter().map(|place| is(place, &quoted(host)))));
+        all.extend(one_of(places.into_iter().map(|place| says(place, host))));
     }
     if let Some(port) = wanted.port {
         let places = [semconv::SERVER_PORT, semconv::CLIENT_PORT, semconv::NETWORK_PEER_PORT];
-        all.extend(one_of(places.into_iter().map(|place| is(place, &port.to_string()))));
+        all.extend(one_of(places.into_iter().map(|place| counts(place, port))));
     }
     if wanted.failed {
         all.push("status = error".to_owned());
@@ -45,18 +45,36 @@ pub(super) fn traceql(wanted: &Narrow) -> String {
 fn path(known: Option<&PathText>) -> Option<String> {
     let places = [semconv::FILE_PATH, semconv::PROCESS_EXECUTABLE_PATH, semconv::SERVER_ADDRESS];
     match known? {
-        PathText::Whole(path) => one_of(places.into_iter().map(|place| is(place, &quoted(path)))),
+        PathText::Whole(path) => one_of(places.into_iter().map(|place| says(place, path))),
         PathText::Prefix(prefix) if prefix.is_empty() => None,
-        PathText::Prefix(prefix) => {
-            // Tempo matches whole values; a path may have line breaks.
-            let pattern = quoted(&format!("(?s){}.*", regex::escape(prefix)));
-            one_of(places.into_iter().map(|place| format!("span.{} =~ {pattern}", place.as_str())))
-        }
+        PathText::Prefix(prefix) => one_of(places.into_iter().map(|place| matches(place, prefix, ".*"))),
     }
 }
 
-fn is(name: Name, value: &str) -> String {
+fn counts(name: Name, value: i64) -> String {
     format!("span.{} = {value}", name.as_str())
+}
+
+fn says(name: Name, text: &str) -> String {
+    if text.chars().any(char::is_control) {
+        return matches(name, text, "");
+    }
+    format!("span.{} = {}", name.as_str(), quoted(text))
+}
+
+/// The whole value is this text and what the rest, a pattern, takes.
+fn matches(name: Name, text: &str, rest: &str) -> String {
+    // A path may have line breaks, for which a dot does not stand otherwise.
+    let mut pattern = "(?s)".to_owned();
+    for c in text.chars() {
+        if c.is_control() {
+            // Tempo takes `\u000a` in a string, the grammar does not. Writing to a String cannot fail.
+            let _ = write!(pattern, "\\x{{{:x}}}", u32::from(c));
+        } else {
+            pattern.push_str(&regex::escape(c.encode_utf8(&mut [0; 4])));
+        }
+    }
+    format!("span.{} =~ {}", name.as_str(), quoted(&(pattern + rest)))
 }
 
 fn one_of(alternatives: impl Iterator<Item = String>) -> Option<String> {
@@ -68,25 +86,9 @@ fn one_of(alternatives: impl Iterator<Item = String>) -> Option<String> {
     }
 }
 
-/// A string as TraceQL, and Go, write it.
+/// A string as TraceQL, and Go, write it. It has no control characters.
 fn quoted(text: &str) -> String {
-    let mut quoted = String::with_capacity(text.len() + 2);
-    quoted.push('"');
-    for c in text.chars() {
-        match c {
-            '"' | '\\' => {
-                quoted.push('\\');
-                quoted.push(c);
-            }
-            c if c.is_control() => {
-                // Writing to a String cannot fail.
-                let _ = write!(quoted, "\\u{:04x}", u32::from(c));
-            }
-            c => quoted.push(c),
-        }
-    }
-    quoted.push('"');
-    quoted
+    format!("\"{}\"", text.replace('\\', r"\\").replace('"', "\\\""))
 }
 
 #[cfg(test)]
@@ -123,6 +125,7 @@ mod tests {
 
     #[test]
     fn no_text_ends_its_string() {
-        assert_eq!(quoted("a\" || true \\\n\u{0}é"), "\"a\\\" || true \\\\\\u000a\\u0000é\"");
+        assert_eq!(says(semconv::FILE_PATH, r#"a" || true \é"#), r#"span.file.path = "a\" || true \\é""#);
+        assert_eq!(says(semconv::FILE_PATH, "a.\n"), r#"span.file.path =~ "(?s)a\\.\\x{a}""#);
     }
 }
