@@ -20,6 +20,15 @@ pub fn difference(ours: &Value, theirs: &Value, place: &str) -> String {
                 .collect::<Vec<_>>()
                 .join("\n")
         }
+        (Value::Array(one), Value::Array(other)) => {
+            let only = |these: &[Value], those: &[Value]| {
+                let only: Vec<String> =
+                    these.iter().filter(|value| !those.contains(value)).map(Value::to_string).collect();
+                only.join("\n    ")
+            };
+            let (here, there) = (only(one, other), only(other, one));
+            format!("{place}: {} and {} of them\n  only here: {here}\n  only there: {there}", one.len(), other.len())
+        }
         _ => format!("{place}: {ours} and {theirs}"),
     }
 }
