@@ -14,7 +14,7 @@ const LIMIT: Duration = Duration::from_secs(60);
 /// Programs, files, pipes, a unix socket and a connection, in this order of their kinds.
 const SCRIPT: &str = r#"cd "$1"; expr 1 + 2; cat /etc/hosts | wc -l; (exec /bin/false)
 echo first > a.txt; cat a.txt > 'b "c" \d.txt'; mv 'b "c" \d.txt' e.txt
-"$0" -c '
+"$0" -I -S -c '
 import os, socket, threading
 data = open("a.txt").read()
 def talk(server, client):
@@ -72,7 +72,7 @@ pub fn traces(spans: &[Value]) -> BTreeMap<String, usize> {
     })
 }
 
-/// The questions: each filter in each of its forms, each order, each span's causes and effects, each trace and session.
+/// The questions: each filter in each of its forms, each order, causes and effects of each kind of span, each trace and session.
 ///
 /// # Panics
 /// When the spans are not those of the script.
@@ -146,10 +146,14 @@ pub fn questions(spans: &[Value]) -> Vec<Vec<String>> {
         ask(&["show", trace]);
     }
     ask(&["show", &session]);
+    // One span for each that is named alike, of the same program.
+    let mut seen = BTreeSet::new();
+    let kind = |span: &&Value| (text(span, "name"), span["executable"].to_string());
+    let of_each_kind: Vec<&Value> = spans.iter().filter(|span| seen.insert(kind(span))).collect();
     for way in ["why", "impact"] {
         ask(&[way, "--exe", "false", "--last"]);
         ask(&[way, "--action", "connect", "--port", &port, "--last", "--confidence", "0.9"]);
-        for span in spans {
+        for span in &of_each_kind {
             ask(&[way, &format!("{}:{}", text(span, "trace_id"), text(span, "span_id"))]);
         }
         ask(&[way, &of_a_span, "--depth", "1"]);

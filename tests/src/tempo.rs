@@ -51,6 +51,8 @@ impl Tempo {
             "server: {{http_listen_address: 127.0.0.1, http_listen_port: {http}, grpc_listen_address: 127.0.0.1, grpc_listen_port: {grpc}}}
 distributor: {{receivers: {{otlp: {{protocols: {{grpc: {{endpoint: '127.0.0.1:{otlp_grpc}'}}, http: {{endpoint: '127.0.0.1:{otlp_http}'}}}}}}}}}}
 storage: {{trace: {{backend: local, local: {{path: {data}/blocks}}, wal: {{path: {data}/wal}}}}}}
+live_store: {{wal: {{path: {data}/live}}, shutdown_marker_dir: {data}/marker}}
+backend_scheduler: {{local_work_path: {data}}}
 usage_report: {{reporting_enabled: false}}
 "
         );
