@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-docker test-kernels soak bench-hooks bench-store fuzz build deps test-deps lint fmt snapshots scenario-recordings jaeger python-sdk clean
+.PHONY: help demo test test-docker test-kernels soak bench-hooks bench-store fuzz build deps test-deps lint fmt snapshots scenario-recordings jaeger python-sdk schemathesis clean
 .PHONY: static package test-package test-phoenix otelcol
 
 CARGO ?= cargo
@@ -24,7 +24,9 @@ command -v node|nodejs|a traced program
 if docker compose version; then :; else command -v docker-compose; fi|docker-compose|checks docker-compose.yml
 command -v npm|npm|a traced program, and fetches Grafana's grammar of TraceQL
 command -v prometheus|prometheus|answers the dashboards' questions
-command -v curl|curl|a command of the pages
+command -v curl|curl|a command of the pages, and a client over TLS
+command -v openssl|openssl|a certificate for a test
+command -v ip|iproute2|a network of its own for a test
 command -v git|git|a traced program
 command -v sudo|sudo|tests of starting by sudo and without root
 command -v setpriv|util-linux|tests of what a user without rights sees
@@ -72,10 +74,11 @@ $(CARGO)
 endef
 TEST_AS_ROOT = $(AS_ROOT) test
 
-test: test-deps jaeger otelcol python-sdk ## Run all tests; those that trace need root, so this asks for sudo
+test: test-deps jaeger otelcol python-sdk schemathesis ## Run all tests; those that trace need root, so this asks for sudo
 	@$(CARGO) build --workspace --bin agentsight
 	@$(TEST_AS_ROOT) --workspace
 	@echo "NOT RUN: the tests of a real Docker Engine (\`make test-docker\`), of the packages (\`make test-package\`), and of Phoenix (\`make test-phoenix\`)."
+	@[[ -n "$$TEMPO_BINARY$$TEMPO_PORT" ]] || echo "NOT RUN: the questions to a live Tempo (TEMPO_BINARY names its program); they were asked of what one had said before."
 
 test-docker: test-deps ## Build AgentSight's image and trace containers of a real Docker Engine; installs docker.io where there is none
 	@tests/install-missing.sh <<<"$$DOCKER_TEST_NEEDS"
@@ -166,6 +169,9 @@ otelcol: ## Build the OpenTelemetry Collector that the tests send through (about
 
 python-sdk: ## Install the OpenTelemetry SDK that the tests send with (once)
 	@tests/backends/python-sdk/build.sh
+
+schemathesis: ## Install the fuzzer of the API's document that the tests use (once)
+	@tests/backends/schemathesis/build.sh
 
 clean: ## Remove what was built here; the cache of test backends stays
 	@$(CARGO) clean

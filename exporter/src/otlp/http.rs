@@ -179,6 +179,9 @@ async fn read_answer(response: Response) -> Outcome {
         | StatusCode::SERVICE_UNAVAILABLE
         | StatusCode::GATEWAY_TIMEOUT => Outcome::Retry { after, reason },
         StatusCode::PAYLOAD_TOO_LARGE => Outcome::TooLarge { reason },
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::PROXY_AUTHENTICATION_REQUIRED => {
+            Outcome::Locked { reason }
+        }
         StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => Outcome::NotTaken { reason },
         _ if status.is_redirection() => Outcome::NotTaken { reason },
         _ => Outcome::Refused { reason },

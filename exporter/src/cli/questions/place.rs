@@ -5,7 +5,7 @@ use std::fs::File;
 
 use agentsight::caller::Caller;
 use agentsight::inquiry::{Asker, DaemonSource};
-use agentsight::query::backend::JaegerSource;
+use agentsight::query::backend::{Jaeger, Tempo, TracesOf};
 use agentsight::query::moment::Clock;
 use agentsight::query::words::{self, Words};
 use agentsight::query::{Question, Source, SourceError, StoreSource};
@@ -24,18 +24,25 @@ pub(super) enum Place {
     /// The daemon of this machine.
     Daemon(Asker),
     /// The URL of its query service.
-    Jaeger(String),
+    Backend(BackendKind, String),
+}
+
+/// What can be asked in place of the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum BackendKind {
+    Jaeger,
+    Tempo,
 }
 
 impl Place {
     pub(super) fn open(args: &PlaceArgs) -> Result<Self, Trouble> {
         if let Some(backend) = &args.backend {
+            let is_url = |url: &str| url.starts_with("http://") || url.starts_with("https://");
             return match backend.split_once('=') {
-                Some(("jaeger", url)) if url.starts_with("http://") || url.starts_with("https://") => {
-                    Ok(Self::Jaeger(url.to_owned()))
-                }
+                Some(("jaeger", url)) if is_url(url) => Ok(Self::Backend(BackendKind::Jaeger, url.to_owned())),
+                Some(("tempo", url)) if is_url(url) => Ok(Self::Backend(BackendKind::Tempo, url.to_owned())),
                 _ => Err(Trouble::Unclear(format!(
-                    "{backend:?} is no backend that can be asked: write jaeger=http://HOST:16686, the URL of Jaeger's query service"
+                    "{backend:?} is no backend that can be asked: write jaeger=http://HOST:16686 or tempo=http://HOST:3200, the URL of its query service"
                 ))),
             };
         }
@@ -62,7 +69,8 @@ impl Place {
         Ok(match self {
             Self::Store(store) => Box::new(StoreSource::new(store)),
             Self::Daemon(asker) => Box::new(DaemonSource(asker)),
-            Self::Jaeger(url) => Box::new(JaegerSource::new(url)?),
+            Self::Backend(BackendKind::Jaeger, url) => Box::new(TracesOf::new(Jaeger::new(url)?)),
+            Self::Backend(BackendKind::Tempo, url) => Box::new(TracesOf::new(Tempo::new(url, clock().now)?)),
         })
     }
 
@@ -100,7 +108,7 @@ impl Place {
         match self {
             Self::Store(store) => Ok(of_store(store)?),
             Self::Daemon(asker) => Ok(of_daemon(asker)?),
-            Self::Jaeger(_) => Err(Trouble::Unclear(
+            Self::Backend(..) => Err(Trouble::Unclear(
                 "only the store can be asked that: of a backend, ask with query, why or impact, and write whole ids"
                     .to_owned(),
             )),
@@ -120,7 +128,7 @@ impl Place {
 
     /// The whole id of a session.
     pub(super) fn session(&self, given: &str) -> Result<String, Trouble> {
-        if let (Self::Jaeger(_), Ok(id)) = (self, words::session(given)) {
+        if let (Self::Backend(..), Ok(id)) = (self, words::session(given)) {
             return Ok(id.to_string());
         }
         if given == "last" {
@@ -136,7 +144,7 @@ impl Place {
 
     /// The whole id of a trace.
     pub(super) fn trace(&self, given: &str) -> Result<TraceId, Trouble> {
-        if let (Self::Jaeger(_), Ok(id)) = (self, words::trace(given)) {
+        if let (Self::Backend(..), Ok(id)) = (self, words::trace(given)) {
             return Ok(id);
         }
         let found = like(given, 32, |digits| {

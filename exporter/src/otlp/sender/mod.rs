@@ -105,7 +105,7 @@ pub struct Requests {
     pub partial: u64,
     /// Failed, to be sent again.
     pub retry: u64,
-    /// Refused for good.
+    /// Refused.
     pub rejected: u64,
     /// The backend does not take this kind.
     pub unsupported: u64,
@@ -118,7 +118,7 @@ impl Requests {
             Outcome::Delivered { .. } => &mut self.partial,
             // A request that is too large is sent again in halves.
             Outcome::Retry { .. } | Outcome::TooLarge { .. } => &mut self.retry,
-            Outcome::Refused { .. } => &mut self.rejected,
+            Outcome::Refused { .. } | Outcome::Locked { .. } => &mut self.rejected,
             Outcome::NotTaken { .. } => &mut self.unsupported,
         };
         *ended += 1;
@@ -134,7 +134,7 @@ pub enum SenderState {
     Idle,
     /// Waiting to try again; the reason in words.
     Waiting(String),
-    /// The backend does not take this kind of signal; the reason in words. Tried again after a long while.
+    /// The backend does not take this kind of signal, or does not let us in; the reason in words. Tried again after a long while.
     NotTaken(String),
     /// All is delivered and the session is over, or the sender was stopped.
     Finished,
