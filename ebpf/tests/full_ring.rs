@@ -44,6 +44,31 @@ fn sent_and_lost_is_made_when_nobody_drains() {
         assert_eq!(reported, lost_in_all, "{carrier:?}");
     }
     losses_are_counted_for_each_session();
+    a_ring_that_is_drained_loses_nothing_however_often_it_goes_round();
+}
+
+/// A ring is read through a window that moves over it: round and round, and over its end.
+fn a_ring_that_is_drained_loses_nothing_however_often_it_goes_round() {
+    const ROUNDS: u64 = 23;
+    const CHILDREN: u64 = 29;
+    let options = Options { carrier: Some(Carrier::RingBuffer), ring_bytes: 64 << 10, ..Options::default() };
+    let mut probes = Probes::attach(&options).unwrap_or_else(|error| panic!("{error}"));
+    let mut ring = probes.take_ring().expect("nobody has taken it");
+    let mut executed = 0;
+    for _ in 0..ROUNDS {
+        probes.trace_next_child(Tgid(process::id()), SessionNumber::FIRST).expect("the map has room");
+        let script = format!("i=0; while [ $i -lt {CHILDREN} ]; do /bin/true; i=$((i+1)); done");
+        let status = Command::new("sh").args(["-c", &script]).status().expect("every Unix has sh");
+        assert!(status.success(), "{status}");
+        while ring.drain(|record| {
+            let (_, event) = record.expect("it is one of ours");
+            executed += u64::from(kind(&event) == LossKind::Exec);
+        }) > 0
+        {}
+    }
+    assert_eq!(executed, ROUNDS * (CHILDREN + 1));
+    let lost = probes.take_losses(SessionNumber::FIRST).expect("the map is there");
+    assert_eq!(lost, []);
 }
 
 /// Whose losses they are is known where there are many sessions: here one session makes ten times what another does.

@@ -1,7 +1,7 @@
 //! What the programs cost, as the kernel itself accounts it.
 
 use std::fs;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd};
 use std::time::Duration;
 
 use aya::programs::ProgramFd;
@@ -33,11 +33,4 @@ impl Cost {
             }
         }
     }
-}
-
-/// Makes the kernel account for every program's run time for as long as the descriptor is held. `None` where it
-/// does not (before Linux 5.8, or without the privilege): then [`Cost::run_time`] stays 0.
-#[must_use]
-pub fn keep_statistics() -> Option<OwnedFd> {
-    aya::sys::enable_stats(aya::sys::Stats::RunTime).ok()
 }

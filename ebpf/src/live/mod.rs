@@ -13,22 +13,27 @@ mod harvest;
 mod hooks;
 mod io_uring;
 mod merge;
+mod meter;
 mod perf_buffers;
 mod probes;
 mod ring;
+mod ring_buffer;
 mod running;
+mod statistics;
 mod syscalls;
 mod tree;
 
 pub use carrier::Carrier;
 pub use clock::KernelClock;
-pub use cost::{Cost, keep_statistics};
+pub use cost::Cost;
 #[cfg(test)]
 pub(crate) use counts::SESSION_SLOTS;
 pub use errors::LiveError;
 pub use features::{Feature, Support, try_features};
 pub use harvest::Harvest;
+pub use meter::Meter;
 pub use probes::{BtfSource, Options, Probes, Sessions};
 pub use ring::{Ring, Woken};
 pub use running::{describe_running, is_alive, leave_undescribed, look_at, user_ids};
+pub use statistics::Statistics;
 pub use tree::Tree;

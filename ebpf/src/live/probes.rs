@@ -13,6 +13,7 @@ use super::hooks::{self, CONTINUATIONS, HOOKS, copies};
 use super::io_uring::Requests;
 use super::perf_buffers::PerfBuffers;
 use super::ring::Source;
+use super::ring_buffer::RingBuffer;
 use super::syscalls::SyscallHooks;
 use super::{Carrier, Cost, Harvest, KernelClock, LiveError, Ring, Tree, adoption, io_uring, syscalls};
 use crate::{LossKind, SessionNumber, Tgid};
@@ -69,7 +70,7 @@ impl Default for Options {
             carrier: None,
             // 10,000 execs with 600 bytes of arguments and paths each, without one drain in between.
             ring_bytes: 8 << 20,
-            // 50,000 bursts begun or ended. Twice this counts in our resident memory, where the ring is mapped twice.
+            // 50,000 bursts begun or ended.
             data_ring_bytes: 8 << 20,
             btf: None,
             adopts: false,
@@ -162,7 +163,7 @@ impl Probes {
         // Before the first record, and while we still may: opening a perf buffer takes privileges that are dropped later.
         let source = match carrier {
             Carrier::RingBuffer => {
-                Source::RingBuffers(Box::new([take(&mut ebpf, LIFECYCLE)?, take(&mut ebpf, TRANSFERS)?]))
+                Source::RingBuffers(Box::new([ring_buffer(&mut ebpf, LIFECYCLE)?, ring_buffer(&mut ebpf, TRANSFERS)?]))
             }
             Carrier::PerfBuffers => Source::PerfBuffers([
                 PerfBuffers::open(take(&mut ebpf, LIFECYCLE)?, LIFECYCLE, options.ring_bytes)?,
@@ -316,7 +317,7 @@ impl Probes {
         witnessed.get(&0, 0).unwrap_or_default() + missed.sum::<u64>()
     }
 
-    /// What the programs cost so far. Time and count are 0 unless the kernel was told to keep them.
+    /// What the programs cost so far. Time and count grow only while the kernel is told to keep them ([`Statistics`](super::Statistics)).
     #[must_use]
     pub fn cost(&self) -> Cost {
         let mut cost = Cost::default();
@@ -342,6 +343,11 @@ pub(super) fn read_btf(given: Option<&BtfSource>) -> Result<Btf, LiveError> {
         None => (Path::new(KERNEL_BTF), Btf::parse_file(KERNEL_BTF, Endianness::default())),
     };
     read.map_err(|error| LiveError::Btf { path: path.to_owned(), reason: chain(&error) })
+}
+
+fn ring_buffer(ebpf: &mut Ebpf, name: &'static str) -> Result<RingBuffer, LiveError> {
+    let map = ebpf.take_map(name).ok_or_else(|| LiveError::Map { map: name, reason: "it was taken".to_owned() })?;
+    RingBuffer::open(map, name)
 }
 
 pub(super) fn raw_tracepoint<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut RawTracePoint, LiveError> {

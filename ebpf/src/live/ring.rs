@@ -2,14 +2,15 @@
 
 use std::fmt;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::ops::ControlFlow;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
-use aya::maps::{MapData, RingBuf};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::merge::Merge;
 use super::perf_buffers::PerfBuffers;
+use super::ring_buffer::RingBuffer;
 use super::{Carrier, KernelClock, LiveError};
 use crate::{DecodeError, Event, SessionNumber};
 
@@ -26,7 +27,7 @@ pub struct Ring {
 
 /// Lifecycle first, then transfers.
 pub(super) enum Source {
-    RingBuffers(Box<[RingBuf<MapData>; 2]>),
+    RingBuffers(Box<[RingBuffer; 2]>),
     PerfBuffers([PerfBuffers; 2]),
 }
 
@@ -65,14 +66,18 @@ impl Ring {
         match source {
             Source::RingBuffers(rings) => {
                 for ring in rings.iter_mut() {
-                    while let Some(record) = ring.next() {
-                        match merge.take(&record) {
+                    let read = ring.read(|record| {
+                        match merge.take(record) {
                             // What lies behind it waits in the ring, so a flood cannot hold the drain up.
-                            Ok(made) if made >= before => break,
+                            Ok(made) if made >= before => return ControlFlow::Break(()),
                             Ok(_) => {}
                             Err(error) => refuse(error),
                         }
-                    }
+                        ControlFlow::Continue(())
+                    });
+                    // Out of address space or memory: the next drain tries again, and what the ring has no room for
+                    // meanwhile is counted as lost.
+                    drop(read);
                 }
             }
             Source::PerfBuffers(maps) => {
@@ -97,11 +102,7 @@ impl Ring {
         let limit = if self.merge.has_waiting() { Duration::ZERO } else { limit.min(TRANSFERS_DELAY) };
         match &self.source {
             Source::RingBuffers(rings) => {
-                descriptors.extend(rings.iter().map(|ring| {
-                    // SAFETY: the descriptor belongs to self.source, which outlives this call.
-                    let ring = unsafe { BorrowedFd::borrow_raw(ring.as_raw_fd()) };
-                    PollFd::new(ring, PollFlags::POLLIN)
-                }));
+                descriptors.extend(rings.iter().map(|ring| PollFd::new(ring.as_fd(), PollFlags::POLLIN)));
             }
             Source::PerfBuffers(maps) => {
                 let buffers = maps.iter().flat_map(PerfBuffers::descriptors);

@@ -5,14 +5,14 @@ use std::io::Write;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use agentsight_ebpf::live::{Cost, Harvest, KernelClock, LiveError, Probes, Ring, Woken};
+use agentsight_ebpf::live::{Cost, Harvest, KernelClock, LiveError, Meter, Probes, Ring, Statistics, Woken};
 use agentsight_ebpf::{DecodeError, Event, KernelNanos, Loss, LossKind, ProcessKey, SessionNumber, Tick};
 
+use super::queue::Inlet;
 use super::sessions::Input;
 use crate::telemetry::Account;
 
@@ -36,6 +36,14 @@ pub(crate) struct Mark(u64);
 /// The programs, for the thread that reads their counters and the one that points them at processes.
 pub(crate) type SharedProbes = Arc<Mutex<Probes>>;
 
+/// What the thread reads from.
+pub(crate) struct Reads {
+    pub(crate) probes: SharedProbes,
+    pub(crate) ring: Ring,
+    pub(crate) harvest: Harvest,
+    pub(crate) statistics: Option<Statistics>,
+}
+
 /// What the thread is asked to do.
 #[derive(Debug, Default)]
 struct Wishes {
@@ -51,7 +59,7 @@ struct Wishes {
 /// What the thread hands back when it has stopped.
 #[derive(Debug)]
 pub(crate) struct Drained {
-    /// The kernel's account of the programs.
+    /// The kernel's account of the programs, estimated from moments.
     pub(crate) cost: Cost,
     /// The programs, still attached: detaching takes time that nobody need wait for.
     _probes: SharedProbes,
@@ -75,11 +83,9 @@ impl Waker {
 impl Drain {
     /// `prelude` is what was drained before, of the only session: it comes first.
     pub(crate) fn start(
-        probes: SharedProbes,
-        ring: Ring,
-        harvest: Harvest,
+        reads: Reads,
         prelude: Vec<Event>,
-        to: SyncSender<Input>,
+        to: Inlet<Input>,
         account: Account,
     ) -> Result<Self, LiveError> {
         let (wake, woken) = UnixStream::pair().map_err(LiveError::Wait)?;
@@ -88,13 +94,15 @@ impl Drain {
         }
         let wishes = Arc::new(Wishes::default());
         let wished = Arc::clone(&wishes);
+        let Reads { probes, ring, harvest, statistics } = reads;
         let clock = lock(&probes).clock();
         let thread = thread::Builder::new()
             .name("drain".to_owned())
             .spawn(move || {
                 let outlet =
                     Outlet { probes, harvest, clock, to, wishes: wished, roots: HashMap::new(), undecodable: 0 };
-                Worker { outlet, ring, woken, account, next_tick: KernelNanos(0), marked: Mark(0) }.work(prelude)
+                let meter = Meter::start(statistics, clock.now());
+                Worker { outlet, ring, woken, account, meter, next_tick: KernelNanos(0), marked: Mark(0) }.work(prelude)
             })
             .map_err(LiveError::Wait)?;
         Ok(Self { waker: Waker(wake), wishes, thread })
@@ -146,6 +154,7 @@ struct Worker {
     ring: Ring,
     woken: UnixStream,
     account: Account,
+    meter: Meter,
     next_tick: KernelNanos,
     /// The last mark that was given.
     marked: Mark,
@@ -164,10 +173,13 @@ impl Worker {
             let outlet = &mut self.outlet;
             let drained = self.ring.drain(|record| outlet.take(record));
             let now = outlet.clock.now();
+            self.meter.look(now, || lock(&outlet.probes).cost());
             if stopping || now >= self.next_tick {
                 outlet.end_bursts(now, stopping);
                 outlet.report_all_losses();
-                let cost = lock(&outlet.probes).cost();
+                // A short session may be over before the first measured moment is.
+                let read = || lock(&outlet.probes).cost();
+                let cost = if stopping { self.meter.total(now, read) } else { self.meter.so_far() };
                 self.account.set_bpf_cost(u64::try_from(cost.run_time.as_nanos()).unwrap_or(u64::MAX), cost.run_count);
                 // A trace that begins from here on takes its times from this reading.
                 outlet.send_to_all(Event::Clock(outlet.clock.read_both()));
@@ -198,7 +210,7 @@ impl Worker {
                 }
             }
         }
-        let cost = lock(&self.outlet.probes).cost();
+        let cost = self.meter.total(self.outlet.clock.now(), || lock(&self.outlet.probes).cost());
         Drained { cost, _probes: self.outlet.probes }
     }
 
@@ -213,7 +225,7 @@ struct Outlet {
     probes: SharedProbes,
     harvest: Harvest,
     clock: KernelClock,
-    to: SyncSender<Input>,
+    to: Inlet<Input>,
     wishes: Arc<Wishes>,
     /// Of the sessions whose losses are reported.
     roots: HashMap<SessionNumber, ProcessKey>,
@@ -301,7 +313,7 @@ impl Outlet {
 }
 
 // The receiver outlives this thread but for a panic there, which ends the process.
-fn send(to: &SyncSender<Input>, session: SessionNumber, event: Event) {
+fn send(to: &Inlet<Input>, session: SessionNumber, event: Event) {
     to.send(Input::Event(session, event)).unwrap_or_default();
 }
 

@@ -10,6 +10,7 @@ pub(crate) mod heap;
 pub(crate) mod host;
 pub(crate) mod lifetime;
 pub(crate) mod privileges;
+pub(crate) mod queue;
 pub(crate) mod recorder;
 pub(crate) mod serve;
 pub(crate) mod sessions;

@@ -1,17 +1,18 @@
 //! One session from its request to its last span.
 
-use std::sync::mpsc::{self, SyncSender};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use agentsight_ebpf::live::{self, BtfSource, Carrier, LiveError, Options, Probes, Tree, keep_statistics};
+use agentsight_ebpf::live::{self, BtfSource, Carrier, LiveError, Options, Probes, Statistics, Tree};
 use agentsight_ebpf::{SessionNumber, Tgid, WallNanos};
 
 use super::begin::{self, RandomError};
 use super::deliver::{Delivery, DeliveryError, Heir};
-use super::drain::Drain;
+use super::drain::{Drain, Reads};
+use super::heap;
 use super::lifetime::{Lifetime, Scope};
 use super::privileges::{self, PrivilegesError, Still};
+use super::queue::{Inlet, queue};
 use super::recorder::Recorder;
 use super::sessions::{Input, Sessions, Workshop};
 use super::shelf::Shelf;
@@ -91,8 +92,8 @@ pub(super) fn serve(
     let session = begin::begin_session(&request.context, &request.options)?;
     let id = session.id;
     let redactor = Redactor::new()?;
-    // The kernel's account of run times is switched on only while somebody holds this.
-    let statistics = keep_statistics();
+    // A process of its own: it must not hold the programs, nor the store's locks.
+    let statistics = Statistics::start();
     let mut probes = Probes::attach(&options(request))?;
     let tree = Arc::new(probes.take_tree()?);
     let mut ring = probes.take_ring()?;
@@ -100,6 +101,7 @@ pub(super) fn serve(
     probes.attach_syscalls()?;
     let prelude = target::trace(request, &mut probes, &mut ring, &tree)?;
     privileges::drop_privileges(Still::Draining)?;
+    heap::give_back();
 
     let mut store = Store::open_for_ingest(&dir)?;
     let clock = probes.clock();
@@ -114,9 +116,10 @@ pub(super) fn serve(
     let settings = if request.self_telemetry { &request.destination } else { &nowhere };
     let telemetry = delivery.start_telemetry(settings, Some(id), &account)?;
     let own_trace = tracing::info_span!("collector").entered();
-    let (to, inputs) = mpsc::sync_channel(INPUTS_MAX);
+    let (to, inputs) = queue(INPUTS_MAX);
     let _ownership = listen(ThisSession { id, tree: Arc::clone(&tree), to: to.clone() });
-    let drain = Drain::start(Arc::new(Mutex::new(probes)), ring, harvest, prelude, to.clone(), account.clone())?;
+    let reads = Reads { probes: Arc::new(Mutex::new(probes)), ring, harvest, statistics };
+    let drain = Drain::start(reads, prelude, to.clone(), account.clone())?;
     drain.count_for(SessionNumber::FIRST);
     stub::hear(hears, SessionNumber::FIRST, to, drain.waker().try_clone()?)?;
     let stub = Arc::new(Stub::speak_over(speaks.try_clone()?)?);
@@ -140,7 +143,6 @@ pub(super) fn serve(
         sessions.take(inputs.try_iter());
         sessions.finish(SessionNumber::FIRST)
     });
-    drop(statistics);
     // Nobody else takes it out.
     let Some(mut work) = finished else { return Ok(()) };
 
@@ -200,7 +202,7 @@ pub(crate) fn listen(owner: impl Owner) -> Option<Ownership> {
 struct ThisSession {
     id: SessionId,
     tree: Arc<Tree>,
-    to: SyncSender<Input>,
+    to: Inlet<Input>,
 }
 
 impl Owner for ThisSession {

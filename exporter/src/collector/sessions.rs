@@ -4,13 +4,14 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::mpsc::RecvTimeoutError;
 use std::time::Duration;
 
 use agentsight_ebpf::live::{KernelClock, Tree};
 use agentsight_ebpf::{EarlierSpan, Event, ProcessKey, SessionNumber, Tgid};
 
 use super::drain::Mark;
+use super::queue::Arrivals;
 use super::work::Work;
 use crate::capture::container::Containers;
 use crate::capture::redact::Redactor;
@@ -76,7 +77,7 @@ impl Sessions {
     }
 
     /// Until one of the sessions is over, or the ring has failed: the whole life of a collector that has one.
-    pub(super) fn run(&mut self, inputs: &Receiver<Input>) {
+    pub(super) fn run(&mut self, inputs: &Arrivals<Input>) {
         loop {
             match inputs.recv_timeout(IDLE) {
                 Ok(first) => {

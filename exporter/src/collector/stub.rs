@@ -5,7 +5,7 @@
 use std::io;
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc::{self, Receiver, Sender, SyncSender};
+use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -13,6 +13,7 @@ use std::time::Duration;
 use agentsight_ebpf::SessionNumber;
 
 use super::drain::Waker;
+use super::queue::Inlet;
 use super::sessions::Input;
 use crate::channel::{self, ToCollector, ToStub};
 
@@ -75,7 +76,7 @@ fn file_bytes(message: &ToStub) -> usize {
 }
 
 /// Hears the stub for as long as it lives.
-pub(crate) fn hear(socket: UnixStream, session: SessionNumber, to: SyncSender<Input>, waker: Waker) -> io::Result<()> {
+pub(crate) fn hear(socket: UnixStream, session: SessionNumber, to: Inlet<Input>, waker: Waker) -> io::Result<()> {
     thread::Builder::new().name("from-stub".to_owned()).spawn(move || {
         loop {
             let input = match channel::receive(&socket) {

@@ -2,7 +2,6 @@
 
 use std::net::Shutdown;
 use std::sync::Arc;
-use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 use agentsight_ebpf::SessionNumber;
@@ -12,6 +11,7 @@ use super::service::Service;
 use crate::channel::ToStub;
 use crate::collector::deliver::{Couriers, Heir};
 use crate::collector::drain::{Mark, lock};
+use crate::collector::queue::Arrivals;
 use crate::collector::serve::{
     DELIVERY_AFTERWARDS, DELIVERY_WHILE_WAITED_FOR, STUB_IS_DEAF_AFTER, TELEMETRY_LAST_WORDS,
 };
@@ -89,7 +89,7 @@ impl Service {
     }
 
     /// What is whole is ended; what still lives stays open in the store, where the next daemon finds it and goes on.
-    pub(crate) fn end(mut self, inputs: &Receiver<Input>) {
+    pub(crate) fn end(mut self, inputs: &Arrivals<Input>) {
         self.close_the_door();
         let Self { drain, mut sessions, mut standing, delivery, telemetry, .. } = self;
         let drained = drain.stop(|| drop(sessions.take(inputs.try_iter())));

@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
+use std::sync::mpsc::RecvTimeoutError;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use agentsight_ebpf::live::{self, BtfSource, LiveError, Options, Probes, Tree, keep_statistics, look_at};
+use agentsight_ebpf::live::{self, BtfSource, LiveError, Options, Probes, Statistics, Tree, look_at};
 use agentsight_ebpf::{Event, Exec, SessionNumber, Tgid};
 use nix::sys::signal::SigSet;
 
@@ -18,8 +18,10 @@ use super::{rules, settle, signals};
 use crate::capture::container::Containers;
 use crate::capture::redact::{Redactor, RulesError};
 use crate::collector::deliver::{Delivery, DeliveryError, Heir};
-use crate::collector::drain::{Drain, SharedProbes, lock};
+use crate::collector::drain::{Drain, Reads, SharedProbes, lock};
+use crate::collector::heap;
 use crate::collector::privileges::{self, PrivilegesError, Still};
+use crate::collector::queue::{Arrivals, Inlet, queue};
 use crate::collector::serve::{self, INPUTS_MAX};
 use crate::collector::sessions::{BATCH, IDLE, Input, Sessions, Workshop};
 use crate::otlp::settings::Settings;
@@ -108,12 +110,11 @@ pub(crate) struct Service {
     pub(super) drain: Drain,
     pub(super) delivery: Delivery,
     pub(super) settled: Settled,
-    pub(super) to: SyncSender<Input>,
+    pub(super) to: Inlet<Input>,
     pub(super) last_number: SessionNumber,
     pub(super) telemetry: Telemetry,
     door: Option<Door>,
     _ownership: Option<Ownership>,
-    _statistics: Option<std::os::fd::OwnedFd>,
     /// An exec may have been missed: everybody is looked at again.
     looks_again: bool,
     soon: Instant,
@@ -122,15 +123,16 @@ pub(crate) struct Service {
 
 impl Service {
     /// Attaches the programs and opens the store; nothing is traced yet.
-    pub(crate) fn start(settled: Settled) -> Result<(Self, Receiver<Input>), ServiceError> {
+    pub(crate) fn start(settled: Settled) -> Result<(Self, Arrivals<Input>), ServiceError> {
         serve::check_pid_namespace()?;
         let redactor = Redactor::new()?;
-        let statistics = keep_statistics();
+        let statistics = Statistics::start();
         let mut probes = Probes::attach(&options(&settled)?)?;
         let tree = Arc::new(probes.take_tree()?);
         let ring = probes.take_ring()?;
         let harvest = probes.take_harvest()?;
         privileges::drop_privileges(Still::Adopting)?;
+        heap::give_back();
 
         let dir = store::chosen_dir();
         let store = Store::open_for_ingest(&dir)?;
@@ -140,11 +142,12 @@ impl Service {
         let nowhere = Settings::default();
         let own = if settled.self_telemetry { &settled.destination } else { &nowhere };
         let telemetry = delivery.start_telemetry(own, None, &account)?;
-        let (to, inputs) = mpsc::sync_channel(INPUTS_MAX);
+        let (to, inputs) = queue(INPUTS_MAX);
         let ids = Ids::default();
         let ownership = serve::listen(Everyone { ids: Arc::clone(&ids), tree: Arc::clone(&tree), to: to.clone() });
         let probes = Arc::new(Mutex::new(probes));
-        let drain = Drain::start(Arc::clone(&probes), ring, harvest, Vec::new(), to.clone(), account.clone())?;
+        let reads = Reads { probes: Arc::clone(&probes), ring, harvest, statistics };
+        let drain = Drain::start(reads, Vec::new(), to.clone(), account.clone())?;
         drain.count_for(SessionNumber::NOBODY);
         let containers = Containers::default();
         let service = Self {
@@ -160,7 +163,6 @@ impl Service {
             telemetry,
             door: None,
             _ownership: ownership,
-            _statistics: statistics,
             looks_again: false,
             soon: Instant::now(),
             later: Instant::now(),
@@ -183,7 +185,7 @@ impl Service {
     /// Until a signal says that it is enough.
     pub(crate) fn work(
         &mut self,
-        inputs: &Receiver<Input>,
+        inputs: &Arrivals<Input>,
         overrides: &Overrides,
         notifier: &mut Notifier,
     ) -> Result<(), ServiceError> {
@@ -354,7 +356,7 @@ fn options(settled: &Settled) -> Result<Options, ServiceError> {
 struct Everyone {
     ids: Ids,
     tree: Arc<Tree>,
-    to: SyncSender<Input>,
+    to: Inlet<Input>,
 }
 
 impl Owner for Everyone {

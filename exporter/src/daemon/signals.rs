@@ -1,11 +1,11 @@
 //! The daemon's signals: SIGHUP reads the configuration again, SIGTERM and SIGINT end it.
 
 use std::io;
-use std::sync::mpsc::SyncSender;
 use std::thread;
 
 use nix::sys::signal::{SigSet, Signal};
 
+use crate::collector::queue::Inlet;
 use crate::collector::sessions::Input;
 
 /// From here on, in every thread that is made later too, they wait to be heard.
@@ -19,7 +19,7 @@ pub(crate) fn hold() -> nix::Result<SigSet> {
 }
 
 /// Hears them, on a thread of its own.
-pub(crate) fn hear(held: SigSet, to: SyncSender<Input>) -> io::Result<()> {
+pub(crate) fn hear(held: SigSet, to: Inlet<Input>) -> io::Result<()> {
     thread::Builder::new().name("signals".to_owned()).spawn(move || {
         while let Ok(signal) = held.wait() {
             let input = if signal == Signal::SIGHUP { Input::Reload } else { Input::Stop };

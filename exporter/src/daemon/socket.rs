@@ -12,7 +12,6 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::SyncSender;
 use std::thread;
 use std::time::Duration;
 
@@ -22,6 +21,7 @@ use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 use super::admission::Peer;
 use super::desk::Desk;
 use crate::channel::{self, CHANNEL_VERSION, Request, ToCollector, ToStub};
+use crate::collector::queue::Inlet;
 use crate::collector::sessions::Input;
 use crate::inquiry::Inquiry;
 use crate::session::UserId;
@@ -55,7 +55,7 @@ pub(crate) struct Door {
 
 impl Door {
     /// Opens it. The caller makes sure that no other daemon has it open.
-    pub(crate) fn open(path: &Path, to: SyncSender<Input>, desk: Arc<Desk>) -> io::Result<Self> {
+    pub(crate) fn open(path: &Path, to: Inlet<Input>, desk: Arc<Desk>) -> io::Result<Self> {
         // What lies there is a dead daemon's; anything but a socket is somebody's file.
         match fs::symlink_metadata(path) {
             Ok(found) if std::os::unix::fs::FileTypeExt::is_socket(&found.file_type()) => fs::remove_file(path)?,
@@ -75,7 +75,7 @@ impl Drop for Door {
     }
 }
 
-fn listen(listener: &UnixListener, to: &SyncSender<Input>, desk: &Arc<Desk>) {
+fn listen(listener: &UnixListener, to: &Inlet<Input>, desk: &Arc<Desk>) {
     let strangers = Arc::new(AtomicUsize::new(0));
     for socket in listener.incoming() {
         let Ok(socket) = socket else {
