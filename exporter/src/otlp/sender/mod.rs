@@ -105,7 +105,7 @@ pub struct Requests {
     pub partial: u64,
     /// Failed, to be sent again.
     pub retry: u64,
-    /// Refused.
+    /// Refused for good.
     pub rejected: u64,
     /// The backend does not take this kind.
     pub unsupported: u64,
@@ -117,8 +117,8 @@ impl Requests {
             Outcome::Delivered { rejected: 0, .. } => &mut self.success,
             Outcome::Delivered { .. } => &mut self.partial,
             // A request that is too large is sent again in halves.
-            Outcome::Retry { .. } | Outcome::TooLarge { .. } => &mut self.retry,
-            Outcome::Refused { .. } | Outcome::Locked { .. } => &mut self.rejected,
+            Outcome::Retry { .. } | Outcome::TooLarge { .. } | Outcome::Locked { .. } => &mut self.retry,
+            Outcome::Refused { .. } => &mut self.rejected,
             Outcome::NotTaken { .. } => &mut self.unsupported,
         };
         *ended += 1;
