@@ -13,6 +13,7 @@ pub mod flow;
 pub mod held;
 pub mod http;
 pub mod jaeger;
+pub mod kernel;
 pub mod otelcol;
 pub mod process_tree;
 pub mod programs;
