@@ -13,6 +13,7 @@ use agentsight_tests::agentsight::{Agentsight, path_text};
 use agentsight_tests::collector::Collector;
 use agentsight_tests::deadline::wait_for;
 use agentsight_tests::executable;
+use agentsight_tests::kernel::preempts_programs;
 use agentsight_tests::process_tree::{Image, of_trace};
 use agentsight_tests::programs;
 use agentsight_tests::run::{Finished, Started};
@@ -208,20 +209,13 @@ fn assert_storm(carrier: Carrier) {
     assert_eq!(finished.code(), 0, "{}", finished.stderr);
     // Where programs can be preempted, the kernel skips those on system calls at times, which is said; the lives are whole.
     let is_said = |log: &Log| log.attributes.contains_key("agentsight.loss.missed");
-    assert!(trace.logs.iter().all(|log| are_programs_preemptible() && is_said(log)), "{:?}", trace.logs);
+    assert!(trace.logs.iter().all(|log| preempts_programs() && is_said(log)), "{:?}", trace.logs);
     let tree = of_trace(&trace);
     assert_eq!(tree.children.len(), 13, "{tree}");
     for child in &tree.children {
         assert_eq!((child.end.to_string().as_str(), child.children.len()), ("→ 5", 7), "{tree}");
         assert!(child.children.iter().all(|leaf| leaf.end.to_string() == "→ 0"), "{tree}");
     }
-}
-
-/// From Linux 7.0 on.
-fn are_programs_preemptible() -> bool {
-    let release = fs::read_to_string("/proc/sys/kernel/osrelease").expect("/proc is mounted");
-    let major = release.split('.').next().and_then(|major| major.parse::<u32>().ok());
-    major.expect("a release begins with a number") >= 7
 }
 
 fn observe(carrier: Carrier, program: &[&str], adjust: impl Fn(&mut Command)) -> (Trace, Finished) {

@@ -18,6 +18,7 @@ pub mod flow;
 pub mod held;
 pub mod http;
 pub mod jaeger;
+pub mod kernel;
 pub mod mood;
 pub mod otelcol;
 pub mod process_tree;
