@@ -36,9 +36,9 @@ static __always_inline __u32 walk_path(unsigned char *data, __u32 *used, __u32 l
 		flags |= PART_DELETED;
 
 	for (int i = 0; i < PATH_COMPONENTS_MAX; i++) {
+		const unsigned char *name;
 		struct dentry *parent;
-		__u32 at = *used;
-		__u32 length;
+		__u32 length, at;
 
 		if (dentry == root->dentry && vfsmount == root->mnt)
 			return flags;
@@ -61,13 +61,16 @@ static __always_inline __u32 walk_path(unsigned char *data, __u32 *used, __u32 l
 			parent = dentry;
 		}
 		length = BPF_CORE_READ(dentry, d_name.len);
+		name = BPF_CORE_READ(dentry, d_name.name);
+		/* No call between this and its use: the verifier of 6.1 loses the bound of what is kept across one. */
+		at = *(volatile __u32 *)used;
 		if (at > limit - PATH_COMPONENT_BYTES_MAX)
 			return flags | PART_TRUNCATED;
 		/* NAME_MAX is 255, but some file systems go beyond. */
 		if (length >= PATH_COMPONENT_BYTES_MAX)
 			return flags | PART_TRUNCATED;
 		length &= PATH_COMPONENT_BYTES_MAX - 1;
-		if (bpf_probe_read_kernel(data + at, length, BPF_CORE_READ(dentry, d_name.name)))
+		if (bpf_probe_read_kernel(data + at, length, name))
 			return flags | PART_UNREADABLE;
 		data[at + length] = 0;
 		*used = at + length + 1;

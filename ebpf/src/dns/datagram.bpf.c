@@ -44,7 +44,9 @@ static __always_inline bool append(struct datagram_record *record, __u64 user_ba
 		return false;
 	if (length > PAYLOAD_BYTES_MAX - used)
 		length = PAYLOAD_BYTES_MAX - used;
-	take = length & PAYLOAD_MASK;
+	take = length;
+	/* The compiler knows this from the lines above, and would leave it out; the verifier of 6.1 does not. */
+	asm volatile("%0 &= 2047" : "+r"(take));
 	if (take > PAYLOAD_BYTES_MAX)
 		return false;
 	if (bpf_probe_read_user(record->payload + (used & PAYLOAD_MASK), take, (void *)user_base))
