@@ -163,7 +163,7 @@ struct io_cqe {
 	__s32 res;
 };
 
-/* A request to io_uring. Since 6.0 it begins with what its operation knows of it, and the tracepoints have it. */
+/* A request to io_uring. It begins with what its operation knows of it. */
 struct io_kiocb {
 	struct file *file;
 	__u8 opcode;

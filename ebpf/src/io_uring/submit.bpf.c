@@ -2,7 +2,7 @@
 /*
  * Sees: requests to io_uring when they are made, and which system call would have done the same.
  *
- * Hook: raw_tp/io_uring_submit_req (io_uring_submit_sqe before 6.3), in the submitter's context or in its submission
+ * Hook: raw_tp/io_uring_submit_req, in the submitter's context or in its submission
  * thread, which is of the same process. What was asked stands in the request by now, out of the submitter's reach.
  */
 #include "requests.h"

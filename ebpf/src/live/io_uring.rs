@@ -16,10 +16,9 @@ const SUBMIT: &str = "agentsight_submit";
 const COMPLETE: &str = "agentsight_complete";
 const OVERFLOW: &str = "agentsight_overflow";
 
-/// Since 6.0 (48863ffd3e81) the tracepoints hand over the request itself, whose operation has a type of its own.
-const FIRST_RELEASE: (u32, u32) = (6, 0);
-/// The second is its name before 6.3.
-const SUBMIT_HOOKS: [&str; 2] = ["io_uring_submit_req", "io_uring_submit_sqe"];
+/// From 6.10 on all that `submit.bpf.c` reads stands in the request; before, an accept does not show whether it goes on.
+const FIRST_RELEASE: (u32, u32) = (6, 10);
+const SUBMIT_HOOK: &str = "io_uring_submit_req";
 const COMPLETE_HOOK: &str = "io_uring_complete";
 const OVERFLOW_HOOK: &str = "io_uring_cqe_overflow";
 
@@ -78,8 +77,7 @@ pub(super) fn attach(ebpf: &mut Ebpf) -> Result<RequestHooks, LiveError> {
     // The end first: a request that was submitted is then always taken out again.
     let complete = attach_program(ebpf, COMPLETE, COMPLETE_HOOK)?;
     let overflow = attach_program(ebpf, OVERFLOW, OVERFLOW_HOOK)?;
-    let [newer, older] = SUBMIT_HOOKS;
-    let submit = attach_program(ebpf, SUBMIT, newer).or_else(|_| attach_program(ebpf, SUBMIT, older))?;
+    let submit = attach_program(ebpf, SUBMIT, SUBMIT_HOOK)?;
     let mut followed: Array<_, u32> = open(ebpf, "requests_followed")?;
     followed.set(0, 1, 0).map_err(|error| map_failed("requests_followed", &error))?;
     Ok(RequestHooks { _submit: submit, _complete: complete, _overflow: overflow })
