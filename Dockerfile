@@ -1,14 +1,11 @@
 # AgentSight's image: the static binary and nothing else. It needs the host's pid namespace, /sys, and the capabilities
 # that docker-compose.yml names.
 #
-#   docker build -t agentsight .                        from source
-#   docker build -t agentsight --target prebuilt .      from target/package/agentsight, which `make static` leaves there
+#   docker build -t agentsight .
+#
+# packaging/Dockerfile makes the same image of a binary that is there already. It is another file because an engine without
+# BuildKit makes every stage of one, whether it is asked for or not.
 ARG BUILDER=rust:1.95-slim-bookworm
-
-# First, so that an engine without BuildKit does not look at the others for it.
-FROM scratch AS prebuilt
-COPY target/package/agentsight /agentsight
-ENTRYPOINT ["/agentsight"]
 
 FROM ${BUILDER} AS build
 RUN apt-get update \

@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-docker test-kernels soak bench bench-hooks bench-store fuzz build deps test-deps lint fmt snapshots scenario-recordings jaeger python-sdk clean
+.PHONY: help demo test test-docker test-kernels soak bench bench-hooks bench-store fuzz build deps test-deps lint fmt snapshots scenario-recordings jaeger python-sdk schemathesis clean
 .PHONY: static package test-package test-phoenix otelcol
 
 CARGO ?= cargo
@@ -24,7 +24,9 @@ command -v node|nodejs|a traced program
 if docker compose version; then :; else command -v docker-compose; fi|docker-compose|checks docker-compose.yml
 command -v npm|npm|a traced program, and fetches Grafana's grammar of TraceQL
 command -v prometheus|prometheus|answers the dashboards' questions
-command -v curl|curl|a command of the pages
+command -v curl|curl|a command of the pages, and a client over TLS
+command -v openssl|openssl|a certificate for a test
+command -v ip|iproute2|a network of its own for a test
 command -v git|git|a traced program
 command -v sudo|sudo|tests of starting by sudo and without root
 command -v setpriv|util-linux|tests of what a user without rights sees
@@ -35,11 +37,14 @@ define KERNEL_TEST_NEEDS
 command -v qemu-system-x86_64|qemu-system-x86|emulates the machine that old kernels run on
 command -v cpio|cpio|packs its file system
 command -v strip|binutils|makes what is packed small
+test -x /usr/bin/python3|python3|a program that is traced there
+PATH=$$PATH:/usr/sbin command -v ip|iproute2|gives the emulated machine its loopback
 endef
 define DOCKER_TEST_NEEDS
 command -v dockerd|docker.io|the engine whose container is traced
 command -v docker|docker.io|its client
 command -v unshare|util-linux|keeps the engine's mounts apart
+PATH=$$PATH:/usr/sbin command -v debootstrap|debootstrap|what the image is built upon
 endef
 define PACKAGE_TEST_NEEDS
 PATH=$$PATH:/usr/sbin command -v debootstrap|debootstrap|makes the clean Debian
@@ -69,10 +74,11 @@ $(CARGO)
 endef
 TEST_AS_ROOT = $(AS_ROOT) test
 
-test: test-deps jaeger otelcol python-sdk ## Run all tests; those that trace need root, so this asks for sudo
+test: test-deps jaeger otelcol python-sdk schemathesis ## Run all tests; those that trace need root, so this asks for sudo
 	@$(CARGO) build --workspace --bin agentsight
 	@$(TEST_AS_ROOT) --workspace
 	@echo "NOT RUN: the tests of a real Docker Engine (\`make test-docker\`), of the packages (\`make test-package\`), and of Phoenix (\`make test-phoenix\`)."
+	@[[ -n "$$TEMPO_BINARY$$TEMPO_PORT" ]] || echo "NOT RUN: the questions to a live Tempo (TEMPO_BINARY names its program); they were asked of what one had said before."
 
 test-docker: test-deps ## Build AgentSight's image and trace containers of a real Docker Engine; installs docker.io where there is none
 	@tests/install-missing.sh <<<"$$DOCKER_TEST_NEEDS"
@@ -100,7 +106,7 @@ soak: test-deps ## Half an hour of the daemon under churn: memory, descriptors a
 test-kernels: deps ## Trace on Debian's kernels from 5.10 to the newest, in emulated machines (10 minutes; KERNELS="5.10 newest" chooses)
 	@tests/install-missing.sh <<<"$$KERNEL_TEST_NEEDS"
 	@$(CARGO) build --workspace --bin agentsight
-	@tests=$$($(CARGO) test --workspace --no-run --test loading --test full_ring --test lifecycle \
+	@tests=$$($(CARGO) test --workspace --no-run --test loading --test full_ring --test lifecycle --test event_classes \
 	    --message-format json-render-diagnostics | sed -n 's/.*"executable":"\([^"]*\)".*/\1/p'); \
 	tests/kernels/run.sh $(TARGET_DIR)/debug/agentsight $$tests
 
@@ -177,6 +183,9 @@ otelcol: ## Build the OpenTelemetry Collector that the tests send through (about
 
 python-sdk: ## Install the OpenTelemetry SDK that the tests send with (once)
 	@tests/backends/python-sdk/build.sh
+
+schemathesis: ## Install the fuzzer of the API's document that the tests use (once)
+	@tests/backends/schemathesis/build.sh
 
 clean: ## Remove what was built here; the cache of test backends stays
 	@$(CARGO) clean

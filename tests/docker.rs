@@ -9,6 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use agentsight_tests::agentsight::{Agentsight, binary, path_text};
+use agentsight_tests::backend::cached;
 use agentsight_tests::deadline::wait_for;
 use agentsight_tests::directory::Directory;
 use agentsight_tests::programs::path;
@@ -21,6 +22,8 @@ use nix::sys::stat::Mode;
 const NOT_STARTED: i32 = 97;
 const NOT_READY: i32 = 98;
 const LIMIT: Duration = Duration::from_secs(120);
+/// Of a build from nothing, crates fetched, on a small machine that is busy.
+const BUILD_LIMIT: Duration = Duration::from_secs(60 * 60);
 
 /// The engine itself is traced, so that everything it starts is a descendant of the command.
 #[test]
@@ -78,29 +81,57 @@ fn a_container_that_is_attached_to_says_its_id_and_runtime() {
     assert_eq!(told_inside(&trace, &id), without_image, "{trace}");
 }
 
-/// The image is built by the shipped Dockerfile from the static binary, and has what docker-compose.yml gives it, no more.
+/// The image is built by `packaging/Dockerfile`, and has what docker-compose.yml gives it, no more.
 #[test]
 fn agentsight_in_a_container_of_its_own_image_traces_another_container_and_says_its_id() {
     let agentsight = Agentsight::as_root();
-    let here = agentsight.directory();
-    nix::unistd::mkfifo(&here.join("gate"), Mode::S_IRUSR | Mode::S_IWUSR).expect("the directory is ours");
-    let sources = here.join("sources");
-    let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let sources = agentsight.directory().join("sources");
     fs::create_dir_all(sources.join("target/package")).expect("the directory is ours");
-    for file in ["Dockerfile", ".dockerignore", "target/package/agentsight"] {
-        fs::copy(repository.join(file), sources.join(file))
+    fs::create_dir_all(sources.join("packaging")).expect("the directory is ours");
+    for file in [".dockerignore", "packaging/Dockerfile", "target/package/agentsight"] {
+        fs::copy(repository().join(file), sources.join(file))
             .unwrap_or_else(|error| panic!("{file}: {error}; `make test-docker` makes it"));
     }
-    let mut engine = engine_with("docker_image.sh", here, &[]);
-    let finished = run(engine.arg(&sources), LIMIT);
-    let id = container_id(&finished, here);
+    let (engine, trace) = traced_by_an_image(&agentsight, &[path_text(&sources)], LIMIT);
+    assert_traced(&engine, &agentsight, &trace);
+}
 
-    let text = fs::read_to_string(here.join("trace.jsonl")).expect("spans were written");
+/// The image is built by the `Dockerfile`, with its own stages and commands, so this takes minutes. In place of
+/// `rust:…-slim-bookworm`, which the test cannot pull, stands a Debian of the same release with this machine's toolchain,
+/// whose environment says not to optimize.
+#[test]
+fn the_image_that_is_built_from_source_traces_another_container_and_says_its_id() {
+    let agentsight = Agentsight::as_root();
+    let mut rustc = Command::new("rustc");
+    let sysroot = run(rustc.args(["--print", "sysroot"]), LIMIT).expect_code(0).stdout;
+    let (sources, debian) = (repository(), cached("debian"));
+    let arguments = [path_text(&sources), path_text(&debian), sysroot.trim()];
+    let (engine, trace) = traced_by_an_image(&agentsight, &arguments, BUILD_LIMIT);
+    assert_traced(&engine, &agentsight, &trace);
+}
+
+/// What `docker_image.sh` came to with these arguments behind the program, and the path of the trace that it wrote.
+fn traced_by_an_image(agentsight: &Agentsight, arguments: &[&str], limit: Duration) -> (Finished, PathBuf) {
+    let here = agentsight.directory();
+    nix::unistd::mkfifo(&here.join("gate"), Mode::S_IRUSR | Mode::S_IWUSR).expect("the directory is ours");
+    let mut engine = engine_with("docker_image.sh", here, &[]);
+    (run(engine.args(arguments), limit), here.join("trace.jsonl"))
+}
+
+/// That the program in the other container is there, both images of it.
+#[track_caller]
+fn assert_traced(engine: &Finished, agentsight: &Agentsight, trace: &Path) {
+    let id = container_id(engine, agentsight.directory());
+    let text = fs::read_to_string(trace).expect("spans were written");
     let trace = Trace::from_json_lines(&text).expect("they are OTLP/JSON");
     let inside = told_inside(&trace, &id);
     let of_docker = [(Some(17), "docker"), (Some(18), "docker")];
     let codes_and_runtime: Vec<_> = inside.iter().map(|(code, runtime, _)| (*code, runtime.as_str())).collect();
     assert_eq!(codes_and_runtime, of_docker, "{trace}");
+}
+
+fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
 /// `docker.sh`, below `prefix`, in mounts of its own.

@@ -10,16 +10,18 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use agentsight_tests::agentsight::{Agentsight, path_text};
+use agentsight_tests::collector::Collector;
 use agentsight_tests::deadline::wait_for;
 use agentsight_tests::executable;
+use agentsight_tests::kernel::preempts_programs;
 use agentsight_tests::process_tree::{Image, of_trace};
 use agentsight_tests::programs;
-use agentsight_tests::run::{Finished, run};
-use agentsight_tests::trace::{Span, Trace};
+use agentsight_tests::run::{Finished, Started};
+use agentsight_tests::trace::{Log, Span, Trace};
 use expect_test::expect;
 
-/// Emulated machines are slow.
-const LIMIT: Duration = Duration::from_secs(120);
+/// Emulated machines are slow, and slower still where others work beside them.
+const LIMIT: Duration = Duration::from_secs(300);
 
 #[derive(Clone, Copy, Debug)]
 enum Carrier {
@@ -172,7 +174,7 @@ fn assert_attached(carrier: Carrier) {
     BufReader::new(stdout).read_line(&mut line).expect("the shell says that it has started");
 
     let pid = tree.id().to_string();
-    let options = ["attach", "--no-tree", "--start-limit", "60s", "--output", path_text(&output), "--pid", &pid];
+    let options = ["attach", "--no-tree", "--start-limit", "4m", "--output", path_text(&output), "--pid", &pid];
     let mut command = agentsight.command(options.iter().chain(carrier.options()));
     let file = File::create(&said).expect("the test's directory is writable");
     let mut attach = command.stderr(file).spawn().expect("agentsight starts");
@@ -205,7 +207,9 @@ fn assert_storm(carrier: Carrier) {
     let script = format!("for i in 1 2 3 4 5 6 7 8 9 10 11 12 13; do sh -c '{child}' & done; wait");
     let (trace, finished) = observe(carrier, &["sh", "-c", &script], |_| ());
     assert_eq!(finished.code(), 0, "{}", finished.stderr);
-    assert!(trace.logs.is_empty(), "{:?}", trace.logs);
+    // Where programs can be preempted, the kernel skips those on system calls at times, which is said; the lives are whole.
+    let is_said = |log: &Log| log.attributes.contains_key("agentsight.loss.missed");
+    assert!(trace.logs.iter().all(|log| preempts_programs() && is_said(log)), "{:?}", trace.logs);
     let tree = of_trace(&trace);
     assert_eq!(tree.children.len(), 13, "{tree}");
     for child in &tree.children {
@@ -217,12 +221,16 @@ fn assert_storm(carrier: Carrier) {
 fn observe(carrier: Carrier, program: &[&str], adjust: impl Fn(&mut Command)) -> (Trace, Finished) {
     let agentsight = Agentsight::as_root();
     let output = agentsight.directory().join("trace.jsonl");
-    let run_to_file = ["run", "--no-tree", "--start-limit", "60s", "--output", path_text(&output)];
+    let run_to_file = ["run", "--no-tree", "--start-limit", "4m", "--output", path_text(&output)];
     let mut command = agentsight.command(run_to_file.iter().chain(carrier.options()).chain(&["--"]).chain(program));
     programs::small_environment(&mut command);
     command.env("AGENTSIGHT_STORE", agentsight.directory().join("store"));
     adjust(&mut command);
-    let finished = run(&mut command, LIMIT);
+    let started = Started::new(&mut command);
+    let stub = started.id();
+    let finished = started.finish(LIMIT);
+    // On a slow machine it delivers after the command has ended, too.
+    wait_for("the collector to have written all", LIMIT, || Collector::of(stub).is_none().then_some(()));
     (agentsight.read(&output, &finished), finished)
 }
 

@@ -21,6 +21,7 @@ const SEEN_ELSEWHERE: &[(&str, &[&str])] = &[
             "agentsight.blind.shared_memory",
             "agentsight.call.arguments",
             "agentsight.file.new_path",
+            "agentsight.io_uring.unseen",
             "agentsight.process.group.id",
             "bind",
             "bpf",

@@ -1,5 +1,5 @@
-//! The packages: the .deb is installed in a clean Debian, its daemon traces as its unit would start it, and after its removal
-//! nothing is left but data; the .rpm and the archive hold the same. By `make test-package`, which makes them first.
+//! The packages: the .deb and the .rpm are installed in a clean Debian, the daemon traces as its unit would start it, and after
+//! the removal nothing is left but data; the archive holds the same. By `make test-package`, which makes them first.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -26,33 +26,34 @@ fn the_deb_installs_traces_and_leaves_nothing_but_data() {
     fs::copy(package("deb"), debian.root.join("agentsight.deb")).expect("the root is ours");
     let _ = debian.run(&["dpkg", "--install", "/agentsight.deb"]).expect_code(0);
     fs::remove_file(debian.root.join("agentsight.deb")).expect("it was put there");
-    let check = ["agentsight", "daemon", "--check", "--config", "/etc/agentsight/agentsight.yaml"];
-    let _ = debian.run(&check).expect_code(0);
-
-    let backend = Receiver::start();
-    let rules = "rules: [{executable: '*/dash', command_line: '*tulip*', service: tulip-agent}]";
-    let config = format!("export: {{endpoint: '{}', protocol: grpc}}\n{rules}\n", backend.endpoint());
-    fs::write(debian.root.join("etc/agentsight/agentsight.yaml"), config).expect("the package made it");
-    let daemon = debian.start_daemon();
-    let _ = debian.run(&["sh", "-c", "expr 1 + 2; : tulip; exit 3"]).expect_code(3);
-    wait_for("the trace of the rule's session", LIMIT, || {
-        let trace = backend.trace();
-        let of_rule = trace.spans.iter().filter(|span| format!("{:?}", span.resource).contains("tulip-agent"));
-        let codes: BTreeSet<_> = of_rule.filter_map(|span| span.int("process.exit.code")).collect();
-        (codes == [0, 3].into()).then_some(())
-    });
-    let Ok(id) = i32::try_from(daemon.0.id()) else { panic!("a process id fits in 31 bits") };
-    kill(Pid::from_raw(id), Signal::SIGTERM).expect("it runs");
-    let mut daemon = daemon;
-    let ended = wait_for("the daemon's end", LIMIT, || daemon.0.try_wait().expect("it is ours"));
-    assert_eq!(ended.code(), Some(0));
+    debian.daemon_traces_what_a_rule_names();
 
     let _ = debian.run(&["dpkg", "--purge", "agentsight"]).expect_code(0);
-    let after = debian.files();
-    let left: Vec<_> = after.difference(&before).filter(|path| !path.starts_with("var/lib/agentsight")).collect();
-    let gone: Vec<_> = before.difference(&after).collect();
-    assert!(left.is_empty() && gone.is_empty(), "left: {left:?}, gone: {gone:?}");
-    assert!(after.iter().any(|path| path.starts_with("var/lib/agentsight/")), "the data stays");
+    assert_eq!(debian.left(&before), BTreeSet::new());
+}
+
+/// By Debian's `rpm`, which works on any root; what stands there is not asked for what the package needs: it needs nothing.
+#[test]
+fn the_rpm_installs_traces_and_leaves_nothing_but_data_and_a_changed_configuration() {
+    need_root();
+    let debian = Debian::new();
+    let before = debian.files();
+    let rpm = |arguments: &[&str], package: &Path| {
+        let mut command = Command::new(need_program("rpm", "rpm"));
+        command.arg("--root").arg(&debian.root).args(["--dbpath", "/var/lib/rpm"]).args(arguments).arg(package);
+        let _ = run(&mut command, LIMIT).expect_code(0);
+    };
+    rpm(&["--nodeps", "--install"], &package("rpm"));
+    rpm(&["--nodeps", "--verify"], Path::new("agentsight"));
+    debian.daemon_traces_what_a_rule_names();
+
+    rpm(&["--nodeps", "--erase"], Path::new("agentsight"));
+    let mut left = debian.left(&before);
+    // Where packages are .rpm, the distribution itself has these folders; they are empty.
+    left.retain(|path| {
+        !["usr/share/fish", "usr/share/zsh", "usr/share/licenses"].iter().any(|own| path.starts_with(own))
+    });
+    assert_eq!(left, ["etc/agentsight", "etc/agentsight/agentsight.yaml.rpmsave"].map(str::to_owned).into());
 }
 
 #[test]
@@ -125,6 +126,31 @@ impl Debian {
         run(&mut self.command(arguments), LIMIT)
     }
 
+    /// That the daemon which was installed traces a process that its configuration names, and ends when it is told to.
+    #[track_caller]
+    fn daemon_traces_what_a_rule_names(&self) {
+        let check = ["agentsight", "daemon", "--check", "--config", "/etc/agentsight/agentsight.yaml"];
+        let _ = self.run(&check).expect_code(0);
+
+        let backend = Receiver::start();
+        let rules = "rules: [{executable: '*/dash', command_line: '*tulip*', service: tulip-agent}]";
+        let config = format!("export: {{endpoint: '{}', protocol: grpc}}\n{rules}\n", backend.endpoint());
+        fs::write(self.root.join("etc/agentsight/agentsight.yaml"), config).expect("the package made it");
+        let daemon = self.start_daemon();
+        let _ = self.run(&["sh", "-c", "expr 1 + 2; : tulip; exit 3"]).expect_code(3);
+        wait_for("the trace of the rule's session", LIMIT, || {
+            let trace = backend.trace();
+            let of_rule = trace.spans.iter().filter(|span| format!("{:?}", span.resource).contains("tulip-agent"));
+            let codes: BTreeSet<_> = of_rule.filter_map(|span| span.int("process.exit.code")).collect();
+            (codes == [0, 3].into()).then_some(())
+        });
+        let Ok(id) = i32::try_from(daemon.0.id()) else { panic!("a process id fits in 31 bits") };
+        kill(Pid::from_raw(id), Signal::SIGTERM).expect("it runs");
+        let mut daemon = daemon;
+        let ended = wait_for("the daemon's end", LIMIT, || daemon.0.try_wait().expect("it is ours"));
+        assert_eq!(ended.code(), Some(0));
+    }
+
     /// What the installed unit starts, with no more capabilities than it has there, once it takes sessions.
     fn start_daemon(&self) -> Running {
         let unit = fs::read_to_string(self.root.join("usr/lib/systemd/system/agentsight.service"))
@@ -154,9 +180,19 @@ impl Debian {
         daemon
     }
 
+    /// What is there beside `before` and the data, which stay. Nothing of what was there is gone.
+    #[track_caller]
+    fn left(&self, before: &BTreeSet<String>) -> BTreeSet<String> {
+        let after = self.files();
+        let gone: Vec<_> = before.difference(&after).collect();
+        assert!(gone.is_empty(), "gone: {gone:?}");
+        assert!(after.iter().any(|path| path.starts_with("var/lib/agentsight/")), "the data stays");
+        after.difference(before).filter(|path| !path.starts_with("var/lib/agentsight")).cloned().collect()
+    }
+
     /// All files but those of the running system and of the package manager itself.
     fn files(&self) -> BTreeSet<String> {
-        let not_ours = ["proc", "sys", "dev", "run", "tmp", "var/lib/dpkg", "var/log", "var/cache"];
+        let not_ours = ["proc", "sys", "dev", "run", "tmp", "var/lib/dpkg", "var/lib/rpm", "var/log", "var/cache"];
         let mut find = Command::new("find");
         find.current_dir(&self.root).arg("-P").arg(".").arg("-printf").arg("%P\\n");
         let listed = run(&mut find, LIMIT).expect_code(0).stdout;

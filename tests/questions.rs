@@ -5,7 +5,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 use agentsight_tests::agentsight::{Agentsight, path_text};
+use agentsight_tests::backend::Running;
 use agentsight_tests::deadline::wait_for;
+use agentsight_tests::held::Held;
 use agentsight_tests::run::{Finished, Started};
 use nix::sys::signal::{Signal, kill};
 use serde_json::Value;
@@ -125,6 +127,35 @@ fn follow_says_new_matches_as_they_come() {
         finished.stdout.lines().map(|line| serde_json::from_str(line).expect("a line is JSON")).collect();
     assert_eq!(lines.len(), 1, "{}", finished.stdout);
     assert_eq!(lines[0]["attributes"]["process.command_args"][1], "40", "{}", finished.stdout);
+}
+
+#[test]
+fn follow_of_a_subtree_says_what_its_processes_do_while_they_run_and_nothing_else() {
+    let agentsight = Agentsight::as_root();
+    let held = Held::start(&agentsight, &[], "exit 0");
+    held.command_does("/bin/true");
+    let store = agentsight.directory().join("store/agentsight.db");
+    wait_for("the store", LIMIT, || store.exists().then_some(()));
+    // The command is `sh`; its own span ends with the session, and says what its descendants are of from the beginning.
+    let first = wait_for("the first program", LIMIT, || {
+        let found = json(&agentsight, &["query", "--exe", "true", "--action", "exec"]);
+        found["spans"][0]["attributes"]["process.parent_pid"].as_i64()
+    });
+    let question = ["query", "--follow", "--since", "1h", "--action", "exec", "--format", "ndjson", "--subtree"];
+    let following = |pid: i64| {
+        let said = agentsight.directory().join(&format!("said-of-{pid}"));
+        let mut command = agentsight.command(question.iter().chain(&[&*pid.to_string()]));
+        command.stdout(fs::File::create(&said).expect("the directory is ours"));
+        (Running(command.spawn().expect("agentsight starts")), said)
+    };
+    let ((_one, of_command), (_other, of_nobody)) = (following(first), following(1));
+    held.command_does("sh -c 'expr 1 + 2; : and no exec in its place'");
+    wait_for("what came before and what comes now", LIMIT, || {
+        let said = fs::read_to_string(&of_command).ok()?;
+        ["true", "expr"].iter().all(|name| said.contains(&format!("\"executable\":\"{name}\""))).then_some(())
+    });
+    assert_eq!(fs::read_to_string(of_nobody).expect("it was made"), "");
+    let _ = held.let_go().expect_code(0);
 }
 
 #[test]

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use agentsight_tests::agentsight::Agentsight;
 use agentsight_tests::deadline::wait_for;
-use agentsight_tests::http::get;
+use agentsight_tests::difference::difference;
+use agentsight_tests::http::{encoded, get};
 use agentsight_tests::jaeger::Jaeger;
 use agentsight_tests::server::Server;
 use serde_json::Value;
@@ -146,10 +147,82 @@ fn nobody_asks_without_the_token_and_nothing_can_be_changed() {
         }
     }
     let right = format!("Authorization: Bearer {}\r\n", server.token());
-    for method in ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"] {
-        assert_eq!(send(method, "/api/v1/sessions", &right).0, 405, "{method}");
+    for method in ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "PROPFIND"] {
+        for path in ["/api/v1/sessions", "/api/v1/spans", "/api/v1/openapi.json", "/api/v3/services", "/api/traces"] {
+            let with_body = format!("{right}Content-Type: application/json\r\nContent-Length: 2\r\n");
+            let (code, head, body) = server
+                .send(&format!("{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{with_body}\r\n{{}}"));
+            assert_eq!(code, 405, "{method} {path}");
+            assert!(head.to_lowercase().contains("allow: get, head"), "{method} {path}: {head}");
+            let body: Value =
+                serde_json::from_str(&body).unwrap_or_else(|error| panic!("{method} {path}: {error}: {body}"));
+            assert!(body.to_string().contains("read-only"), "{method} {path}: {body}");
+        }
     }
     assert_eq!(send("GET", "/api/v1/sessions", &right).0, 200);
+}
+
+/// What somebody types who wants to get elsewhere: into SQL, a file, a shell, a page, past the end of something.
+const TRICKS: [&str; 16] = [
+    "' OR 1=1 --",
+    "1; DROP TABLE span; --",
+    "' UNION SELECT sql FROM sqlite_master --",
+    "\" OR \"\"=\"",
+    "%' ESCAPE '",
+    "../../../../etc/passwd",
+    "/etc/passwd\u{0}.json",
+    "file:///etc/passwd?mode=rw",
+    "$(id)`id`|id",
+    "<script>alert(1)</script>",
+    "{{7*7}}${7*7}%n%s",
+    "-9223372036854775809",
+    "NaN",
+    "\u{202e}\u{feff}\u{d7ff}",
+    "((((((((((a*)*)*)*)*)*)*)*)*)*)*b",
+    "[[:alpha:]-\\]{1,99999999}",
+];
+
+#[test]
+fn no_trick_in_any_parameter_or_path_gets_elsewhere() {
+    let agentsight = traced(&[]);
+    let server = Server::start(&agentsight);
+    let everything = |server: &Server| server.get("/api/v1/spans?limit=10000").1;
+    let before = everything(&server);
+    let (_, document) = server.get("/api/v1/openapi.json");
+    for (path, methods) in document["paths"].as_object().expect("a document has paths") {
+        let id = "0123456789abcdef0123456789abcdef";
+        let filled = path.replace("{session}", id).replace("{trace}", id).replace("{span}", &id[..16]);
+        for trick in TRICKS {
+            let said = encoded(trick);
+            let mut asked: Vec<String> =
+                parameters(methods).iter().map(|(name, _)| format!("{filled}?{name}={said}")).collect();
+            asked.push(format!("{filled}?{said}={said}"));
+            asked.extend(["session", "trace", "span"].iter().filter(|name| path.contains(*name)).map(|name| {
+                let other = path.replace(&format!("{{{name}}}"), &said);
+                other.replace("{session}", id).replace("{trace}", id).replace("{span}", &id[..16])
+            }));
+            for asked in asked {
+                let (code, answer) = server.get(&asked);
+                assert!([200, 400, 404, 422].contains(&code), "{asked} ({trick}): {code} {answer}");
+                let told = answer.to_string();
+                assert!(!told.contains("root:") && !told.contains("CREATE TABLE"), "{asked} ({trick}): {told}");
+            }
+        }
+    }
+    for path in [
+        "/api/traces?service=",
+        "/api/services/",
+        "/api/operations?service=",
+        "/api/v3/operations?service=",
+        "/api/traces/",
+        "/api/v3/traces/",
+    ] {
+        for trick in TRICKS {
+            let (code, answer) = server.get(&format!("{path}{}", encoded(trick)));
+            assert!([200, 400, 404, 422].contains(&code), "{path} {trick}: {code} {answer}");
+        }
+    }
+    assert_eq!(everything(&server), before, "what is there has not changed");
 }
 
 #[test]
@@ -269,26 +342,5 @@ fn in_order(value: Value) -> Value {
         }
         Value::Object(object) => object.into_iter().map(|(name, value)| (name, in_order(value))).collect(),
         other => other,
-    }
-}
-
-/// Where two values part.
-fn difference(ours: &Value, theirs: &Value, place: &str) -> String {
-    match (ours, theirs) {
-        (Value::Object(one), Value::Object(other)) => {
-            let names = one.keys().chain(other.keys());
-            let parts = names
-                .filter(|name| one.get(*name) != other.get(*name))
-                .map(|name| difference(&ours[name.as_str()], &theirs[name.as_str()], &format!("{place}.{name}")));
-            parts.collect::<Vec<_>>().join("\n")
-        }
-        (Value::Array(one), Value::Array(other)) if one.len() == other.len() => {
-            let pairs = one.iter().zip(other).enumerate().filter(|(_, (one, other))| one != other);
-            pairs
-                .map(|(at, (one, other))| difference(one, other, &format!("{place}[{at}]")))
-                .collect::<Vec<_>>()
-                .join("\n")
-        }
-        _ => format!("{place}: we say {ours}, Jaeger {theirs}"),
     }
 }

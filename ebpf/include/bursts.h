@@ -9,6 +9,7 @@
 #ifndef AGENTSIGHT_BURSTS_H
 #define AGENTSIGHT_BURSTS_H
 
+#include "copies.h"
 #include "opens.h"
 
 #define SECOND 1000000000ULL
@@ -129,19 +130,26 @@ static __always_inline void say_copied(void *ctx, const struct burst_key *to, co
 	emit_data(ctx, &event, sizeof(event), LOSS_BURST);
 }
 
+/* Who ends bursts: where programs can be preempted, one of another hook may come between (copies.h). */
+enum ender {
+	ENDER_CALL_EXIT,
+	ENDER_CALL_ENTER,
+	ENDER_FORK, /* and one more for each further copy */
+	ENDERS = ENDER_FORK + COPIES,
+};
+
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
+	__uint(max_entries, ENDERS);
 	__type(key, __u32);
 	__type(value, struct burst_end_event);
 } end_scratch SEC(".maps");
 
 /* Ends a burst, unless it has ended, or may not yet: then it goes on, marked. */
-static __always_inline void cut_burst(void *ctx, const struct burst_key *key, __u64 now, __u32 why)
+static __always_inline void cut_burst(void *ctx, __u32 ender, const struct burst_key *key, __u64 now, __u32 why)
 {
 	struct burst *burst = bpf_map_lookup_elem(&bursts, key);
 	struct burst_end_event *event;
-	__u32 zero = 0;
 
 	if (!burst)
 		return;
@@ -152,7 +160,7 @@ static __always_inline void cut_burst(void *ctx, const struct burst_key *key, __
 		burst->sums.flags |= BURST_COALESCED;
 		return;
 	}
-	event = bpf_map_lookup_elem(&end_scratch, &zero);
+	event = bpf_map_lookup_elem(&end_scratch, &ender);
 	if (!event)
 		return;
 	fill_end(event, key, burst, now, why);

@@ -11,6 +11,7 @@
 
 #include "call_event.h"
 #include "config.h"
+#include "descriptor.h"
 #include "event.h"
 #include "kernel.h"
 #include "ring.h"
@@ -26,6 +27,9 @@
 #define SYS_ENTER "tp_btf/sys_enter"
 #define REGISTER(regs, name) ((regs)->name)
 #endif
+
+/* The end of a request to io_uring. The typed tracepoint would gain nothing: all that is read is behind pointers. */
+#define QUEUED "raw_tp/io_uring_complete"
 
 /* Programs that the one on sys_exit leads to; user space puts each into `exit_stages` (src/live/syscalls.rs). */
 enum exit_stage {
@@ -67,6 +71,14 @@ struct {
 	__type(key, __u32);
 	__type(value, __u32);
 } exit_stages SEC(".maps");
+
+/* Likewise of requests to io_uring, by the same numbers. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
+	__uint(max_entries, 64);
+	__type(key, __u32);
+	__type(value, __u32);
+} queued_stages SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
@@ -143,12 +155,17 @@ struct call {
 	__u64 user_rights;
 	__u32 rights_left;
 	struct cut cuts[CUTS_MAX];
+	/* What FD_OF_REQUEST stands for: only requests to io_uring have it. */
+	__u64 request_file;
 };
+
+/* In place of a descriptor: the request may have been made with one that is closed by now, or never had one. */
+#define FD_OF_REQUEST (-2)
 
 /* System calls do not nest, and the tracepoint does not let another task onto this CPU meanwhile. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 2); /* of the programs on sys_exit, and of those on sys_enter */
+	__uint(max_entries, 3); /* of the programs on sys_exit, on sys_enter, and on io_uring_complete */
 	__type(key, __u32);
 	__type(value, struct call);
 } call_scratch SEC(".maps");
@@ -166,6 +183,39 @@ static __always_inline struct call *entered_call(void)
 
 	return bpf_map_lookup_elem(&call_scratch, &one);
 }
+
+static __always_inline struct call *queued_call(void)
+{
+	__u32 two = 2;
+
+	return bpf_map_lookup_elem(&call_scratch, &two);
+}
+
+static __always_inline struct file *file_in(const struct call *call, __s32 fd)
+{
+	return fd == FD_OF_REQUEST ? (struct file *)call->request_file : file_of(fd);
+}
+
+/*
+ * One stage on both hooks: of system calls, and of requests to io_uring. The kernel lets a tail call lead only to a
+ * program that was loaded for the same hook, so each has programs and an array of its own.
+ */
+#define STAGE(name)                                                                                                    \
+	SEC(SYS_EXIT)                                                                                                  \
+	int agentsight_##name(__u64 *ctx)                                                                              \
+	{                                                                                                              \
+		struct call *call = current_call();                                                                    \
+                                                                                                                       \
+		return call ? name(ctx, call, &exit_stages) : 0;                                                       \
+	}                                                                                                              \
+                                                                                                                       \
+	SEC(QUEUED)                                                                                                    \
+	int agentsight_queued_##name(__u64 *ctx)                                                                       \
+	{                                                                                                              \
+		struct call *call = queued_call();                                                                     \
+                                                                                                                       \
+		return call ? name(ctx, call, &queued_stages) : 0;                                                     \
+	}
 
 /* When each thread entered its last output: an output's time is its beginning. */
 struct {

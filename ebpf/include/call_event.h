@@ -116,6 +116,8 @@ enum call_kind {
 	CALL_MOUNT = 14,
 	CALL_BPF = 15,
 	CALL_LOAD_MODULE = 16,
+	CALL_IO_URING_FOLLOWED = 17, /* set up, and its requests are seen */
+	CALL_IO_URING_UNSEEN = 18,   /* a request that is not */
 };
 
 #define CALL_HAS_TARGET 1

@@ -60,17 +60,22 @@ static __always_inline __u32 walk_cgroup(unsigned char *data, __u32 *used, __u32
 
 	for (int i = 0; i < CGROUP_COMPONENTS_MAX; i++) {
 		struct kernfs_node *parent = kernfs_parent(node);
-		__u32 at = *used;
+		const char *name;
 		long length;
+		__u64 at;
 
 		if (!parent)
 			return 0;
+		name = BPF_CORE_READ(node, name);
+		at = *used;
+		/* As there: it stays in a register until the call. */
+		barrier_var(at);
 		if (at > limit - CGROUP_COMPONENT_BYTES_MAX)
 			return PART_TRUNCATED;
-		length = bpf_probe_read_kernel_str(data + at, CGROUP_COMPONENT_BYTES_MAX, BPF_CORE_READ(node, name));
+		length = bpf_probe_read_kernel_str(data + at, CGROUP_COMPONENT_BYTES_MAX, name);
 		if (length < 0)
 			return PART_UNREADABLE;
-		*used = at + length;
+		*used += length;
 		node = parent;
 	}
 	return kernfs_parent(node) ? PART_TRUNCATED : 0;

@@ -27,4 +27,13 @@ static __always_inline __u64 references_to(struct file *file)
 	return BPF_CORE_READ((struct file___before_6_13 *)file, f_count.counter);
 }
 
+/* Nobody holds it any more, though its memory is still there. */
+static __always_inline bool is_gone(struct file *file)
+{
+	/* What counts one less than there are is at first -1, then a mark with the highest bit. */
+	if (bpf_core_field_exists(file->f_ref))
+		return BPF_CORE_READ(file, f_ref.refcnt.counter) < 0;
+	return BPF_CORE_READ((struct file___before_6_13 *)file, f_count.counter) <= 0;
+}
+
 #endif

@@ -159,6 +159,70 @@ struct sock {
 	int sk_err;
 };
 
+struct io_cqe {
+	__s32 res;
+};
+
+/* A request to io_uring. It begins with what its operation knows of it. */
+struct io_kiocb {
+	struct file *file;
+	__u8 opcode;
+	__u32 flags; /* of 64 bits since 6.10; the low ones are the submitter's */
+	struct io_cqe cqe;
+};
+
+struct kiocb {
+	long long ki_pos;
+};
+
+struct io_rw {
+	struct kiocb kiocb;
+	__u64 addr;
+	__u32 len;
+};
+
+struct io_sr_msg {
+	void *buf;
+	int len;
+	unsigned int msg_flags;
+	__u16 flags;
+};
+
+struct open_how {
+	__u64 flags;
+};
+
+struct io_open {
+	__u32 file_slot;
+	struct open_how how;
+};
+
+struct io_close {
+	int fd;
+	__u32 file_slot;
+};
+
+struct io_accept {
+	int iou_flags;
+	__u32 file_slot;
+};
+
+struct io_connect {
+	void *addr;
+	int addr_len;
+};
+
+struct io_socket {
+	__u32 file_slot;
+};
+
+struct io_splice {
+	long long off_out;
+	long long off_in;
+	int splice_fd_in;
+	unsigned int flags;
+};
+
 struct kernel_siginfo {
 	int si_code;
 };

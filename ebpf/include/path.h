@@ -37,8 +37,9 @@ static __always_inline __u32 walk_path(unsigned char *data, __u32 *used, __u32 l
 
 	for (int i = 0; i < PATH_COMPONENTS_MAX; i++) {
 		struct dentry *parent;
-		__u32 at = *used;
-		__u32 length;
+		const unsigned char *name;
+		__u64 length;
+		__u64 at;
 
 		if (dentry == root->dentry && vfsmount == root->mnt)
 			return flags;
@@ -60,17 +61,24 @@ static __always_inline __u32 walk_path(unsigned char *data, __u32 *used, __u32 l
 				return flags;
 			parent = dentry;
 		}
+		name = BPF_CORE_READ(dentry, d_name.name);
 		length = BPF_CORE_READ(dentry, d_name.len);
+		at = *used;
+		/*
+		 * From here to the call, both numbers stay in registers: before 5.12 the verifier forgets what it knew
+		 * of a number that was put on the stack, and a check of the lower half of a register tells it nothing.
+		 */
+		barrier_var(at);
 		if (at > limit - PATH_COMPONENT_BYTES_MAX)
 			return flags | PART_TRUNCATED;
 		/* NAME_MAX is 255, but some file systems go beyond. */
 		if (length >= PATH_COMPONENT_BYTES_MAX)
 			return flags | PART_TRUNCATED;
-		length &= PATH_COMPONENT_BYTES_MAX - 1;
-		if (bpf_probe_read_kernel(data + at, length, BPF_CORE_READ(dentry, d_name.name)))
-			return flags | PART_UNREADABLE;
+		asm volatile("%0 &= 255" : "+r"(length));
 		data[at + length] = 0;
-		*used = at + length + 1;
+		if (bpf_probe_read_kernel(data + at, length, name))
+			return flags | PART_UNREADABLE;
+		*used += length + 1;
 		/* A root that nothing is mounted by: a memfd, and what else never had a place in the tree. */
 		if (dentry == parent)
 			return flags | PART_DELETED;

@@ -18,6 +18,8 @@
 #include "control/control.bpf.c"
 #include "control/pass.bpf.c"
 #include "control/kill.bpf.c"
+#include "io_uring/submit.bpf.c"
+#include "io_uring/complete.bpf.c"
 #include "snapshot/snapshot.bpf.c"
 
 char LICENSE[] SEC("license") = "Dual MIT/GPL";

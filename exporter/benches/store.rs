@@ -38,7 +38,7 @@ fn main() {
     let resource = Arc::new(Resource { attributes: BTreeMap::from([("service.name".to_owned(), "bench".to_owned())]) });
     let session = session();
     let mut store = Store::open_for_ingest(&scratch.0.join("store")).expect("a new store opens");
-    let _lock = store.begin_session(&session, WallNanos(START)).expect("a session begins");
+    let _lock = store.begin_session(&session, None, WallNanos(START)).expect("a session begins");
     let raw = raw_database(&scratch.0.join("raw.db"));
 
     let (mut ours, mut theirs, mut bytes) = (Took::default(), Took::default(), 0_usize);

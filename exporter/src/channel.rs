@@ -1,4 +1,4 @@
-//! What the stub and the collector say to each other, over one socket.
+//! What the stub and the collector say to each other, over one socket; and whoever asks, and the daemon.
 //!
 //! Frames of CBOR behind a 32-bit little-endian length. The socket is the collector's standard input *and*
 //! output, because sudo closes every other descriptor.
@@ -9,12 +9,13 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
+use crate::inquiry::{Inquiry, Reply};
 use crate::otlp::settings::Settings;
 use crate::session::{CallerContext, SessionOptions};
 use crate::terminal::Format;
 
 /// Both ends are one binary, but sudo may find another one: then this number says so.
-pub const CHANNEL_VERSION: u32 = 1;
+pub const CHANNEL_VERSION: u32 = 2;
 
 /// A frame longer than this is a fault: the largest real one is a file of type information (`--btf`).
 const FRAME_BYTES_MAX: u32 = 64 << 20;
@@ -26,6 +27,8 @@ pub enum ToCollector {
     Request(Box<Request>),
     /// The command has ended, or the user wants no more of a running tree: drain now.
     End,
+    /// To the daemon, in place of a request: about what was traced. More may follow its answer.
+    Question(Box<Inquiry>),
 }
 
 /// From the collector to the stub.
@@ -68,6 +71,8 @@ pub enum ToStub {
     },
     /// All has been said.
     Finished,
+    /// To a question.
+    Answer(Box<Reply>),
 }
 
 /// The files that the stub writes with the caller's own rights.

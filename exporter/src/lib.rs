@@ -10,17 +10,18 @@
 pub mod answer;
 pub mod caller;
 pub mod capture;
-#[cfg(feature = "live")]
 pub mod channel;
 #[cfg(feature = "live")]
 pub mod collector;
 #[cfg(feature = "live")]
 pub mod daemon;
+pub mod daemon_socket;
 #[cfg(feature = "live")]
 pub mod doctor;
 mod duration;
 pub mod facts;
 pub mod graph;
+pub mod inquiry;
 #[cfg(feature = "live")]
 pub mod launch;
 pub mod otlp;

@@ -134,6 +134,15 @@ mod hex_trace_id {
     }
 }
 
+/// A user of this machine, as the kernel numbers them outside of all user namespaces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct UserId(pub u32);
+
+impl UserId {
+    /// Whom nothing is hidden from.
+    pub const ROOT: Self = Self(0);
+}
+
 /// A span that exists somewhere: ours, or one that a program named.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct SpanRef {

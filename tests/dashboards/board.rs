@@ -51,6 +51,22 @@ pub(crate) fn questions(source: &str, field: &str) -> Vec<Question> {
     all_of_it
 }
 
+/// The lines in TraceQL of the pages in `docs/`.
+pub(crate) fn questions_of_pages() -> Vec<Question> {
+    let pages = fs::read_dir(folder().join("../docs")).expect("the pages are part of the repository").flatten();
+    let mut all_of_it = Vec::new();
+    for page in pages.map(|page| page.path()).filter(|path| path.extension().is_some_and(|end| end == "md")) {
+        let text = fs::read_to_string(&page).expect("a file of the repository can be read");
+        for block in text.split("```traceql\n").skip(1) {
+            let lines = block.lines().take_while(|line| *line != "```");
+            let place = page.display().to_string();
+            all_of_it.extend(lines.map(|line| Question { place: place.clone(), text: line.to_owned() }));
+        }
+    }
+    assert!(!all_of_it.is_empty(), "no page asks anything in TraceQL");
+    all_of_it
+}
+
 #[test]
 fn uids_are_stable_and_every_panel_says_what_it_shows() {
     let uids: BTreeSet<String> = all().iter().map(|(_, board)| board["uid"].to_string()).collect();

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use agentsight_semconv::{ALL, Instrument, Kind, lookup};
 use regex::Regex;
 
-use crate::board::questions;
+use crate::board::{questions, questions_of_pages};
 
 /// Labels that the Collector and Prometheus make themselves.
 const LABELS_OF_OTHERS: [&str; 3] = ["status_code", "le", "exporter"];
@@ -13,7 +13,7 @@ const LABELS_OF_OTHERS: [&str; 3] = ["status_code", "le", "exporter"];
 #[test]
 fn every_attribute_that_a_trace_question_names_is_declared() {
     let attribute = Regex::new(r"(?:span|resource)\.([a-z0-9_.]+)").expect("it is a regular expression");
-    for question in questions("tempo", "query") {
+    for question in questions("tempo", "query").into_iter().chain(questions_of_pages()) {
         for name in attribute.captures_iter(&question.text).map(|found| found.get(1).map_or("", |name| name.as_str())) {
             assert!(lookup(name).is_some(), "{}: {name} is not in the registry", question.place);
         }

@@ -1,38 +1,19 @@
 //! TraceQL is parsed by Grafana's own grammar, and asked of a real Tempo where one is named.
 
-use std::io::Write;
-use std::process::{Command, Stdio};
-
-use agentsight_tests::backend::cached;
 use agentsight_tests::http::get;
-use agentsight_tests::requirement::need_program;
+use agentsight_tests::traceql::mistakes;
 
-use crate::board::questions;
+use crate::board::{questions, questions_of_pages};
 
 #[test]
 fn every_trace_question_is_of_grafanas_grammar() {
-    let mut node = Command::new(need_program("node", "nodejs"));
-    let mut check =
-        node.arg(cached("traceql")).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("it was found");
-    let mut input = check.stdin.take().expect("it is piped");
-    for text in asked() {
-        writeln!(input, "{}", serde_json::Value::from(text)).expect("the check reads to the end");
-    }
-    drop(input);
-    let output = check.wait_with_output().expect("the check ends");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    let asked = asked();
+    assert_eq!(mistakes(asked.iter().map(String::as_str)), None);
 }
 
 #[test]
 fn the_check_of_the_grammar_finds_a_mistake() {
-    let mut node = Command::new(need_program("node", "nodejs"));
-    let mut check =
-        node.arg(cached("traceql")).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("it was found");
-    let mut input = check.stdin.take().expect("it is piped");
-    writeln!(input, "\"{{ span.a = }}\"").expect("the check reads to the end");
-    drop(input);
-    let output = check.wait_with_output().expect("the check ends");
-    assert_eq!(output.status.code(), Some(1), "{}", String::from_utf8_lossy(&output.stdout));
+    assert!(mistakes(["{ span.a = }"]).is_some_and(|told| told.contains("{ span.a = }")));
 }
 
 /// `TEMPO_PORT` names the port of a Tempo's HTTP API on this machine.
@@ -51,9 +32,9 @@ fn every_trace_question_is_answered_by_a_tempo_where_one_is_named() {
     }
 }
 
-/// The questions with their variables filled in; a bare trace id is none.
+/// The questions of panels and pages with their variables filled in; a bare trace id is none.
 fn asked() -> Vec<String> {
-    let all = questions("tempo", "query").into_iter().map(|question| question.text);
+    let all = questions("tempo", "query").into_iter().chain(questions_of_pages()).map(|question| question.text);
     all.filter(|text| text != "$trace")
         .map(|text| text.replace("$session", "5f3c1a90b4e24c6c8a31d07be6f2a954"))
         .collect()

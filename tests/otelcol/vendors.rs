@@ -24,11 +24,30 @@ fn a_vendor_gets_the_trace_by_http() {
 
 #[test]
 fn a_vendor_gets_the_headers_that_the_environment_names() {
+    let head = first_request(|endpoint| vec![("VENDOR_OTLP_ENDPOINT", endpoint.to_owned())]);
+    assert!(head.starts_with("post /v1/traces ") && head.contains("x-honeycomb-team: tulip"), "{head}");
+    assert!(head.contains("x-honeycomb-dataset: agents"), "{head}");
+}
+
+/// As Splunk Observability Cloud has it.
+#[test]
+fn a_vendor_whose_traces_have_an_address_of_their_own_gets_them_there() {
+    let head = first_request(|endpoint| {
+        let traces = format!("{endpoint}/v2/trace/otlp");
+        vec![("VENDOR_OTLP_ENDPOINT", endpoint.to_owned()), ("VENDOR_OTLP_TRACES_ENDPOINT", traces)]
+    });
+    assert!(head.starts_with("post /v2/trace/otlp ") && head.contains("x-honeycomb-team: tulip"), "{head}");
+}
+
+/// What a vendor is first sent, up to its body, in small letters; `addresses` are the settings that say where it is.
+#[track_caller]
+fn first_request(addresses: impl FnOnce(&str) -> Vec<(&'static str, String)>) -> String {
     let agentsight = Agentsight::without_rights();
     let listener = TcpListener::bind("127.0.0.1:0").expect("the loopback interface has free ports");
-    let endpoint = format!("http://{}", listener.local_addr().expect("a listener has an address"));
+    let addresses = addresses(&format!("http://{}", listener.local_addr().expect("a listener has an address")));
     let headers = "{x-honeycomb-team: tulip, x-honeycomb-dataset: agents}";
-    let environment = [("VENDOR_OTLP_ENDPOINT", &*endpoint), ("VENDOR_OTLP_HEADERS", headers)];
+    let mut environment: Vec<(&str, &str)> = addresses.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    environment.push(("VENDOR_OTLP_HEADERS", headers));
     let collector = Otelcol::start(Settings::shipped("vendor-otlp"), &environment, agentsight.directory());
     others::send(collector.ports.http, 0..1, |_| (json!([]), 0));
     let heads = thread::spawn(move || {
@@ -39,9 +58,7 @@ fn a_vendor_gets_the_headers_that_the_environment_names() {
         String::from_utf8_lossy(&head[..length]).to_lowercase()
     });
     wait_for("the request", LIMIT, || heads.is_finished().then_some(()));
-    let head = heads.join().expect("it was read");
-    assert!(head.starts_with("post /v1/traces ") && head.contains("x-honeycomb-team: tulip"), "{head}");
-    assert!(head.contains("x-honeycomb-dataset: agents"), "{head}");
+    heads.join().expect("it was read")
 }
 
 /// The exporter `splunk_hec` cannot be built here: OTLP/HTTP takes its place, with its queue and its retries.

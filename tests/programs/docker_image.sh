@@ -1,13 +1,33 @@
 #!/bin/sh
 # AgentSight's own image at work: docker_image.sh PROGRAM SOURCES builds the image from SOURCES/target/package/agentsight, and
 # traces from its container PROGRAM, a static one, in another. What it wrote is in ./trace.jsonl then.
+# docker_image.sh PROGRAM SOURCES DEBIAN TOOLCHAIN builds it from source instead, upon a Debian (a tar archive) that is given
+# Rust's toolchain (a folder), as no image can be pulled everywhere.
 set -eu
 program=$1
 sources=$2
 here=$PWD
 . "$(dirname "$0")/engine.sh"
-# BuildKit is not everywhere, and the target needs nothing of it.
-DOCKER_BUILDKIT=0 docker build --quiet --tag agentsight --target prebuilt "$sources" >"$here/build.log" 2>&1
+# BuildKit is not everywhere, and the files need nothing of it.
+export DOCKER_BUILDKIT=0
+if [ $# -gt 2 ]; then
+    docker import "$3" example/debian >/dev/null
+    docker create --name rust --network none example/debian true >/dev/null
+    docker cp "$4/bin/." rust:/usr/local/bin/ >/dev/null
+    docker cp "$4/lib/." rust:/usr/local/lib/ >/dev/null
+    mkdir -p "$here/ssl/certs"
+    cp /etc/ssl/certs/ca-certificates.crt "$here/ssl/certs/"
+    docker cp "$here/ssl" rust:/etc/ >/dev/null
+    # What the program does is the question here, not how fast: an optimized build takes several times as long.
+    docker commit --change 'ENV CARGO_PROFILE_RELEASE_OPT_LEVEL=0' --change 'ENV CARGO_PROFILE_RELEASE_LTO=off' \
+        rust example/rust >/dev/null
+    docker build --network host --build-arg BUILDER=example/rust --tag agentsight "$sources" >"$here/build.log" 2>&1 || {
+        tail -n 40 "$here/build.log" >&2
+        exit 95
+    }
+else
+    docker build --tag agentsight --file "$sources/packaging/Dockerfile" "$sources" >"$here/build.log" 2>&1
+fi
 tar --create --directory "$(dirname "$program")" "$(basename "$program")" | docker import - example/odd:7 >/dev/null
 docker run --detach --cidfile "$here/id" --network none --volume "$here:/outside" example/odd:7 \
     "/$(basename "$program")" /outside/gate >/dev/null

@@ -46,6 +46,18 @@ impl<'a> Daemon<'a> {
     #[must_use]
     #[track_caller]
     pub fn start_by(by: &[&str], agentsight: &'a Agentsight, config: &str, arguments: &[&str]) -> Self {
+        let mut daemon = Self::launch(by, agentsight, config, arguments);
+        daemon.wait_to_be_told("READY=1");
+        daemon
+    }
+
+    /// As [`start_by`](Self::start_by), without waiting for anything: at any moment from now on it may be killed.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    #[must_use]
+    #[track_caller]
+    pub fn launch(by: &[&str], agentsight: &'a Agentsight, config: &str, arguments: &[&str]) -> Self {
         let directory = agentsight.directory();
         // Other users must reach the socket.
         fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).expect("the directory is ours");
@@ -64,9 +76,7 @@ impl<'a> Daemon<'a> {
         command.env("NOTIFY_SOCKET", &supervisor).env("WATCHDOG_USEC", "200000");
         let process = Started::new(&mut command);
         let id = process.id();
-        let mut daemon = Self { agentsight, process: Some(process), id, notices, told: Vec::new() };
-        daemon.wait_to_be_told("READY=1");
-        daemon
+        Self { agentsight, process: Some(process), id, notices, told: Vec::new() }
     }
 
     /// Its process.

@@ -18,6 +18,33 @@ pub fn post_json(port: u16, path: &str, body: &str) -> Option<(u16, String)> {
     ask(port, &format!("{head}\r\nContent-Length: {length}\r\n\r\n{body}"))
 }
 
+/// A text as a URL's parameter has it: every byte by its number.
+#[must_use]
+pub fn encoded(text: &str) -> String {
+    text.bytes().map(|byte| format!("%{byte:02X}")).collect()
+}
+
+/// The text that a URL's parameter says.
+///
+/// # Panics
+/// When it is none.
+#[must_use]
+pub fn decoded(parameter: &str) -> String {
+    let mut bytes = Vec::new();
+    let mut rest = parameter.bytes();
+    while let Some(byte) = rest.next() {
+        bytes.push(match byte {
+            b'+' => b' ',
+            b'%' => {
+                let digits: String = rest.by_ref().take(2).map(char::from).collect();
+                u8::from_str_radix(&digits, 16).expect("a percent sign is followed by two hex digits")
+            }
+            byte => byte,
+        });
+    }
+    String::from_utf8(bytes).expect("a parameter is UTF-8")
+}
+
 /// HTTP/1.0, so that the server closes at the end and sends no chunks.
 fn ask(port: u16, request: &str) -> Option<(u16, String)> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;

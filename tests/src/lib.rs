@@ -4,17 +4,23 @@
 //! A requirement that this machine lacks fails the test and says how to get it; nothing is skipped silently.
 
 pub mod agentsight;
+pub mod asked;
 pub mod backend;
+pub mod cgroup;
 pub mod collector;
 pub mod comparison;
+pub mod conversation;
 pub mod daemon;
 pub mod deadline;
+pub mod difference;
 pub mod directory;
 pub mod executable;
 pub mod flow;
 pub mod held;
 pub mod http;
 pub mod jaeger;
+pub mod kernel;
+pub mod mood;
 pub mod otelcol;
 pub mod process_tree;
 pub mod programs;
@@ -28,6 +34,8 @@ pub mod server;
 pub mod store;
 pub mod strace;
 pub mod sudoer;
+pub mod tempo;
 pub mod terminal;
 pub mod trace;
+pub mod traceql;
 pub mod unprivileged;

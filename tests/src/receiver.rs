@@ -2,11 +2,13 @@
 
 use std::io::Read;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
+use std::thread::{self, JoinHandle};
 
 use axum::body::Bytes;
-use axum::extract::State;
+use axum::extract::{Request as HttpRequest, State};
 use axum::http::{HeaderMap, StatusCode, header};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::Response as HttpResponse;
 use axum::routing::post;
 use opentelemetry_proto::tonic::collector::logs::v1::logs_service_server::{LogsService, LogsServiceServer};
 use opentelemetry_proto::tonic::collector::logs::v1::{ExportLogsServiceRequest, ExportLogsServiceResponse};
@@ -23,6 +25,7 @@ use tokio::sync::oneshot;
 use tonic::codec::CompressionEncoding;
 use tonic::{Request, Response, Status};
 
+use crate::mood::{Mood, Moods};
 use crate::trace::Trace;
 
 /// A receiver that runs until it is dropped.
@@ -30,7 +33,9 @@ use crate::trace::Trace;
 pub struct Receiver {
     port: u16,
     kept: Kept,
-    _stop: oneshot::Sender<()>,
+    moods: Moods,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
 }
 
 /// What came, as OTLP/JSON requests in the order of their coming.
@@ -52,11 +57,11 @@ impl Receiver {
     /// When the port is taken, or the machine has no thread to give.
     #[must_use]
     pub fn start_on(port: u16) -> Self {
-        let kept = Kept::default();
+        let (kept, moods) = (Kept::default(), Moods::default());
         let (stop, stopped) = oneshot::channel::<()>();
         let (tell_port, told_port) = std::sync::mpsc::channel();
-        let service = service(&kept);
-        thread::spawn(move || {
+        let service = service(&kept).layer(from_fn_with_state(moods.clone(), by_mood));
+        let thread = thread::spawn(move || {
             let runtime = Builder::new_current_thread()
                 .enable_all()
                 .build()
@@ -73,13 +78,42 @@ impl Receiver {
             });
         });
         let port = told_port.recv().expect("the receiver's thread says its port");
-        Self { port, kept, _stop: stop }
+        Self { port, kept, moods, stop: Some(stop), thread: Some(thread) }
+    }
+
+    /// How it answers from now on.
+    pub fn set_mood(&self, mood: Mood) {
+        self.moods.set(mood);
+    }
+
+    /// How many requests came, however they were answered.
+    #[must_use]
+    pub fn requests(&self) -> usize {
+        self.moods.requests()
     }
 
     /// Where it takes OTLP by either protocol.
     #[must_use]
     pub fn endpoint(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// Breaks every connection off, gives the port back, and says what had come by then.
+    ///
+    /// # Panics
+    /// When what was sent is no OTLP.
+    #[must_use]
+    pub fn stop(mut self) -> Trace {
+        self.end();
+        self.trace()
+    }
+
+    fn end(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            // It may have panicked, which the test has seen by what did not arrive.
+            let _ = thread.join();
+        }
     }
 
     /// All spans and log records so far.
@@ -93,6 +127,31 @@ impl Receiver {
             trace.add(request).expect("what was decoded as OTLP is OTLP");
         }
         trace
+    }
+}
+
+impl Drop for Receiver {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// Answers in the mood of the moment, before or in place of taking what came.
+async fn by_mood(State(moods): State<Moods>, request: HttpRequest, next: Next) -> HttpResponse {
+    let is_grpc = request
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"));
+    let mood = moods.next();
+    match mood.refusal(is_grpc) {
+        Some(answer) => answer,
+        None => {
+            let answer = next.run(request).await;
+            if let Some(wait) = mood.wait() {
+                tokio::time::sleep(wait).await;
+            }
+            answer
+        }
     }
 }
 

@@ -62,6 +62,27 @@ impl Stored {
     }
 }
 
+const ALL: &str = "
+import sqlite3, sys
+store = sqlite3.connect(sys.argv[1])
+for trace, span in store.execute(\"SELECT hex(trace_id), hex(span_id) FROM signal WHERE kind = 'span'\"):
+    print(trace.lower(), span.lower())
+";
+
+/// Every span of every session in a store.
+///
+/// # Panics
+/// When the store cannot be read.
+#[must_use]
+#[track_caller]
+pub fn all_spans(store: &Path) -> BTreeSet<SpanId> {
+    let output = Command::new(python()).args(["-c", ALL, path_text(store)]).output().expect("python3 was found");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8_lossy(&output.stdout);
+    let ids = text.lines().filter_map(|line| line.split_once(' '));
+    ids.map(|(trace, span)| (trace.to_owned(), span.to_owned())).collect()
+}
+
 const UNSENT: &str = "
 import sqlite3, sys
 store = sqlite3.connect(sys.argv[1])

@@ -64,13 +64,13 @@ static __always_inline void look_inside(struct call *call, struct file *file, co
 }
 
 /* On to the call's next transfer, or to what comes after all of them. */
-static __always_inline void go_on(void *ctx, struct call *call)
+static __always_inline void go_on(void *ctx, struct call *call, void *stages)
 {
 	call->at++;
 	if (call->at < call->moves_count)
-		bpf_tail_call(ctx, &exit_stages, STAGE_MOVE);
+		bpf_tail_call(ctx, stages, STAGE_MOVE);
 	else if (call->then)
-		bpf_tail_call(ctx, &exit_stages, call->then);
+		bpf_tail_call(ctx, stages, call->then);
 }
 
 static __always_inline void name_object(struct call *call, struct file *file, const struct open_file *open, __u32 slot)
@@ -205,6 +205,8 @@ static __always_inline bool know_far_end(struct call *call, struct file *file, c
 static __always_inline void turn_round(struct call *call, struct open_file *open, __u32 slot)
 {
 	struct burst_key other = {.open = open->id};
+	struct open_side *mine;
+	__u64 side = slot;
 
 	call->turned = open->facing != slot + 1 || call->now - open->last_at > SECOND;
 	if (open->facing && open->facing != slot + 1) {
@@ -214,8 +216,11 @@ static __always_inline void turn_round(struct call *call, struct open_file *open
 	}
 	open->facing = slot + 1;
 	open->last_at = call->now;
-	open->sides[slot & 1].tgid = call->key.tgid;
-	open->sides[slot & 1].image = call->key.image;
+	/* In this very place: before 5.12 the verifier forgets what it knew of a number that was put on the stack. */
+	asm volatile("%0 &= 1" : "+r"(side));
+	mine = &open->sides[side];
+	mine->tgid = call->key.tgid;
+	mine->image = call->key.image;
 }
 
 /* The image's inputs since its output last began, which end here: what went out may have followed from them. */
@@ -261,10 +266,8 @@ static __always_inline void add_to(struct burst *burst, const struct call *call,
 	burst->turn = call->turn;
 }
 
-SEC(SYS_EXIT)
-int agentsight_move(__u64 *ctx)
+static __always_inline int move(__u64 *ctx, struct call *call, void *stages)
 {
-	struct call *call = current_call();
 	struct open_file *open;
 	struct traced *process;
 	struct object *object;
@@ -276,13 +279,11 @@ int agentsight_move(__u64 *ctx)
 	__u32 slot;
 	bool flows;
 
-	if (!call)
-		return 0;
 	move = &call->moves[call->at & (MOVES_MAX - 1)];
 	slot = move->slot & 3;
 	move->burst = 0;
 	process = bpf_map_lookup_elem(&tree, &call->tgid);
-	file = file_of(move->fd);
+	file = file_in(call, move->fd);
 	if (!process || !file)
 		goto next;
 	open = find_open(file);
@@ -367,28 +368,26 @@ int agentsight_move(__u64 *ctx)
 		end_intakes(call);
 	}
 	if (call->cuts_count)
-		bpf_tail_call(ctx, &exit_stages, STAGE_CUT);
+		bpf_tail_call(ctx, stages, STAGE_CUT);
 	else if (!burst || call->copies)
-		bpf_tail_call(ctx, &exit_stages, STAGE_COUNT);
+		bpf_tail_call(ctx, stages, STAGE_COUNT);
 	if (burst) {
 		add_to(burst, call, move);
 		move->burst = burst->sums.number;
 	}
 next:
-	go_on(ctx, call);
+	go_on(ctx, call, stages);
 	return 0;
 }
+
+STAGE(move)
 
 /* So many a program ends, and then tail-calls itself: the verifier walks every turn. */
 #define CUTS_PER_CALL 16
 
-SEC(SYS_EXIT)
-int agentsight_cut(__u64 *ctx)
+static __always_inline int cut(__u64 *ctx, struct call *call, void *stages)
 {
-	struct call *call = current_call();
 
-	if (!call)
-		return 0;
 	for (int i = 0; i < CUTS_PER_CALL; i++) {
 		__u32 at = call->cuts_done;
 
@@ -396,13 +395,15 @@ int agentsight_cut(__u64 *ctx)
 			break;
 		call->cuts_done = at + 1;
 		at &= CUTS_MAX - 1;
-		cut_burst(ctx, &call->cuts[at].key, call->now, call->cuts[at].why);
+		cut_burst(ctx, ENDER_CALL_EXIT, &call->cuts[at].key, call->now, call->cuts[at].why);
 	}
 	if (call->cuts_done < call->cuts_count)
-		bpf_tail_call(ctx, &exit_stages, STAGE_CUT);
-	bpf_tail_call(ctx, &exit_stages, STAGE_COUNT);
+		bpf_tail_call(ctx, stages, STAGE_CUT);
+	bpf_tail_call(ctx, stages, STAGE_COUNT);
 	return 0;
 }
+
+STAGE(cut)
 
 /* Numbers that were given, so that two images that begin at the same moment get two. */
 struct claim {
@@ -551,18 +552,14 @@ static __always_inline void note_copy(void *ctx, struct call *call, struct burst
 	burst->sums.copied_bytes += call->moves[1].bytes;
 }
 
-SEC(SYS_EXIT)
-int agentsight_count(__u64 *ctx)
+static __always_inline int count(__u64 *ctx, struct call *call, void *stages)
 {
-	struct call *call = current_call();
 	struct open_file *open;
 	struct traced *process;
 	struct object *object;
 	struct burst *burst;
 	struct move *move;
 
-	if (!call)
-		return 0;
 	move = &call->moves[call->at & (MOVES_MAX - 1)];
 	process = bpf_map_lookup_elem(&tree, &call->tgid);
 	open = bpf_map_lookup_elem(&opens, &call->file);
@@ -585,6 +582,8 @@ int agentsight_count(__u64 *ctx)
 			note_copy(ctx, call, burst);
 	}
 next:
-	go_on(ctx, call);
+	go_on(ctx, call, stages);
 	return 0;
 }
+
+STAGE(count)

@@ -59,18 +59,14 @@ static __always_inline void read_message_address(struct move *move, __u64 user_m
 	move->address_size = size;
 }
 
-SEC(SYS_EXIT)
-int agentsight_transfer(__u64 *ctx)
+static __always_inline int transfer(__u64 *ctx, struct call *call, void *stages)
 {
-	struct call *call = current_call();
 	const struct shape *shape;
 	struct move *move;
 	__u64 offset = FROM_FILE;
 	__u64 bytes;
 	__u64 flags = 0;
 
-	if (!call)
-		return 0;
 	shape = &shapes[call->number & (NUMBERS_MAX - 1)];
 	/* 0 is the end of a file. */
 	if (!call->result || (call->result < 0 && !is_error(call->result)))
@@ -99,9 +95,11 @@ int agentsight_transfer(__u64 *ctx)
 	} else if (call->number == __NR_sendmsg || call->number == __NR_recvmsg) {
 		read_message_address(move, call->arguments[1]);
 	}
-	bpf_tail_call(ctx, &exit_stages, STAGE_MOVE);
+	bpf_tail_call(ctx, stages, STAGE_MOVE);
 	return 0;
 }
+
+STAGE(transfer)
 
 #define MESSAGES_MAX 64
 #define MESSAGE_BYTES 64 /* struct mmsghdr, 64-bit: a msghdr of 56 bytes, its length, padding */
@@ -225,6 +223,19 @@ int agentsight_copy(__u64 *ctx)
 #define PROT_READ 1
 #define PROT_WRITE 2
 
+#define RING_NAME 0x6e6972755f6f695bULL /* "[io_urin", of "[io_uring]" */
+
+/* What a ring of io_uring shares is shared with the kernel alone. */
+static __always_inline bool is_request_ring(__s32 fd)
+{
+	struct file *file = file_of(fd);
+	const unsigned char *name = BPF_CORE_READ(file, f_path.dentry, d_name.name);
+	__u64 text = 0;
+
+	bpf_probe_read_kernel(&text, sizeof(text), name);
+	return text == RING_NAME;
+}
+
 /* What goes through a mapping makes no calls: the mapping says what may go. */
 SEC(SYS_EXIT)
 int agentsight_map(__u64 *ctx)
@@ -239,7 +250,7 @@ int agentsight_map(__u64 *ctx)
 	flags = call->arguments[3];
 	fd = call->arguments[4];
 	offset = call->arguments[5];
-	if (flags & MAP_ANONYMOUS)
+	if (flags & MAP_ANONYMOUS || is_request_ring(fd))
 		return 0;
 	bytes = call->arguments[1];
 	size = size_of(fd);

@@ -70,10 +70,8 @@ static __always_inline void say_outcome(void *ctx, struct sock *sock, __u32 stat
 	emit_data(ctx, &event, sizeof(event), LOSS_CONNECT);
 }
 
-SEC(SYS_EXIT)
-int agentsight_connect(__u64 *ctx)
+static __always_inline int connect(__u64 *ctx, struct call *call, void *stages)
 {
-	struct call *call = current_call();
 	struct connect_record *record;
 	struct open_file *open;
 	struct file *file;
@@ -83,9 +81,8 @@ int agentsight_connect(__u64 *ctx)
 	__u32 length;
 	bool waits;
 
-	if (!call)
-		return 0;
-	file = file_of(call->arguments[0]);
+	(void)stages;
+	file = file_in(call, call->arguments[0]);
 	if (!file || (BPF_CORE_READ(file, f_inode, i_mode) & S_IFMT) != S_IFSOCK)
 		return 0;
 	open = find_open(file);
@@ -134,6 +131,8 @@ int agentsight_connect(__u64 *ctx)
 	emit_data(ctx, record, sizeof(record->event) + length, LOSS_CONNECT);
 	return 0;
 }
+
+STAGE(connect)
 
 SEC("raw_tp/inet_sock_set_state")
 int agentsight_connected(struct bpf_raw_tracepoint_args *ctx)

@@ -9,6 +9,7 @@
 #include "call_event.h"
 #include "descriptor.h"
 #include "opens.h"
+#include "requests.h"
 
 /* Effective ids at the enter of a call that may change them: a thread's, in one word. */
 struct {
@@ -35,18 +36,6 @@ int agentsight_note_ids(__u64 *ctx)
 	if (call)
 		bpf_map_update_elem(&ids_before, &call->tid, &ids, BPF_ANY);
 	return 0;
-}
-
-static __always_inline void say_call(void *ctx, const struct call *call, __u32 kind, __u64 first, __u64 second)
-{
-	struct call_event event = {};
-
-	fill_header(&event.header, call, EVENT_CALL, sizeof(event));
-	event.call = kind;
-	event.arguments[0] = first;
-	event.arguments[1] = second;
-	event.error = call->result < 0 && call->result > -4096 ? -call->result : 0;
-	emit_data(ctx, &event, sizeof(event), LOSS_CALL);
 }
 
 /* Only when they are other ids than before. */
@@ -230,7 +219,8 @@ int agentsight_control(__u64 *ctx)
 		break;
 	case 425: /* io_uring_setup, since 5.1 */
 		bpf_probe_read_user(&flags, sizeof(flags), (void *)(argument[1] + RING_FLAGS_AT));
-		say_call(ctx, call, CALL_IO_URING_SETUP, argument[0], flags);
+		say_call(ctx, call, requests_are_followed() ? CALL_IO_URING_FOLLOWED : CALL_IO_URING_SETUP, argument[0],
+			 flags);
 		break;
 	case __NR_chroot:
 	case __NR_pivot_root:

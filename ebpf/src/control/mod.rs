@@ -88,7 +88,7 @@ pub enum CallKind {
     ProcessVmReadv,
     /// memfd_create.
     MemfdCreate,
-    /// io_uring_setup: entries, flags.
+    /// io_uring_setup, on a kernel whose io_uring is not followed: entries, flags.
     IoUringSetup,
     /// A 32-bit system call that has no decoding: its number; said once a process and number.
     CompatCall,
@@ -108,4 +108,9 @@ pub enum CallKind {
     Bpf,
     /// init_module, finit_module.
     LoadModule,
+    /// io_uring_setup of a ring whose requests are followed: entries, flags.
+    IoUringFollowed,
+    /// A request to io_uring whose doings are not seen: operation (255: unknown), flags of its
+    /// submission; said once an image.
+    IoUringUnseen,
 }

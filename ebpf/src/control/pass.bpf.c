@@ -15,14 +15,10 @@
 /* A program looks at so many and then tail-calls itself, so that it stays small for the verifier. */
 #define DESCRIPTORS_PER_CALL 2
 
-SEC(SYS_EXIT)
-int agentsight_rights(__u64 *ctx)
+static __always_inline int rights(__u64 *ctx, struct call *call, void *stages)
 {
-	struct call *call = current_call();
 	const struct move *over;
 
-	if (!call)
-		return 0;
 	over = &call->moves[0];
 	for (int i = 0; i < DESCRIPTORS_PER_CALL; i++) {
 		struct file *file;
@@ -37,7 +33,7 @@ int agentsight_rights(__u64 *ctx)
 		if (file)
 			say_pass(ctx, call, file, over, !(over->slot & 1));
 	}
-	bpf_tail_call(ctx, &exit_stages, STAGE_RIGHTS);
+	bpf_tail_call(ctx, stages, STAGE_RIGHTS);
 	/* The kernel allows 33 tail calls; a message may carry 253 descriptors. */
 	if (call->rights_left) {
 		count_made(call->session, LOSS_CALL);
@@ -46,15 +42,14 @@ int agentsight_rights(__u64 *ctx)
 	return 0;
 }
 
-SEC(SYS_EXIT)
-int agentsight_pass(__u64 *ctx)
+STAGE(rights)
+
+static __always_inline int pass(__u64 *ctx, struct call *call, void *stages)
 {
-	struct call *call = current_call();
 	struct user_msghdr message;
 	__u64 at, end;
 
-	if (!call || !call->moves[0].burst ||
-	    bpf_probe_read_user(&message, sizeof(message), (void *)call->arguments[1]))
+	if (!call->moves[0].burst || bpf_probe_read_user(&message, sizeof(message), (void *)call->arguments[1]))
 		return 0;
 	at = message.control;
 	end = at + message.control_length;
@@ -67,10 +62,12 @@ int agentsight_pass(__u64 *ctx)
 		if (control.level == SOL_SOCKET && control.type == SCM_RIGHTS) {
 			call->user_rights = at + sizeof(control);
 			call->rights_left = (control.length - sizeof(control)) / sizeof(__s32);
-			bpf_tail_call(ctx, &exit_stages, STAGE_RIGHTS);
+			bpf_tail_call(ctx, stages, STAGE_RIGHTS);
 			return 0;
 		}
 		at += (control.length + 7) & ~7ULL;
 	}
 	return 0;
 }
+
+STAGE(pass)

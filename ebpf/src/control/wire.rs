@@ -11,7 +11,7 @@ pub(crate) const PASS_OVER_BURST: u16 = 2;
 pub(crate) const CALL_HAS_TARGET: u16 = 1;
 
 /// In the order of `enum call_kind`, from 1.
-pub(crate) const KINDS: [CallKind; 16] = [
+pub(crate) const KINDS: [CallKind; 18] = [
     CallKind::Setuid,
     CallKind::Setgid,
     CallKind::Ptrace,
@@ -28,6 +28,8 @@ pub(crate) const KINDS: [CallKind; 16] = [
     CallKind::Mount,
     CallKind::Bpf,
     CallKind::LoadModule,
+    CallKind::IoUringFollowed,
+    CallKind::IoUringUnseen,
 ];
 
 #[derive(FromBytes, Immutable, KnownLayout)]

@@ -22,7 +22,7 @@
 
 struct datagram_record {
 	struct datagram_event event;
-	unsigned char payload[PAYLOAD_MASK + 1 + PAYLOAD_BYTES_MAX];
+	unsigned char payload[2 * (PAYLOAD_MASK + 1)];
 };
 
 struct {
@@ -35,8 +35,7 @@ struct {
 /* Appends what of a piece belongs to the message; false when there is no more room. */
 static __always_inline bool append(struct datagram_record *record, __u64 user_base, __u64 length, __u64 left)
 {
-	__u32 used = record->event.captured;
-	__u32 take;
+	__u64 used = record->event.captured;
 
 	if (length > left)
 		length = left;
@@ -44,12 +43,11 @@ static __always_inline bool append(struct datagram_record *record, __u64 user_ba
 		return false;
 	if (length > PAYLOAD_BYTES_MAX - used)
 		length = PAYLOAD_BYTES_MAX - used;
-	take = length & PAYLOAD_MASK;
-	if (take > PAYLOAD_BYTES_MAX)
+	/* The compiler knows these from the lines above, and would leave them out; old verifiers do not. */
+	asm volatile("%0 &= %2\n\t%1 &= %2" : "+r"(length), "+r"(used) : "i"(PAYLOAD_MASK));
+	if (bpf_probe_read_user(record->payload + used, length, (void *)user_base))
 		return false;
-	if (bpf_probe_read_user(record->payload + (used & PAYLOAD_MASK), take, (void *)user_base))
-		return false;
-	record->event.captured = used + take;
+	record->event.captured = used + length;
 	return true;
 }
 
@@ -115,10 +113,8 @@ static __always_inline void say_message(void *ctx, struct datagram_record *recor
 	emit_datagram(ctx, record);
 }
 
-SEC(SYS_EXIT)
-int agentsight_datagram(__u64 *ctx)
+static __always_inline int datagram(__u64 *ctx, struct call *call, void *stages)
 {
-	struct call *call = current_call();
 	struct datagram_record *record;
 	struct datagram_event *event;
 	struct user_mmsghdr message;
@@ -129,10 +125,9 @@ int agentsight_datagram(__u64 *ctx)
 	__u32 zero = 0;
 	__u64 user_address = 0;
 
-	if (!call)
-		return 0;
+	(void)stages;
 	move = &call->moves[0];
-	file = file_of(move->fd);
+	file = file_in(call, move->fd);
 	record = bpf_map_lookup_elem(&datagram_scratch, &zero);
 	if (!file || !record || !move->burst)
 		return 0;
@@ -188,3 +183,5 @@ int agentsight_datagram(__u64 *ctx)
 	}
 	return 0;
 }
+
+STAGE(datagram)

@@ -11,7 +11,8 @@
 #include "copies.h"
 
 /* What the parent took in since its last fork the child may follow from; those inputs end here. */
-static __always_inline void follow(void *ctx, struct traced *parent, __u32 tgid, struct fork_event *event)
+static __always_inline void follow(void *ctx, enum copy copy, struct traced *parent, __u32 tgid,
+				   struct fork_event *event)
 {
 	struct intake_key key = {.tgid = tgid, .exec = parent->exec};
 
@@ -26,12 +27,12 @@ static __always_inline void follow(void *ctx, struct traced *parent, __u32 tgid,
 		key.slot = source % INTAKES;
 		intake = bpf_map_lookup_elem(&intakes, &key);
 		if (intake)
-			cut_burst(ctx, intake, event->header.at, CUT_FLOW);
+			cut_burst(ctx, ENDER_FORK + copy, intake, event->header.at, CUT_FLOW);
 	}
 	parent->followed = event->flow_now;
 }
 
-static __always_inline int see_fork(struct bpf_raw_tracepoint_args *ctx)
+static __always_inline int see_fork(struct bpf_raw_tracepoint_args *ctx, enum copy copy)
 {
 	struct task_struct *child = (struct task_struct *)((__u64 *)ctx)[1];
 	__u64 pid_tgid = bpf_get_current_pid_tgid();
@@ -91,7 +92,7 @@ static __always_inline int see_fork(struct bpf_raw_tracepoint_args *ctx)
 	event.parent_tgid = parent_tgid;
 	event.vpid = task_vpid(child);
 	if (parent)
-		follow(ctx, parent, parent_tgid, &event);
+		follow(ctx, copy, parent, parent_tgid, &event);
 	emit(ctx, &event, sizeof(event), LOSS_FORK);
 	return 0;
 }
@@ -100,21 +101,21 @@ SEC("raw_tp/sched_process_fork")
 int agentsight_fork(struct bpf_raw_tracepoint_args *ctx)
 {
 	note_seen();
-	return see_fork(ctx);
+	return see_fork(ctx, COPY_FIRST);
 }
 
 SEC("raw_tp/sched_process_fork")
 int agentsight_fork_again(struct bpf_raw_tracepoint_args *ctx)
 {
 	note_seen();
-	return see_fork(ctx);
+	return see_fork(ctx, COPY_SECOND);
 }
 
 SEC("raw_tp/sched_process_fork")
 int agentsight_fork_once_more(struct bpf_raw_tracepoint_args *ctx)
 {
 	note_seen();
-	return see_fork(ctx);
+	return see_fork(ctx, COPY_THIRD);
 }
 
 SEC("raw_tp/sched_process_fork")

@@ -45,8 +45,14 @@ pub(super) const CONTINUATIONS: [(&str, [&str; 3]); 2] = [
 
 /// How many copies this kernel needs. By its release, because nothing in its type information tells.
 pub(super) fn copies() -> usize {
-    let major = uname().ok().and_then(|name| name.release().to_str()?.split('.').next()?.parse::<u32>().ok());
-    if major.is_some_and(|major| major >= 7) { 3 } else { 1 }
+    if release().is_some_and(|(major, _)| major >= 7) { 3 } else { 1 }
+}
+
+/// The running kernel's release: 6 and 12 of `6.12.43-cloud`.
+pub(super) fn release() -> Option<(u32, u32)> {
+    let name = uname().ok()?;
+    let mut numbers = name.release().to_str()?.split(['.', '-']).map_while(|number| number.parse().ok());
+    Some((numbers.next()?, numbers.next()?))
 }
 
 /// Whether another program does the work where this one is skipped, and a witness counts what all of them missed.

@@ -11,6 +11,7 @@ mod errors;
 mod features;
 mod harvest;
 mod hooks;
+mod io_uring;
 mod merge;
 mod meter;
 mod perf_buffers;

@@ -10,11 +10,12 @@ use aya::{Btf, Ebpf, EbpfLoader, Endianness, VerifierLogLevel};
 
 use super::counts::Counts;
 use super::hooks::{self, CONTINUATIONS, HOOKS, copies};
+use super::io_uring::Requests;
 use super::perf_buffers::PerfBuffers;
 use super::ring::Source;
 use super::ring_buffer::RingBuffer;
 use super::syscalls::SyscallHooks;
-use super::{Carrier, Cost, Harvest, KernelClock, LiveError, Ring, Tree, adoption, syscalls};
+use super::{Carrier, Cost, Harvest, KernelClock, LiveError, Ring, Tree, adoption, io_uring, syscalls};
 use crate::{LossKind, SessionNumber, Tgid};
 
 const KERNEL_BTF: &str = "/sys/kernel/btf/vmlinux";
@@ -86,6 +87,7 @@ pub struct Probes {
     clock: KernelClock,
     ring: Option<Ring>,
     syscall_hooks: Option<SyscallHooks>,
+    requests: Requests,
     counts: Counts,
     reported_missed: u64,
     /// What no copy of a program saw, where there are several.
@@ -136,10 +138,14 @@ impl Probes {
         let mut ebpf = loader.load(carrier.object()).map_err(|error| refused(&error))?;
         for hook in &HOOKS {
             for name in hook.programs(copies) {
-                raw_tracepoint(&mut ebpf, name)?.load().map_err(|error| refused(&error))?;
+                raw_tracepoint(&mut ebpf, name)?.load().map_err(|error| refused_program(name, &error))?;
             }
         }
         syscalls::load(&mut ebpf, &btf)?;
+        let requests = match io_uring::load(&mut ebpf) {
+            Ok(()) => Requests::Followed,
+            Err(_) => Requests::BlindSpot,
+        };
         if options.adopts {
             adoption::load_iterator(&mut ebpf, &btf)?;
         }
@@ -147,7 +153,7 @@ impl Probes {
             let mut tail_calls: ProgramArray<_> = take(&mut ebpf, array)?;
             for (slot, name) in (0..).zip(&programs[..copies]) {
                 let target = raw_tracepoint(&mut ebpf, name)?;
-                target.load().map_err(|error| refused(&error))?;
+                target.load().map_err(|error| refused_program(name, &error))?;
                 let target = target.fd().map_err(|error| refused(&error))?;
                 tail_calls.set(slot, target, 0).map_err(|error| map_failed(array, &error))?;
             }
@@ -174,7 +180,7 @@ impl Probes {
                     .map_err(|error| LiveError::Attach { hook: hook.tracepoint, reason: chain(&error) })?;
             }
         }
-        Ok(Self { ebpf, clock, ring: Some(ring), syscall_hooks: None, witnessed, counts, reported_missed: 0 })
+        Ok(Self { ebpf, clock, ring: Some(ring), syscall_hooks: None, requests, witnessed, counts, reported_missed: 0 })
     }
 
     /// From here on the system calls of traced processes are seen, and every process of the host pays a little for it.
@@ -183,7 +189,7 @@ impl Probes {
     /// The kernel refuses.
     pub fn attach_syscalls(&mut self) -> Result<(), LiveError> {
         if self.syscall_hooks.is_none() {
-            self.syscall_hooks = Some(syscalls::attach(&mut self.ebpf)?);
+            self.syscall_hooks = Some(syscalls::attach(&mut self.ebpf, self.requests)?);
         }
         Ok(())
     }
@@ -361,7 +367,7 @@ fn ring_buffer(ebpf: &mut Ebpf, name: &'static str) -> Result<RingBuffer, LiveEr
     RingBuffer::open(map, name)
 }
 
-fn raw_tracepoint<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut RawTracePoint, LiveError> {
+pub(super) fn raw_tracepoint<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut RawTracePoint, LiveError> {
     let program = ebpf.program_mut(name).ok_or_else(|| LiveError::Load { reason: format!("{name} is not in it") })?;
     program.try_into().map_err(|error| refused(&error))
 }
@@ -398,6 +404,14 @@ pub(super) fn refused(error: &(dyn std::error::Error + 'static)) -> LiveError {
         source = error.source();
     }
     LiveError::Load { reason }
+}
+
+/// Likewise, of one program, whose name is where to look.
+pub(super) fn refused_program(name: &str, error: &(dyn std::error::Error + 'static)) -> LiveError {
+    match refused(error) {
+        LiveError::Load { reason } => LiveError::Load { reason: format!("{name}: {reason}") },
+        other => other,
+    }
 }
 
 /// An error with its causes, in one line; aya's causes are not in its own text.

@@ -151,20 +151,24 @@ impl Window {
     }
 
     fn header(&self, at: usize) -> &AtomicU32 {
-        assert!(self.holds(at, HEADER_BYTES) && at.is_multiple_of(HEADER_BYTES));
-        // SAFETY: it lies in the mapping, which lives as long as the reference, and is aligned; the kernel changes it
-        // atomically.
-        unsafe { AtomicU32::from_ptr(self.mapping.address.byte_add(at - self.first).cast().as_ptr()) }
+        let place = self.place(at, size_of::<AtomicU32>()).cast::<u32>();
+        assert!(place.is_aligned());
+        // SAFETY: it lies in the mapping, which lives as long as the reference; the kernel changes it atomically.
+        unsafe { AtomicU32::from_ptr(place.as_ptr()) }
     }
 
     fn record(&self, at: usize, length: usize) -> &[u8] {
-        assert!(self.holds(at, HEADER_BYTES + length));
+        let place = self.place(at + HEADER_BYTES, length).cast::<u8>();
         // SAFETY: it lies in the mapping, which lives as long as the reference; the kernel writes there again only when
         // the consumer's position has passed it.
-        unsafe {
-            let start = self.mapping.address.byte_add(at - self.first + HEADER_BYTES);
-            std::slice::from_raw_parts(start.cast().as_ptr(), length)
-        }
+        unsafe { std::slice::from_raw_parts(place.as_ptr(), length) }
+    }
+
+    /// So many bytes from there on, which the window holds.
+    fn place(&self, at: usize, bytes: usize) -> NonNull<c_void> {
+        assert!(self.holds(at, bytes));
+        // SAFETY: it stays in the mapping.
+        unsafe { self.mapping.address.byte_add(at - self.first) }
     }
 }
 

@@ -7,7 +7,8 @@ use aya::programs::{BtfTracePoint, Program, ProgramFd, RawTracePoint};
 use aya::{Btf, Ebpf};
 
 use super::LiveError;
-use super::probes::{chain, map_failed, refused, take};
+use super::io_uring::{self, RequestHooks, Requests};
+use super::probes::{chain, map_failed, refused, refused_program, take};
 
 const ENTER: &str = "agentsight_sys_enter";
 const EXIT: &str = "agentsight_sys_exit";
@@ -46,6 +47,7 @@ pub(super) struct SyscallHooks {
     _enter: FdLink,
     _exit: FdLink,
     _beside: [FdLink; 2],
+    _requests: Option<RequestHooks>,
 }
 
 /// Loads all of them and joins them by their arrays; nothing runs yet.
@@ -60,12 +62,17 @@ pub(super) fn load(ebpf: &mut Ebpf, btf: &Btf) -> Result<(), LiveError> {
 }
 
 /// From here on system calls of traced processes are seen.
-pub(super) fn attach(ebpf: &mut Ebpf) -> Result<SyscallHooks, LiveError> {
+pub(super) fn attach(ebpf: &mut Ebpf, requests: Requests) -> Result<SyscallHooks, LiveError> {
     // The exit first: an output whose enter was not seen has its exit's time.
     let exit = attach_program(ebpf, EXIT, "sys_exit")?;
     let enter = attach_program(ebpf, ENTER, "sys_enter")?;
     let [connected, kill] = BESIDE.map(|(program, hook)| attach_program(ebpf, program, hook));
-    Ok(SyscallHooks { _enter: enter, _exit: exit, _beside: [connected?, kill?] })
+    let requests = match requests {
+        // Where a tracepoint is missing after all, the programs say of every ring that it is a blind spot.
+        Requests::Followed => io_uring::attach(ebpf).ok(),
+        Requests::BlindSpot => None,
+    };
+    Ok(SyscallHooks { _enter: enter, _exit: exit, _beside: [connected?, kill?], _requests: requests })
 }
 
 fn fill(
@@ -79,10 +86,16 @@ fn fill(
     for stage in stages {
         load_program(ebpf, stage, hook, btf)?;
     }
+    let slots: Vec<_> = (first..).zip(stages.iter().copied()).collect();
+    fill_slots(ebpf, array, &slots)
+}
+
+/// Puts loaded programs into an array that others reach them by.
+pub(super) fn fill_slots(ebpf: &mut Ebpf, array: &'static str, slots: &[(u32, &str)]) -> Result<(), LiveError> {
     let mut map: ProgramArray<_> = take(ebpf, array)?;
-    for (index, stage) in (first..).zip(stages) {
+    for (index, stage) in slots {
         let target = descriptor(ebpf, stage)?;
-        map.set(index, target, 0).map_err(|error| map_failed(array, &error))?;
+        map.set(*index, target, 0).map_err(|error| map_failed(array, &error))?;
     }
     // The kernel empties a program array when its last descriptor is closed (prog_array_map_clear()).
     std::mem::forget(map);
@@ -99,7 +112,7 @@ fn load_program(ebpf: &mut Ebpf, name: &str, hook: &'static str, btf: &Btf) -> R
         Program::RawTracePoint(program) => program.load(),
         _ => return Err(LiveError::Load { reason: format!("{name} is for another kind of hook") }),
     }
-    .map_err(|error| refused(&error))
+    .map_err(|error| refused_program(name, &error))
 }
 
 fn descriptor<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a ProgramFd, LiveError> {

@@ -66,21 +66,19 @@ static __always_inline void begin_epoch(const struct open_file *open)
 	object->party_wrote = 0;
 }
 
-SEC(SYS_EXIT)
-int agentsight_open(__u64 *ctx)
+static __always_inline int open(__u64 *ctx, struct call *call, void *stages)
 {
-	struct call *call = current_call();
 	struct open_file *open, *listener;
 	struct file *file, *listening;
 	__u64 listener_id = 0;
 
-	if (!call || call->result < 0)
+	if (call->result < 0)
 		return 0;
 	file = file_of(call->result);
 	if (!file)
 		return 0;
 	if (call->number == __NR_accept || call->number == __NR_accept4) {
-		listening = file_of(call->arguments[0]);
+		listening = file_in(call, call->arguments[0]);
 		if (listening) {
 			listener = find_open(listening);
 			if (listener) {
@@ -107,9 +105,11 @@ int agentsight_open(__u64 *ctx)
 	if (open->how || listener_id)
 		announce(ctx, call, file, open);
 	if (call->number == __NR_memfd_create)
-		bpf_tail_call(ctx, &exit_stages, EXIT_CONTROL);
+		bpf_tail_call(ctx, stages, EXIT_CONTROL);
 	return 0;
 }
+
+STAGE(open)
 
 /* Both ends at once, while each can say what the other is. */
 SEC(SYS_EXIT)

@@ -5,5 +5,6 @@ mod idle;
 #[path = "../observe/mod.rs"]
 mod observe;
 mod place;
+mod requests;
 mod story;
 mod streams;

@@ -49,7 +49,10 @@ pub fn span(found: &StoredSpan) -> Value {
     set("bytes", facts.bytes.into());
     set("attributes", attributes(&span.attributes));
     set("resource", attributes(&found.resource.attributes));
-    let events = span.events.iter().map(|event| {
+    // Jaeger gives them in an order of its own.
+    let mut events: Vec<_> = span.events.iter().collect();
+    events.sort_by(|one, other| (one.time_unix_nano, &one.name).cmp(&(other.time_unix_nano, &other.name)));
+    let events = events.into_iter().map(|event| {
         let time = rfc3339(WallNanos(event.time_unix_nano));
         json!({"name": event.name, "time": time, "attributes": attributes(&event.attributes)})
     });
@@ -78,8 +81,8 @@ pub fn session(summary: &SessionSummary) -> Value {
         SessionState::Abandoned => ("abandoned", None),
     };
     let mut object = Map::new();
-    object.insert("id".to_owned(), summary.session.id.to_string().into());
-    object.insert("trace_id".to_owned(), summary.session.trace_id.to_string().into());
+    object.insert("id".to_owned(), summary.id.to_string().into());
+    object.insert("trace_id".to_owned(), summary.trace_id.to_string().into());
     object.insert("started".to_owned(), rfc3339(summary.started).into());
     if let Some(ended) = ended {
         object.insert("ended".to_owned(), rfc3339(ended).into());

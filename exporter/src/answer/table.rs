@@ -30,7 +30,7 @@ pub fn sessions_table(sessions: &[SessionSummary], clock: &Clock, columns: usize
                 SessionState::Abandoned => "abandoned".to_owned(),
             };
             let command = summary.root.as_ref().map(|root| command(&root.span)).unwrap_or_default();
-            let id: String = summary.session.id.to_string().chars().take(12).collect();
+            let id: String = summary.id.to_string().chars().take(12).collect();
             [clock.local(summary.started), id, summary.spans.to_string(), state, printable(&command).into_owned()]
         })
         .collect();

@@ -58,6 +58,7 @@ async fn send_all(endpoint: &Endpoint, signals: &[&Signal], takes: Takes) -> Res
                     return Err(refused(format!("{rejected} rejected: {message}")));
                 }
                 Outcome::Refused { reason }
+                | Outcome::Locked { reason }
                 | Outcome::NotTaken { reason }
                 | Outcome::TooLarge { reason }
                 | Outcome::Retry { reason, .. } => return Err(refused(reason)),
@@ -88,6 +89,7 @@ impl SpanSender {
             Outcome::Delivered { rejected: 0, .. } => Ok(()),
             Outcome::Delivered { rejected, message } => Err(refused(format!("{rejected} rejected: {message}"))),
             Outcome::Refused { reason }
+            | Outcome::Locked { reason }
             | Outcome::NotTaken { reason }
             | Outcome::TooLarge { reason }
             | Outcome::Retry { reason, .. } => Err(refused(reason)),

@@ -213,7 +213,9 @@ fn complaints(progress: &Progress) -> Vec<String> {
             }
             // A backend that takes no logs is no news to whoever sends it traces.
             SenderState::NotTaken(_) if *kind == Kind::Log => return complaints,
-            SenderState::NotTaken(reason) => format!("{url} does not take {what}: {reason}"),
+            SenderState::NotTaken(reason) => {
+                format!("{pending} {what} wait in the store, {url} does not take them: {reason}")
+            }
             _ => format!("{pending} {what} are still on their way to {url}"),
         });
     }

@@ -1,7 +1,8 @@
 //! One heap for all threads of a collector, which gives back what only the beginning needed.
 //!
 //! glibc gives each of the first threads an arena of its own, which keeps what it once held; a session has threads of its
-//! own, so a daemon would keep the most that each of many arenas ever held.
+//! own, so a daemon would keep the most that each of many arenas ever held: in 10 minutes of `make soak` 8 MiB more, and
+//! still growing.
 
 /// To be called before there is a second thread.
 pub(crate) fn share() {

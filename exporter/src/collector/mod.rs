@@ -31,6 +31,7 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 
 use crate::channel::{self, CHANNEL_VERSION, ToCollector, ToStub};
+use crate::session::UserId;
 
 /// `agentsight collector --for PID`: the channel to the stub is standard input and output.
 #[must_use]
@@ -73,18 +74,18 @@ fn converse(stub: u32) -> Result<(), CollectorError> {
     // The caller's mask may be stricter, and others must find our socket.
     nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o022));
     let (hears, speaks) = take_channel()?;
-    check_peer(&hears, stub)?;
+    let asked_by = check_peer(&hears, stub)?;
     channel::send(&speaks, &ToStub::Hello { version: CHANNEL_VERSION })?;
     let Some(ToCollector::Request(request)) = channel::receive(&hears)? else { return Ok(()) };
-    if let Err(error) = serve::serve(stub, &request, hears, &speaks) {
+    if let Err(error) = serve::serve((stub, asked_by), &request, hears, &speaks) {
         channel::send(&speaks, &ToStub::Failed { message: error.to_string() })?;
     }
     Ok(())
 }
 
 /// Whoever may start the collector by sudo could otherwise point it at another user's process: the kernel remembers
-/// who made the socket pair, and sudo who called it.
-fn check_peer(channel: &UnixStream, stub: u32) -> Result<(), CollectorError> {
+/// who made the socket pair, and sudo who called it. Says who made it.
+fn check_peer(channel: &UnixStream, stub: u32) -> Result<UserId, CollectorError> {
     let made_by = getsockopt(channel, PeerCredentials).map_err(|_| CollectorError::Peer("it is no socket"))?;
     if u32::try_from(made_by.pid()) != Ok(stub) {
         return Err(CollectorError::Peer("another process made it"));
@@ -93,7 +94,7 @@ fn check_peer(channel: &UnixStream, stub: u32) -> Result<(), CollectorError> {
     if caller.is_some_and(|uid| uid != made_by.uid()) && made_by.uid() != 0 {
         return Err(CollectorError::Peer("another user made it"));
     }
-    Ok(())
+    Ok(UserId(made_by.uid()))
 }
 
 /// Where the caller is root no sudo closes its descriptors, and the reader of a pipe among them would wait for us.

@@ -26,7 +26,7 @@ use crate::channel::{OutputFile, Request, Target, ToStub};
 use crate::otlp::settings::Settings;
 use crate::ownership::{Owner, Ownership};
 use crate::recording::WriteError;
-use crate::session::SessionId;
+use crate::session::{SessionId, UserId};
 use crate::store::{self, Limits, Store, StoreError};
 use crate::telemetry::{Account, ExporterError};
 
@@ -79,7 +79,7 @@ pub(super) enum ServeError {
 }
 
 pub(super) fn serve(
-    stub_id: u32,
+    (stub_id, asked_by): (u32, UserId),
     request: &Request,
     hears: std::os::unix::net::UnixStream,
     speaks: &std::os::unix::net::UnixStream,
@@ -105,8 +105,9 @@ pub(super) fn serve(
 
     let mut store = Store::open_for_ingest(&dir)?;
     let clock = probes.clock();
+    let owner = begin::owner(request.target, UserId(request.uid), asked_by);
     // Held until the end: while it is, no other collector takes this session for a dead one's.
-    let _alive = store.begin_session(&session, clock.read_both().wall)?;
+    let _alive = store.begin_session(&session, owner, clock.read_both().wall)?;
     let account = Account::default();
     let mut delivery = Delivery::start(&dir)?;
     let couriers = delivery.send_for(&mut store, id, &request.destination, &account)?;

@@ -81,7 +81,7 @@ pub(crate) fn hear(socket: UnixStream, session: SessionNumber, to: Inlet<Input>,
         loop {
             let input = match channel::receive(&socket) {
                 Ok(Some(ToCollector::End)) => Input::End(session),
-                Ok(Some(ToCollector::Request(_))) => continue,
+                Ok(Some(ToCollector::Request(_) | ToCollector::Question(_))) => continue,
                 Ok(None) | Err(_) => Input::StubGone(session),
             };
             let last = matches!(input, Input::StubGone(_));

@@ -25,7 +25,7 @@ use crate::collector::work::Work;
 use crate::otlp::settings::Settings;
 use crate::ownership;
 use crate::recording::WriteError;
-use crate::session::{CallerContext, Session, SessionId, SessionOptions};
+use crate::session::{CallerContext, Session, SessionId, SessionOptions, UserId};
 use crate::store::{Lock, StoreError, UnendedSession};
 use crate::terminal::Format;
 
@@ -103,6 +103,8 @@ pub(super) struct Plan {
     pub(super) target: Target,
     pub(super) lifetime: Lifetime,
     pub(super) destination: Settings,
+    /// Who may ask about it, beside root.
+    pub(super) owner: Option<UserId>,
 }
 
 impl Service {
@@ -117,7 +119,8 @@ impl Service {
         let begun =
             begin::begin_session(&CallerContext::default(), &options).map_err(BeginError::from).and_then(|session| {
                 let lifetime = Lifetime::new(Scope::RunningTree, Duration::ZERO);
-                let plan = Plan { session, target: Target::Running(process.0), lifetime, destination };
+                let owner = begin::only_user(process);
+                let plan = Plan { session, target: Target::Running(process.0), lifetime, destination, owner };
                 self.adopt(&[process], plan, Inheritance::default())
             });
         match begun {
@@ -162,6 +165,7 @@ impl Service {
             target: request.target,
             lifetime: Lifetime::new(scope, request.linger),
             destination: request.destination.clone(),
+            owner: begin::owner(request.target, UserId(request.uid), UserId(uid)),
         };
         let number = match request.target {
             Target::NextChild => {
@@ -275,12 +279,12 @@ impl Service {
 
     /// Everything that a session needs but what it is to trace.
     fn stand(&mut self, number: SessionNumber, plan: Plan) -> Result<(), BeginError> {
-        let Plan { session, target, lifetime, destination } = plan;
+        let Plan { session, target, lifetime, destination, owner } = plan;
         lock(&self.probes).attach_syscalls()?;
         let shop = &mut self.sessions.shop;
         let id = session.id;
         let now = shop.clock.read_both();
-        let alive = shop.store.begin_lasting_session(&session, now.wall)?;
+        let alive = shop.store.begin_lasting_session(&session, owner, now.wall)?;
         let couriers = self.delivery.send_for(&mut shop.store, id, &destination, &shop.account)?;
         let shelf = Shelf::new(id, couriers.wakers(), shop.account.clone());
         let mut work = Work::new(session, target, lifetime, shelf);

@@ -6,6 +6,7 @@
 mod admission;
 mod beginning;
 mod config;
+mod desk;
 mod ending;
 mod glob;
 mod load;
@@ -29,13 +30,9 @@ pub use only_one::LockError;
 pub use service::ServiceError;
 pub use settle::{Overrides, SettleError};
 
+use crate::daemon_socket::DEFAULT_SOCKET;
 use notify::Notifier;
 use service::Service;
-
-/// Where the daemon of this host is found.
-pub const DEFAULT_SOCKET: &str = "/run/agentsight/daemon.sock";
-/// The variable that names another place, for the daemon and for `run`.
-pub const SOCKET_VARIABLE: &str = "AGENTSIGHT_SOCKET";
 
 /// The daemon could not start, or had to end.
 #[derive(Debug, thiserror::Error)]

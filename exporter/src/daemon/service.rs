@@ -10,6 +10,7 @@ use agentsight_ebpf::live::{self, BtfSource, LiveError, Options, Probes, Statist
 use agentsight_ebpf::{Event, Exec, SessionNumber, Tgid};
 use nix::sys::signal::SigSet;
 
+use super::desk::Desk;
 use super::notify::Notifier;
 use super::settle::{Overrides, Settled};
 use super::socket::Door;
@@ -175,7 +176,8 @@ impl Service {
         self.delivery.inherit(&mut self.sessions.shop.store, Heir::Daemon);
         self.apply_rules()?;
         let path = self.settled.socket.clone();
-        let door = Door::open(&path, self.to.clone()).map_err(|reason| ServiceError::Door { path, reason })?;
+        let desk = Desk::new(self.sessions.shop.store.dir().to_owned());
+        let door = Door::open(&path, self.to.clone(), desk).map_err(|reason| ServiceError::Door { path, reason })?;
         self.door = Some(door);
         signals::hear(held, self.to.clone()).map_err(ServiceError::Thread)
     }

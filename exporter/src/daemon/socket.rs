@@ -1,7 +1,8 @@
-//! The daemon's door: a unix socket that everybody may connect to, to have a process of their own traced.
+//! The daemon's door: a unix socket that everybody may connect to, to have a process of their own traced, or to ask about
+//! what was.
 //!
 //! Whoever connects is a stranger: they have so long for one request of so many bytes, and only so many may be at it at
-//! once. What comes of the request is decided by the loop.
+//! once. What comes of the request is decided by the loop; questions are answered at the desk, without it.
 
 use std::fs;
 use std::io;
@@ -18,9 +19,12 @@ use agentsight_ebpf::Tgid;
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 
 use super::admission::Peer;
+use super::desk::Desk;
 use crate::channel::{self, CHANNEL_VERSION, Request, ToCollector, ToStub};
 use crate::collector::queue::Inlet;
 use crate::collector::sessions::Input;
+use crate::inquiry::Inquiry;
+use crate::session::UserId;
 
 /// From connecting to the whole request.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -37,6 +41,12 @@ pub(crate) struct Caller {
     pub(crate) socket: UnixStream,
 }
 
+/// What a stranger turned out to want.
+enum Wish {
+    Tracing(Caller),
+    Answers { user: UserId, first: Box<Inquiry>, socket: UnixStream },
+}
+
 /// The door, open; dropping it removes the socket.
 #[derive(Debug)]
 pub(crate) struct Door {
@@ -45,7 +55,7 @@ pub(crate) struct Door {
 
 impl Door {
     /// Opens it. The caller makes sure that no other daemon has it open.
-    pub(crate) fn open(path: &Path, to: Inlet<Input>) -> io::Result<Self> {
+    pub(crate) fn open(path: &Path, to: Inlet<Input>, desk: Arc<Desk>) -> io::Result<Self> {
         // What lies there is a dead daemon's; anything but a socket is somebody's file.
         match fs::symlink_metadata(path) {
             Ok(found) if std::os::unix::fs::FileTypeExt::is_socket(&found.file_type()) => fs::remove_file(path)?,
@@ -54,7 +64,7 @@ impl Door {
         }
         let listener = UnixListener::bind(path)?;
         fs::set_permissions(path, fs::Permissions::from_mode(0o666))?;
-        thread::Builder::new().name("door".to_owned()).spawn(move || listen(&listener, &to))?;
+        thread::Builder::new().name("door".to_owned()).spawn(move || listen(&listener, &to, &desk))?;
         Ok(Self { path: path.to_owned() })
     }
 }
@@ -65,7 +75,7 @@ impl Drop for Door {
     }
 }
 
-fn listen(listener: &UnixListener, to: &Inlet<Input>) {
+fn listen(listener: &UnixListener, to: &Inlet<Input>, desk: &Arc<Desk>) {
     let strangers = Arc::new(AtomicUsize::new(0));
     for socket in listener.incoming() {
         let Ok(socket) = socket else {
@@ -77,13 +87,16 @@ fn listen(listener: &UnixListener, to: &Inlet<Input>) {
             continue;
         }
         strangers.fetch_add(1, Ordering::Relaxed);
-        let (to, strangers) = (to.clone(), Arc::clone(&strangers));
+        let (to, desk, strangers) = (to.clone(), Arc::clone(desk), Arc::clone(&strangers));
         let spawned = thread::Builder::new().name("stranger".to_owned()).spawn(move || {
-            // Whoever breaks off has nobody to be told.
-            if let Ok(Some(caller)) = greet(socket) {
-                let _ = to.send(Input::Call(caller));
-            }
+            let wish = greet(socket);
             strangers.fetch_sub(1, Ordering::Relaxed);
+            // Whoever breaks off has nobody to be told.
+            match wish {
+                Ok(Some(Wish::Tracing(caller))) => drop(to.send(Input::Call(caller))),
+                Ok(Some(Wish::Answers { user, first, socket })) => drop(desk.serve(&socket, user, *first)),
+                Ok(None) | Err(_) => {}
+            }
         });
         if let Err(error) = spawned {
             tracing::warn!(%error, "a caller was turned away");
@@ -91,7 +104,7 @@ fn listen(listener: &UnixListener, to: &Inlet<Input>) {
     }
 }
 
-fn greet(socket: UnixStream) -> Result<Option<Caller>, channel::ChannelError> {
+fn greet(socket: UnixStream) -> Result<Option<Wish>, channel::ChannelError> {
     socket.set_read_timeout(Some(PATIENCE))?;
     socket.set_write_timeout(Some(PATIENCE))?;
     let credentials = getsockopt(&socket.as_fd(), PeerCredentials).map_err(io::Error::from)?;
@@ -101,7 +114,11 @@ fn greet(socket: UnixStream) -> Result<Option<Caller>, channel::ChannelError> {
         Ok(Some(ToCollector::Request(request))) => {
             socket.set_read_timeout(None)?;
             socket.set_write_timeout(None)?;
-            Ok(Some(Caller { peer: Peer { process, uid: credentials.uid() }, request, socket }))
+            let peer = Peer { process, uid: credentials.uid() };
+            Ok(Some(Wish::Tracing(Caller { peer, request, socket })))
+        }
+        Ok(Some(ToCollector::Question(first))) => {
+            Ok(Some(Wish::Answers { user: UserId(credentials.uid()), first, socket }))
         }
         // Somebody who only asks whether a daemon is there (doctor).
         Ok(_) => Ok(None),

@@ -46,6 +46,7 @@ impl Service {
             target: Target::Running(first.0),
             lifetime: Lifetime::new(Scope::RunningTree, Duration::ZERO),
             destination: destination_of(store, old)?,
+            owner: left.owner,
         };
         Ok(self.adopt(&roots, plan, Inheritance { spans, from: Some(left) })?.is_some())
     }

@@ -20,7 +20,7 @@ impl Graph {
         let blind = &mut known.deeds.blind;
         match call.kind {
             CallKind::MapShared => blind.shared_memory = true,
-            CallKind::IoUringSetup => blind.io_uring = true,
+            CallKind::IoUringSetup | CallKind::IoUringUnseen => blind.io_uring = true,
             CallKind::CompatCall => blind.compat_calls = true,
             CallKind::Setuid
             | CallKind::Setgid
@@ -34,7 +34,8 @@ impl Graph {
             | CallKind::Namespaces
             | CallKind::Mount
             | CallKind::Bpf
-            | CallKind::LoadModule => {}
+            | CallKind::LoadModule
+            | CallKind::IoUringFollowed => {}
         }
     }
 
@@ -101,6 +102,29 @@ mod tests {
                 began    101#1 Exec sh/mv under 100#1
                 ended    101#1 2..6 exit 0 !Setuid 33 !Rename
                 ended    100#1 0..8 exit 0 !IoUringSetup 8 blind
+            "#]],
+        );
+    }
+
+    #[test]
+    fn a_ring_that_is_followed_blinds_only_by_a_request_that_is_not() {
+        check(
+            "
+                0 root 100
+                1 exec 100 /bin/sh sh
+                2 fork 100 101
+                3 exec 101 /bin/a a
+                4 call 101 io_uring_followed 8
+                5 exit 101 0
+                6 call 100 io_uring_followed 8
+                7 call 100 io_uring_unseen 35
+                8 exit 100 0
+            ",
+            &expect![[r#"
+                began    100#1 Root sh under -
+                began    101#1 Exec sh/a under 100#1
+                ended    101#1 2..5 exit 0 !IoUringFollowed 8
+                ended    100#1 0..8 exit 0 !IoUringFollowed 8 !IoUringUnseen 35 blind
             "#]],
         );
     }

@@ -226,7 +226,7 @@ pub struct Folded {
 pub struct Blind {
     /// It shares memory that it can write to with others.
     pub shared_memory: bool,
-    /// It has set up io_uring, whose transfers make no system calls.
+    /// It has used io_uring in a way that is not followed.
     pub io_uring: bool,
     /// It has made 32-bit system calls, which are not decoded.
     pub compat_calls: bool,

@@ -8,7 +8,6 @@ mod attach;
 
 mod collector_process;
 mod command;
-pub mod daemon_socket;
 mod dispositions;
 mod ear;
 mod held_child;

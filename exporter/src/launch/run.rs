@@ -12,7 +12,6 @@ use nix::unistd::Uid;
 
 use super::collector_process::{self, StartError};
 use super::command::{Command, CommandError};
-use super::daemon_socket::{self, Found};
 use super::ear::Ear;
 use super::held_child::{self, Exec, HeldChild};
 use super::outputs::{OutputError, Outputs};
@@ -20,6 +19,7 @@ use super::signals::Signals;
 use super::wait::{LastWords, Waiter};
 use crate::caller::{Caller, UnknownCaller};
 use crate::channel::{self, BtfFile, ChannelError, OutputFile, Request, Target, ToCollector, ToStub};
+use crate::daemon_socket::{self, Found};
 use crate::otlp::settings::Settings;
 use crate::ownership;
 use crate::session::{CallerContext, SessionId, SessionOptions};

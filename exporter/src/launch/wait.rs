@@ -106,7 +106,7 @@ impl Waiter<'_> {
                 ToStub::Summary { text } => self.words.summary = text,
                 ToStub::Failed { message } => self.tracing_stopped(&message),
                 ToStub::Finished => self.collector = None,
-                ToStub::Hello { .. } | ToStub::Attached | ToStub::Started { .. } => {}
+                ToStub::Hello { .. } | ToStub::Attached | ToStub::Started { .. } | ToStub::Answer(_) => {}
             }
         }
         if end == Err(Silence) && self.collector.is_some() {

@@ -11,6 +11,7 @@ use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
 use super::client::ClientError;
+use super::grpc_only::{GrpcOnly, NoGrpc};
 use super::outcome::{Outcome, chain, printable, retry};
 use super::request::Request;
 use super::settings::{Compression, Endpoint};
@@ -52,7 +53,7 @@ impl GrpcClient {
     async fn export(&self, request: &Request) -> Result<(i64, String), Status> {
         match request {
             Request::Traces(traces) => {
-                let mut client = TraceServiceClient::new(self.channel.clone());
+                let mut client = TraceServiceClient::new(GrpcOnly(self.channel.clone()));
                 if let Some(encoding) = self.compression {
                     client = client.send_compressed(encoding).accept_compressed(encoding);
                 }
@@ -60,7 +61,7 @@ impl GrpcClient {
                 Ok(answer.partial_success.map(|told| (told.rejected_spans, told.error_message)).unwrap_or_default())
             }
             Request::Logs(logs) => {
-                let mut client = LogsServiceClient::new(self.channel.clone());
+                let mut client = LogsServiceClient::new(GrpcOnly(self.channel.clone()));
                 if let Some(encoding) = self.compression {
                     client = client.send_compressed(encoding).accept_compressed(encoding);
                 }
@@ -117,12 +118,18 @@ pub(crate) fn metadata(endpoint: &Endpoint) -> Result<MetadataMap, ClientError> 
 /// What the client library says when its connection task is gone; it has no code for that.
 const NOT_READY: &str = "Service was not ready";
 
+/// What it says of an answer that it cannot read, under a code as if the backend had refused the request.
+const UNREADABLE: [&str; 2] = ["protocol error: ", "failed to decode Protobuf message"];
+
 fn read_status(status: &Status) -> Outcome {
     // A status with a source was made on this side: the connection failed, the backend said nothing.
     if let Some(source) = std::error::Error::source(status) {
+        if let Some(stranger) = source.downcast_ref::<NoGrpc>() {
+            return stranger.outcome();
+        }
         return retry(chain(source).trim_start_matches("transport error: "));
     }
-    if status.message().starts_with(NOT_READY) {
+    if status.message().starts_with(NOT_READY) || UNREADABLE.iter().any(|said| status.message().starts_with(said)) {
         return retry(printable(status.message()));
     }
     let reason = match status.message() {
@@ -142,15 +149,14 @@ fn read_status(status: &Status) -> Outcome {
         | Code::Unavailable
         | Code::DataLoss => Outcome::Retry { after, reason },
         Code::Unimplemented => Outcome::NotTaken { reason },
+        Code::Unauthenticated | Code::PermissionDenied => Outcome::Locked { reason },
         Code::Ok
         | Code::Unknown
         | Code::InvalidArgument
         | Code::NotFound
         | Code::AlreadyExists
-        | Code::PermissionDenied
         | Code::FailedPrecondition
-        | Code::Internal
-        | Code::Unauthenticated => Outcome::Refused { reason },
+        | Code::Internal => Outcome::Refused { reason },
     }
 }
 

@@ -103,6 +103,9 @@ fn build_pool(endpoint: &Endpoint) -> reqwest::Result<reqwest::Client> {
         .no_proxy();
     if let Some(pem) = &endpoint.tls.authorities {
         builder = builder.tls_certs_only(Certificate::from_pem_bundle(pem.0.as_bytes())?);
+    } else if endpoint.url.starts_with("http://") {
+        // Nobody is to be trusted there, and a machine without certificates, such as a small container, has nothing to load.
+        builder = builder.tls_certs_only([]);
     }
     if let Some((certificate, key)) = &endpoint.tls.identity {
         builder = builder.identity(Identity::from_pem(format!("{}\n{}", certificate.0, key.0).as_bytes())?);
@@ -176,6 +179,9 @@ async fn read_answer(response: Response) -> Outcome {
         | StatusCode::SERVICE_UNAVAILABLE
         | StatusCode::GATEWAY_TIMEOUT => Outcome::Retry { after, reason },
         StatusCode::PAYLOAD_TOO_LARGE => Outcome::TooLarge { reason },
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::PROXY_AUTHENTICATION_REQUIRED => {
+            Outcome::Locked { reason }
+        }
         StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => Outcome::NotTaken { reason },
         _ if status.is_redirection() => Outcome::NotTaken { reason },
         _ => Outcome::Refused { reason },

@@ -9,6 +9,7 @@ pub mod client;
 pub mod decode;
 pub mod encode;
 pub(crate) mod grpc;
+mod grpc_only;
 pub(crate) mod http;
 mod http_answer;
 pub mod json;

@@ -29,6 +29,11 @@ pub enum Outcome {
         /// Why.
         reason: String,
     },
+    /// Whoever sends is not let in. It says nothing about the signals: they are kept.
+    Locked {
+        /// Why.
+        reason: String,
+    },
     /// The backend does not take this kind of signal, or is no OTLP receiver.
     NotTaken {
         /// Why.

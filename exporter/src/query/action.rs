@@ -31,6 +31,16 @@ impl Kind {
         })
     }
 
+    /// The name by which [`parse`](Self::parse) knows it; `None` where it knows none.
+    #[must_use]
+    pub fn name(&self) -> Option<&'static str> {
+        let group = GROUPS.iter().find(|(_, kind)| kind == self).map(|(group, _)| *group);
+        group.or(match (self.objects, self.actions) {
+            ([], [action]) => Some(action),
+            _ => None,
+        })
+    }
+
     /// All names that [`parse`](Self::parse) knows, for whoever mistyped one.
     #[must_use]
     pub fn names() -> String {

@@ -60,6 +60,14 @@ pub struct Cursor(pub Behind);
 #[error("this is no cursor: use the one that the page before gave, with the same question")]
 pub struct CursorError;
 
+impl Cursor {
+    /// Behind this span, in this order.
+    #[must_use]
+    pub fn behind(span: &Span, by: SortKey) -> Self {
+        Self(behind(span, by))
+    }
+}
+
 impl fmt::Display for Cursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}{}", hex::encode(self.0.key.to_be_bytes()), hex::encode(self.0.span_id))
@@ -105,7 +113,7 @@ pub fn ask(source: &mut dyn Source, question: &Question) -> Result<Page, SourceE
         Some(mut members) => members.search(question, &mut visit)?,
         None => source.search(question, &mut visit)?,
     }
-    let last = spans.last().map(|found| Cursor(behind(&found.span, question.sort)));
+    let last = spans.last().map(|found| Cursor::behind(&found.span, question.sort));
     Ok(Page { spans, next: last.filter(|_| more) })
 }
 

@@ -100,6 +100,7 @@ impl Filter {
             from: self.from,
             until: self.until,
             session: self.session,
+            owner: None,
             pid: only(&self.pids).copied(),
             executable: only(&self.executables).and_then(Glob::exact).map(str::to_owned),
             objects,

@@ -76,6 +76,12 @@ impl Glob {
         self.regex.is_match(text)
     }
 
+    /// As it was written.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
     /// How every match begins.
     #[must_use]
     pub fn known(&self) -> &PathText {

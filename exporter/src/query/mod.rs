@@ -24,4 +24,4 @@ pub use ask::{Cursor, CursorError, Page, Question, ask, sort_value};
 pub use filter::Filter;
 pub use of_store::StoreSource;
 pub use source::{Source, SourceError};
-pub use subtree::Subtree;
+pub use subtree::{Membership, Subtree};

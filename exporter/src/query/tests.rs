@@ -7,7 +7,7 @@ use super::filter::{Filter, Host, Status};
 use super::fixture::{BEGIN, MILLI, SESSION, With, found, id, memory, span, stale_id};
 use super::glob::Glob;
 use super::slice::{Gap, Reach, Slice, Way, slice};
-use super::{Cursor, Question, Source, StoreSource, Subtree, ask};
+use super::{Cursor, Membership, Question, Source, StoreSource, Subtree, ask};
 use crate::session::{CallerContext, Session, SessionOptions};
 use crate::store::scratch::Scratch;
 use crate::store::{Direction, Row, SortKey, Store};
@@ -31,7 +31,7 @@ fn store(scratch: &Scratch) -> Store {
         caller: CallerContext::default(),
         options: SessionOptions::default(),
     };
-    let _lock = store.begin_session(&session, WallNanos(BEGIN)).unwrap();
+    let _lock = store.begin_session(&session, None, WallNanos(BEGIN)).unwrap();
     let rows: Vec<Row> =
         stale_id().into_iter().map(found).map(|found| Row::of_span(&found.span, &found.resource)).collect();
     store.append_rows(SESSION, &rows).unwrap();
@@ -132,6 +132,22 @@ fn a_subtree_is_a_process_and_what_its_descendants_did() {
     let mut memory = memory(stale_id());
     let question = Question { subtree: Some(Subtree::Process(102)), ..Question::default() };
     assert_eq!(names(&mut memory, &question), ["refresh", "write config.json", "sleep"]);
+}
+
+#[test]
+fn a_span_that_comes_is_of_a_subtree_exactly_when_a_question_finds_it_there() {
+    let mut all = memory(stale_id());
+    let subtrees = (100..=105).map(Subtree::Process).chain((1..=13).map(|number| Subtree::Span(id(number))));
+    for subtree in subtrees {
+        let question = Question { subtree: Some(subtree), ..Question::default() };
+        let wanted = names(&mut all, &question);
+        let mut membership = Membership::new(subtree, &question.filter);
+        let mut taken = all.all().to_vec();
+        taken.sort_by_key(|found| (found.span.start_time_unix_nano, found.span.span_id.clone()));
+        taken.retain(|found| membership.takes(&mut all, found).unwrap());
+        let taken: Vec<String> = taken.into_iter().map(|found| found.span.name).collect();
+        assert_eq!(taken, wanted, "{subtree:?}");
+    }
 }
 
 /// One line a span, in the order in which they were reached.

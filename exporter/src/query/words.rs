@@ -1,6 +1,7 @@
 //! A question as it was typed, on a command line or in a URL, and what it means.
 
 use opentelemetry::trace::{SpanId, TraceId};
+use serde::{Deserialize, Serialize};
 
 use agentsight_semconv::value::object_type;
 
@@ -8,13 +9,14 @@ use super::action::Kind;
 use super::ask::{Cursor, CursorError, Question};
 use super::filter::{Filter, Host, Status};
 use super::glob::{Glob, GlobError};
-use super::moment::{Clock, MomentError};
+use super::moment::{Clock, MomentError, rfc3339};
 use super::subtree::Subtree;
 use crate::session::{SessionId, SpanRef};
 use crate::store::{Direction, SortKey};
 
 /// The words. Lists hold alternatives.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Words {
     /// Began so long ago or later, or at this moment or later.
     pub since: Option<String>,
@@ -122,6 +124,44 @@ pub enum WordError {
 pub const LIMIT_MAX: usize = 100_000;
 
 impl Words {
+    /// The words for a question that was asked in words once: whoever reads them, whenever and in whatever zone, asks the same.
+    #[must_use]
+    pub fn of(question: &Question) -> Self {
+        let Question { filter, subtree, sort, direction, limit, cursor } = question;
+        let texts = |globs: &[Glob]| globs.iter().map(|glob| glob.text().to_owned()).collect();
+        let key = match sort {
+            SortKey::Start => "start",
+            SortKey::End => "end",
+            SortKey::Duration => "duration",
+            SortKey::Bytes => "bytes",
+        };
+        let sign = if *direction == Direction::Descending { "-" } else { "" };
+        let named = filter.hosts.iter().filter_map(|host| Some((host.name.as_ref()?.text(), host.port)));
+        let nameless = filter.hosts.iter().filter(|host| host.name.is_none()).filter_map(|host| host.port);
+        Self {
+            since: filter.from.map(rfc3339),
+            until: filter.until.map(rfc3339),
+            pid: filter.pids.iter().map(ToString::to_string).collect(),
+            exe: texts(&filter.executables),
+            subtree: subtree.as_ref().map(|subtree| match subtree {
+                Subtree::Process(pid) => pid.to_string(),
+                Subtree::Span(id) => format!("{}:{}", id.trace_id, id.span_id),
+            }),
+            action: filter.kinds.iter().filter_map(Kind::name).map(str::to_owned).collect(),
+            object: filter.objects.iter().map(|object| (*object).to_owned()).collect(),
+            path: texts(&filter.paths),
+            host: named.map(|(name, port)| host_in_words(name, port)).collect(),
+            port: nameless.map(|port| port.to_string()).collect(),
+            session: filter.session.map(|session| session.to_string()),
+            trace: filter.trace.map(|trace| trace.to_string()),
+            status: filter.status.map(|status| if status == Status::Ok { "ok" } else { "error" }.to_owned()),
+            attribute: filter.attributes.iter().map(|(name, value)| format!("{name}={value}")).collect(),
+            sort: Some(format!("{sign}{key}")),
+            limit: Some(limit.clamp(&1, &LIMIT_MAX).to_string()),
+            cursor: cursor.map(|cursor| cursor.to_string()),
+        }
+    }
+
     /// What is asked, where sessions and traces are named by their whole ids.
     ///
     /// # Errors
@@ -257,6 +297,12 @@ fn host(text: &str) -> Result<Host, WordError> {
     }
 }
 
+/// What [`host`] reads as this; what has colons of its own stands in brackets.
+fn host_in_words(name: &str, port: Option<u16>) -> String {
+    let name = if name.contains(':') { format!("[{name}]") } else { name.to_owned() };
+    port.map_or_else(|| name.clone(), |port| format!("{name}:{port}"))
+}
+
 fn sort(text: &str) -> Result<(SortKey, Direction), WordError> {
     let (name, direction) = match text.strip_prefix('-') {
         Some(name) => (name, Direction::Descending),
@@ -298,6 +344,43 @@ mod tests {
         );
         assert_eq!(hosts(&["a"], &["1", "2"]), [of("a", Some(1)), of("a", Some(2))]);
         assert_eq!(hosts(&[], &["53"]), [Host { name: None, port: Some(53) }]);
+    }
+
+    #[test]
+    fn a_question_in_words_again_is_the_same_question_at_any_time_and_in_any_zone() {
+        let many = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+        let some = |text: &str| Some(text.to_owned());
+        let all = Words {
+            since: some("1h"),
+            until: some("today"),
+            pid: many(&["1", "-2"]),
+            exe: many(&["python*", "sh"]),
+            subtree: some("12"),
+            action: many(&["network", "exec", "ipc"]),
+            object: many(&["tcp", "file"]),
+            path: many(&["/etc/**", "*.json"]),
+            host: many(&["api.example.com", "10.0.0.7:443", "[::1]:80", "fe80::1"]),
+            session: some(&"5e".repeat(16)),
+            trace: some(&"ab".repeat(16)),
+            status: some("error"),
+            attribute: many(&["a=b=c", "n=1"]),
+            sort: some("-duration"),
+            limit: some("7"),
+            cursor: some(&"01".repeat(16)),
+            ..Words::default()
+        };
+        let span = format!("{}:{}", "ab".repeat(16), "cd".repeat(8));
+        let others = [
+            Words::default(),
+            Words { port: many(&["53", "443"]), ..Words::default() },
+            Words { host: many(&["a"]), port: many(&["1", "2"]), subtree: some(&span), ..Words::default() },
+            Words { status: some("ok"), sort: some("bytes"), ..Words::default() },
+        ];
+        let elsewhere = Clock { now: WallNanos(1), zone: TimeZone::fixed(jiff::tz::offset(5)) };
+        for words in others.into_iter().chain([all]) {
+            let asked = question(words).unwrap();
+            assert_eq!(Words::of(&asked).question(&elsewhere), Ok(asked));
+        }
     }
 
     #[test]

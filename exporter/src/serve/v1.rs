@@ -50,7 +50,7 @@ pub(super) fn session(ask: &Ask<'_>, id: &str, parameters: Parameters) -> Result
     parameters.end()?;
     let id = words::session(id)?;
     let all = ask.store.sessions(usize::MAX)?;
-    let is_meant = |summary: &&SessionSummary| summary.session.id == id;
+    let is_meant = |summary: &&SessionSummary| summary.id == id;
     all.iter().find(is_meant).map(json::session).ok_or(Trouble::NotFound("session"))
 }
 

@@ -49,11 +49,13 @@ pub(super) fn is_security_relevant(note: &Note, image: &Image) -> bool {
             // A program in memory leaves no file behind.
             CallKind::MemfdCreate => true,
             // What they do is not all seen.
-            CallKind::IoUringSetup | CallKind::CompatCall => true,
+            CallKind::IoUringSetup | CallKind::IoUringUnseen | CallKind::CompatCall => true,
             // Another view of the file system, of processes or of the network.
             CallKind::Chroot | CallKind::Namespaces | CallKind::Mount => true,
             // Code in the kernel.
             CallKind::Bpf | CallKind::LoadModule => true,
+            // Followed, its requests are like system calls; that there is a ring is worth knowing all the same.
+            CallKind::IoUringFollowed => true,
             CallKind::Bind | CallKind::Listen | CallKind::MapShared => false,
         },
         Note::Connect(_) => false,

@@ -11,7 +11,9 @@ pub(super) fn in_words(call: &Call) -> Option<Cow<'static, str>> {
         CallKind::Ptrace => ptrace_request(first),
         CallKind::Namespaces => clone_flags(first).into(),
         CallKind::Bpf => bpf_command(first),
-        CallKind::IoUringSetup => format!("entries={first} flags={second:#x}").into(),
+        CallKind::IoUringSetup | CallKind::IoUringFollowed => format!("entries={first} flags={second:#x}").into(),
+        CallKind::IoUringUnseen if first == 255 => "operation=unknown".into(),
+        CallKind::IoUringUnseen => format!("operation={first} flags={second:#x}").into(),
         CallKind::CompatCall => format!("number={first}").into(),
         CallKind::Listen => format!("backlog={first}").into(),
         CallKind::Setuid

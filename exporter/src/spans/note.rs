@@ -64,7 +64,8 @@ fn call_name(kind: CallKind) -> Name {
         CallKind::ProcessVmWritev => semconv::PROCESS_VM_WRITEV,
         CallKind::ProcessVmReadv => semconv::PROCESS_VM_READV,
         CallKind::MemfdCreate => semconv::MEMFD_CREATE,
-        CallKind::IoUringSetup => semconv::IO_URING_SETUP,
+        CallKind::IoUringSetup | CallKind::IoUringFollowed => semconv::IO_URING_SETUP,
+        CallKind::IoUringUnseen => semconv::AGENTSIGHT_IO_URING_UNSEEN,
         CallKind::CompatCall => semconv::COMPAT_CALL,
         CallKind::Bind => semconv::BIND,
         CallKind::Listen => semconv::LISTEN,
@@ -414,6 +415,8 @@ mod tests {
             CallKind::Mount,
             CallKind::Bpf,
             CallKind::LoadModule,
+            CallKind::IoUringFollowed,
+            CallKind::IoUringUnseen,
         ];
         let image = image("/bin/sh");
         let notes = changes.iter().map(|kind| change(&image, *kind, 0)).chain(calls.iter().map(|kind| {
@@ -455,6 +458,8 @@ mod tests {
             mount*
             bpf* agentsight.call.arguments=Text("BPF_MAP_LOOKUP_ELEM")
             init_module*
+            io_uring_setup* agentsight.call.arguments=Text("entries=1 flags=0x2")
+            agentsight.io_uring.unseen* agentsight.call.arguments=Text("operation=1 flags=0x2")
         "#]]
         .assert_eq(&said.collect::<String>());
     }

@@ -3,12 +3,18 @@
 use std::collections::BTreeMap;
 
 use rusqlite::{Connection, OptionalExtension, named_params};
+use serde::{Deserialize, Serialize};
 
 use super::{DestinationId, Store, StoreError};
 
 /// The place of a row in the order in which rows were stored.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Seq(pub(super) i64);
+
+impl Seq {
+    /// Before the first row.
+    pub const BEFORE_ANY: Self = Self(0);
+}
 
 /// How much one request may hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

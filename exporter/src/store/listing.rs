@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use agentsight_ebpf::WallNanos;
+use opentelemetry::trace::TraceId;
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use prost::Message;
 use rusqlite::{Connection, OptionalExtension};
@@ -12,13 +13,15 @@ use super::search::MARGIN_NANOS;
 use super::session::LOCK_FILE;
 use super::{Store, StoreError, count, lock, sqlite_nanos, wall_nanos};
 use crate::facts;
-use crate::session::{Session, SessionId};
+use crate::session::{Session, SessionId, UserId};
 
 /// One session, as a list shows it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SessionSummary {
-    /// Its header.
-    pub session: Session,
+    /// Its id.
+    pub id: SessionId,
+    /// The trace that its first spans are in.
+    pub trace_id: TraceId,
     /// When it began.
     pub started: WallNanos,
     /// Whether it is over.
@@ -55,13 +58,24 @@ impl Store {
     /// # Errors
     /// When the store cannot be read.
     pub fn sessions(&self, limit: usize) -> Result<Vec<SessionSummary>, StoreError> {
+        self.sessions_of(None, limit)
+    }
+
+    /// As [`sessions`](Self::sessions), those of one owner alone; for `None` all.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn sessions_of(&self, owner: Option<UserId>, limit: usize) -> Result<Vec<SessionSummary>, StoreError> {
         let failed = StoreError::sqlite("list sessions");
         let mut statement = self
             .connection
-            .prepare_cached("SELECT key, header, started_nanos, ended_nanos FROM session ORDER BY key DESC LIMIT ?1")
+            .prepare_cached(
+                "SELECT key, header, started_nanos, ended_nanos FROM session
+                 WHERE ?2 IS NULL OR owner = ?2 ORDER BY key DESC LIMIT ?1",
+            )
             .map_err(&failed)?;
         let rows: Vec<(i64, String, i64, Option<i64>)> = statement
-            .query_map([i64::try_from(limit).unwrap_or(i64::MAX)], |row| {
+            .query_map((i64::try_from(limit).unwrap_or(i64::MAX), owner.map(|owner| owner.0)), |row| {
                 Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
             })
             .and_then(Iterator::collect)
@@ -82,7 +96,8 @@ impl Store {
                 None => SessionState::Abandoned,
             };
             sessions.push(SessionSummary {
-                session,
+                id: session.id,
+                trace_id: session.trace_id,
                 started: wall_nanos(started),
                 state,
                 spans: spans_of(&self.connection, key).map_err(&failed)?,
@@ -92,20 +107,30 @@ impl Store {
         Ok(sessions)
     }
 
-    /// The sessions whose ids begin with these hex digits; two are enough to know that there are several.
+    /// The sessions, of one owner or all, whose ids begin with these hex digits; two are enough to know that there are several.
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub fn sessions_like(&self, prefix: &str) -> Result<Vec<SessionId>, StoreError> {
-        self.ids_like("SELECT id FROM session WHERE lower(hex(id)) GLOB ?1 || '*' LIMIT 2", prefix)
-            .map(|ids| ids.into_iter().map(SessionId).collect())
+    pub fn sessions_like(&self, prefix: &str, owner: Option<UserId>) -> Result<Vec<SessionId>, StoreError> {
+        let failed = StoreError::sqlite("look up a session");
+        let mut statement = self
+            .connection
+            .prepare_cached(
+                "SELECT id FROM session WHERE lower(hex(id)) GLOB ?1 || '*' AND (?2 IS NULL OR owner = ?2) LIMIT 2",
+            )
+            .map_err(&failed)?;
+        let rows = statement
+            .query_map((prefix, owner.map(|owner| owner.0)), |row| row.get(0).map(SessionId))
+            .map_err(&failed)?;
+        rows.collect::<Result<_, _>>().map_err(failed)
     }
 
-    /// The traces whose ids begin with these hex digits; two are enough to know that there are several.
+    /// The traces with spans of one owner's sessions, or of all, whose ids begin with these hex digits; two are enough to know
+    /// that there are several.
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub fn traces_like(&self, prefix: &str) -> Result<Vec<[u8; 16]>, StoreError> {
+    pub fn traces_like(&self, prefix: &str, owner: Option<UserId>) -> Result<Vec<[u8; 16]>, StoreError> {
         // The first whole bytes are a range of the index.
         let whole = &prefix[..prefix.len() / 2 * 2];
         let mut least = hex::decode(whole).unwrap_or_default();
@@ -117,17 +142,12 @@ impl Store {
             .connection
             .prepare_cached(
                 "SELECT DISTINCT trace_id FROM signal WHERE kind = 'span' AND trace_id BETWEEN ?1 AND ?2
-                 AND lower(hex(trace_id)) GLOB ?3 || '*' LIMIT 2",
+                 AND lower(hex(trace_id)) GLOB ?3 || '*'
+                 AND (?4 IS NULL OR session IN (SELECT key FROM session WHERE owner = ?4)) LIMIT 2",
             )
             .map_err(&failed)?;
-        let rows = statement.query_map((least, greatest, prefix), |row| row.get(0)).map_err(&failed)?;
-        rows.collect::<Result<_, _>>().map_err(failed)
-    }
-
-    fn ids_like(&self, sql: &str, prefix: &str) -> Result<Vec<[u8; 16]>, StoreError> {
-        let failed = StoreError::sqlite("look up an id");
-        let mut statement = self.connection.prepare_cached(sql).map_err(&failed)?;
-        let rows = statement.query_map([prefix], |row| row.get(0)).map_err(&failed)?;
+        let parameters = (least, greatest, prefix, owner.map(|owner| owner.0));
+        let rows = statement.query_map(parameters, |row| row.get(0)).map_err(&failed)?;
         rows.collect::<Result<_, _>>().map_err(failed)
     }
 

@@ -38,7 +38,7 @@ pub use listing::{Operation, SessionState, SessionSummary};
 pub use lock::Lock;
 pub use open_image::LeftOpen;
 pub use place::PlaceError;
-pub use read::StoredSpan;
+pub use read::{Part, StoredSpan};
 pub use retention::{Limits, Pruned};
 pub use row::{Kind, Row};
 pub use schema::SchemaError;
@@ -125,6 +125,27 @@ impl Store {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
             Err(source) => Err(PlaceError::Io { doing: "look at", path, source }.into()),
         }
+    }
+
+    /// Opens the store in `dir` for reading alone, beside whoever writes it; `None` where nothing was ever stored. It must have
+    /// the present shape: whoever writes it now has seen to that.
+    ///
+    /// # Errors
+    /// A database of a newer version, or of another program, and whatever the system refuses.
+    pub fn open_reading(dir: &Path) -> Result<Option<Self>, StoreError> {
+        let path = dir.join(DATABASE);
+        match std::fs::symlink_metadata(&path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(source) => return Err(PlaceError::Io { doing: "look at", path, source }.into()),
+            Ok(_) => {}
+        }
+        let opened = |source| StoreError::Open { path: path.clone(), source };
+        let flags =
+            OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NOFOLLOW | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(&path, flags).map_err(opened)?;
+        connection.busy_timeout(BUSY_TIMEOUT).map_err(opened)?;
+        schema::is_present(&connection).map_err(|source| StoreError::Shape { path: path.clone(), source })?;
+        Ok(Some(Self { dir: dir.to_owned(), connection }))
     }
 
     /// Opens a copy of a store's database, whoever owns it, without changing it. What an older AgentSight wrote is

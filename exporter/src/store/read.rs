@@ -7,11 +7,11 @@ use opentelemetry::trace::{SpanId, TraceId};
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message;
-use rusqlite::{CachedStatement, Connection, OptionalExtension};
+use rusqlite::{CachedStatement, Connection, OptionalExtension, ToSql};
 
 use super::session::find_key;
 use super::{Seq, Store, StoreError};
-use crate::session::{SessionId, SpanRef};
+use crate::session::{SessionId, SpanRef, UserId};
 
 /// A span as it was stored, with its resource.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,6 +20,15 @@ pub struct StoredSpan {
     pub span: Span,
     /// Who emitted it, shared between spans.
     pub resource: Arc<Resource>,
+}
+
+/// A part of a long list.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Part {
+    /// In the order in which they were stored.
+    pub spans: Vec<StoredSpan>,
+    /// Behind which the next part begins; `None` where this is the last.
+    pub next: Option<Seq>,
 }
 
 impl Store {
@@ -47,33 +56,35 @@ impl Store {
         Ok(found)
     }
 
-    /// The spans whose parent is one of these.
+    /// The spans whose parent is one of these, at most `limit`.
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub fn children(&self, parents: &[SpanRef]) -> Result<Vec<StoredSpan>, StoreError> {
+    pub fn children(&self, parents: &[SpanRef], limit: usize) -> Result<Vec<StoredSpan>, StoreError> {
         self.around(
-            parents,
+            (parents, limit),
             "SELECT seq FROM signal INDEXED BY signal_parent WHERE kind = 'span' AND trace_id = ?1 AND parent_id = ?2",
         )
     }
 
-    /// The spans that are linked to one of these as their cause.
+    /// The spans that are linked to one of these as their cause, at most `limit`.
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub fn effects(&self, causes: &[SpanRef]) -> Result<Vec<StoredSpan>, StoreError> {
-        self.around(causes, "SELECT effect FROM link WHERE cause_trace = ?1 AND cause_span = ?2")
+    pub fn effects(&self, causes: &[SpanRef], limit: usize) -> Result<Vec<StoredSpan>, StoreError> {
+        self.around((causes, limit), "SELECT effect FROM link WHERE cause_trace = ?1 AND cause_span = ?2")
     }
 
-    fn around(&self, ids: &[SpanRef], sql: &str) -> Result<Vec<StoredSpan>, StoreError> {
+    fn around(&self, (ids, limit): (&[SpanRef], usize), sql: &str) -> Result<Vec<StoredSpan>, StoreError> {
         let failed = StoreError::sqlite("follow spans");
         let mut reader = Reader::of(&self.connection);
         let mut statement = self.connection.prepare_cached(sql).map_err(&failed)?;
         let mut found = Vec::new();
         for id in ids {
             let mut rows = statement.query((id.trace_id.to_bytes(), id.span_id.to_bytes())).map_err(&failed)?;
-            while let Some(row) = rows.next().map_err(&failed)? {
+            while found.len() < limit
+                && let Some(row) = rows.next().map_err(&failed)?
+            {
                 found.extend(reader.at(row.get(0).map_err(&failed)?).map_err(&failed)?);
             }
         }
@@ -118,26 +129,58 @@ impl Store {
         )
     }
 
-    /// The spans whose ids begin with these hex digits; two are enough to know that there are several. A look at every
-    /// span, in the narrow table: an index would cost each span that is stored more than a rare question is worth.
+    /// A part of what [`trace`](Self::trace) gives: spans behind a place, until they are so many or have so many bytes, and the
+    /// place to go on from.
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub fn spans_like(&self, prefix: &str) -> Result<Vec<SpanRef>, StoreError> {
+    pub fn trace_part(&self, id: TraceId, after: Seq, limits: (usize, usize)) -> Result<Part, StoreError> {
+        self.part(
+            "SELECT seq FROM signal WHERE kind = 'span' AND trace_id = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3",
+            (id.to_bytes(), after, limits),
+            "SELECT resource, encoded FROM open_image WHERE trace_id = ?1",
+        )
+    }
+
+    /// A part of what [`session_spans`](Self::session_spans) gives: spans behind a place, until they are so many or have so
+    /// many bytes, and the place to go on from.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn session_part(&self, id: SessionId, after: Seq, limits: (usize, usize)) -> Result<Part, StoreError> {
+        let failed = StoreError::sqlite("look up a session");
+        let Some(key) = find_key(&self.connection, id).map_err(failed)? else { return Ok(Part::default()) };
+        self.part(
+            "SELECT seq FROM signal WHERE session = ?1 AND kind = 'span' AND seq > ?2 ORDER BY seq LIMIT ?3",
+            (key, after, limits),
+            "SELECT resource, encoded FROM open_image WHERE session = ?1",
+        )
+    }
+
+    /// The spans of one owner's sessions, or of all, whose ids begin with these hex digits; two are enough to know that there
+    /// are several. A look at every span, in the narrow table: an index would cost each span that is stored more than a rare
+    /// question is worth.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn spans_like(&self, prefix: &str, owner: Option<UserId>) -> Result<Vec<SpanRef>, StoreError> {
         let failed = StoreError::sqlite("look up a span");
         let mut statement = self
             .connection
             .prepare_cached(
                 "SELECT trace_id, span_id FROM signal WHERE seq IN (SELECT seq FROM span WHERE span_id BETWEEN ?1 AND ?2
-                     AND lower(hex(span_id)) GLOB ?3 || '*' LIMIT 2)
-                 UNION SELECT trace_id, span_id FROM open_image WHERE lower(hex(span_id)) GLOB ?3 || '*' LIMIT 2",
+                     AND lower(hex(span_id)) GLOB ?3 || '*'
+                     AND (?4 IS NULL OR session IN (SELECT key FROM session WHERE owner = ?4)) LIMIT 2)
+                 UNION SELECT trace_id, span_id FROM open_image WHERE lower(hex(span_id)) GLOB ?3 || '*'
+                     AND (?4 IS NULL OR session IN (SELECT key FROM session WHERE owner = ?4)) LIMIT 2",
             )
             .map_err(&failed)?;
         let mut least = hex::decode(&prefix[..prefix.len() / 2 * 2]).unwrap_or_default();
         let mut greatest = least.clone();
         least.resize(8, 0);
         greatest.resize(8, 0xff);
-        let rows = statement.query_map((least, greatest, prefix), |row| Ok((row.get(0)?, row.get(1)?)));
+        let parameters = (least, greatest, prefix, owner.map(|owner| owner.0));
+        let rows = statement.query_map(parameters, |row| Ok((row.get(0)?, row.get(1)?)));
         let ids: Vec<(Vec<u8>, Vec<u8>)> = rows.and_then(Iterator::collect).map_err(&failed)?;
         let reference = |(trace, span): (Vec<u8>, Vec<u8>)| {
             let trace_id = TraceId::from_bytes(trace.try_into().ok()?);
@@ -154,12 +197,6 @@ impl Store {
         self.connection
             .query_row("SELECT ifnull(max(seq), 0) FROM span", [], |row| row.get(0).map(Seq))
             .map_err(StoreError::sqlite("see what was stored last"))
-    }
-
-    /// The place before the first span.
-    #[must_use]
-    pub fn last_before_any(&self) -> Seq {
-        Seq(0)
     }
 
     /// The spans that were stored after this place, at most `limit`, and the place of the last of them.
@@ -180,6 +217,44 @@ impl Store {
             spans.extend(reader.at(last.0).map_err(&failed)?);
         }
         Ok((spans, last))
+    }
+
+    /// What is open yet comes with the last part.
+    fn part(
+        &self,
+        stored: &str,
+        (of, after, (limit, bytes_max)): (impl ToSql + Copy, Seq, (usize, usize)),
+        open: &str,
+    ) -> Result<Part, StoreError> {
+        let failed = StoreError::sqlite("read spans");
+        let mut reader = Reader::of(&self.connection);
+        let mut part = Part::default();
+        let (mut last, mut read, mut bytes) = (after, 0, 0);
+        let mut statement = self.connection.prepare_cached(stored).map_err(&failed)?;
+        let mut rows = statement.query((of, after.0, sqlite_limit(limit))).map_err(&failed)?;
+        while let Some(row) = rows.next().map_err(&failed)? {
+            if bytes >= bytes_max {
+                read = limit;
+                break;
+            }
+            last = Seq(row.get(0).map_err(&failed)?);
+            read += 1;
+            let found = reader.at(last.0).map_err(&failed)?;
+            bytes += found.as_ref().map_or(0, |found| found.span.encoded_len());
+            part.spans.extend(found);
+        }
+        if read >= limit {
+            part.next = Some(last);
+            return Ok(part);
+        }
+        let mut statement = self.connection.prepare_cached(open).map_err(&failed)?;
+        let mut rows = statement.query([of]).map_err(&failed)?;
+        while let Some(row) = rows.next().map_err(&failed)? {
+            let resource = row.get(0).map_err(&failed)?;
+            let encoded = row.get_ref(1).and_then(|bytes| Ok(bytes.as_blob()?)).map_err(&failed)?;
+            part.spans.extend(reader.decode(resource, encoded).map_err(&failed)?);
+        }
+        Ok(part)
     }
 
     fn list(

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use agentsight_ebpf::WallNanos;
-use rusqlite::{Connection, ToSql, TransactionBehavior, named_params};
+use rusqlite::{Connection, Params, ToSql, TransactionBehavior, named_params};
 
 use super::{Store, StoreError, count, destination, index, sqlite_nanos};
 
@@ -66,25 +66,40 @@ impl Store {
             pruned.rows += step.rows;
             pruned.unsent += step.unsent;
         }
-        self.connection
-            .execute(
-                "DELETE FROM session WHERE ended_nanos <= ?1
-                 AND NOT EXISTS (SELECT 1 FROM signal WHERE session = session.key)",
-                [oldest],
-            )
-            .map_err(&failed)?;
-        self.connection
-            .execute(
-                "DELETE FROM resource WHERE NOT EXISTS (SELECT 1 FROM signal WHERE resource = resource.key)
-                 AND NOT EXISTS (SELECT 1 FROM open_image WHERE resource = resource.key)",
-                [],
-            )
-            .map_err(&failed)?;
+        self.remove_sessions(oldest).map_err(&failed)?;
         give_back_pages(&self.connection).map_err(&failed)?;
         // What one burst of spans needed is not kept for a day of silence.
         self.connection.release_memory().map_err(&failed)?;
         Ok(pruned)
     }
+
+    /// Sessions that ended before a moment, and have nothing left.
+    fn remove_sessions(&mut self, oldest: i64) -> rusqlite::Result<()> {
+        let empty = "SELECT key FROM session WHERE ended_nanos <= ?1
+             AND NOT EXISTS (SELECT 1 FROM signal WHERE session = session.key)";
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let of_open_images = format!("SELECT DISTINCT resource FROM open_image WHERE session IN ({empty})");
+        let resources = keys(&transaction, &of_open_images, [oldest])?;
+        transaction.prepare_cached(&format!("DELETE FROM session WHERE key IN ({empty})"))?.execute([oldest])?;
+        remove_unused(&transaction, &resources)?;
+        transaction.commit()
+    }
+}
+
+fn keys(connection: &Connection, query: &str, parameters: impl Params) -> rusqlite::Result<Vec<i64>> {
+    connection.prepare_cached(query)?.query_map(parameters, |row| row.get(0))?.collect()
+}
+
+/// Of these resources, those that nothing needs any more.
+fn remove_unused(connection: &Connection, resources: &[i64]) -> rusqlite::Result<()> {
+    let mut statement = connection.prepare_cached(
+        "DELETE FROM resource WHERE key = ?1 AND NOT EXISTS (SELECT 1 FROM signal WHERE resource = ?1)
+         AND NOT EXISTS (SELECT 1 FROM open_image WHERE resource = ?1)",
+    )?;
+    for key in resources {
+        statement.execute([key])?;
+    }
+    Ok(())
 }
 
 fn bytes_in_use(connection: &Connection) -> rusqlite::Result<u64> {
@@ -102,7 +117,7 @@ fn give_back_pages(connection: &Connection) -> rusqlite::Result<()> {
 
 /// Discards, of the oldest rows, those that ended before a moment.
 fn prune_chunk(connection: &Connection, older_than: i64) -> rusqlite::Result<Chunk> {
-    let chunk = "SELECT seq, session, kind FROM (SELECT * FROM signal ORDER BY seq LIMIT :chunk) WHERE end_nanos <= :older_than";
+    let chunk = "SELECT seq, session, kind FROM (SELECT seq, session, kind, end_nanos FROM signal ORDER BY seq LIMIT :chunk) WHERE end_nanos <= :older_than";
     let parameters: &[(&str, &dyn ToSql)] = named_params! {":chunk": CHUNK, ":older_than": older_than};
     let mut statement = connection.prepare_cached(&format!(
         "SELECT destination.id, count(*) FROM ({chunk}) AS old JOIN destination
@@ -115,9 +130,12 @@ fn prune_chunk(connection: &Connection, older_than: i64) -> rusqlite::Result<Chu
         connection.execute("UPDATE destination SET dropped = dropped + ?2 WHERE id = ?1", [destination, rows])?;
     }
     remove_from_index(connection, chunk, parameters)?;
+    let of_chunk = format!("SELECT DISTINCT resource FROM signal WHERE seq IN (SELECT seq FROM ({chunk}))");
+    let resources = keys(connection, &of_chunk, parameters)?;
     let rows = connection
         .prepare_cached(&format!("DELETE FROM signal WHERE seq IN (SELECT seq FROM ({chunk}))"))?
         .execute(parameters)?;
+    remove_unused(connection, &resources)?;
     let erased = destination::erase_delivered(connection)?;
     Ok(Chunk { rows: rows as u64, unsent: unsent.iter().map(|(_, rows)| count(*rows)).sum(), erased })
 }

@@ -12,7 +12,7 @@ use rusqlite::{Connection, params_from_iter};
 
 use super::read::{Reader, StoredSpan};
 use super::{Store, StoreError, sqlite_nanos};
-use crate::session::SessionId;
+use crate::session::{SessionId, UserId};
 
 /// What the columns know of a question. Every part that is given must hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -23,6 +23,8 @@ pub struct Narrow {
     pub until: Option<WallNanos>,
     /// Of this session.
     pub session: Option<SessionId>,
+    /// Of a session of this owner's.
+    pub owner: Option<UserId>,
     /// Of this process.
     pub pid: Option<i64>,
     /// Of an image with this name.
@@ -202,6 +204,10 @@ impl Ways {
             if narrow.from.is_none() {
                 time.push(ways.compare("start_nanos >=", Value::Integer(began.saturating_sub(MARGIN_NANOS))));
             }
+        }
+        if let Some(owner) = narrow.owner {
+            let at = ways.value(Value::Integer(owner.0.into()));
+            ways.plain(format!("session IN (SELECT key FROM session WHERE owner = ?{at})"));
         }
         if let Some(port) = narrow.port {
             ways.compare("port =", Value::Integer(port));

@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension, TransactionBehavior, named_params}
 
 use super::lock::{self, Lock};
 use super::{Store, StoreError, destination, open_image, sqlite_nanos, wall_nanos};
-use crate::session::{Session, SessionId};
+use crate::session::{Session, SessionId, UserId};
 
 pub(super) const LOCK_FILE: &str = "session.lock";
 
@@ -21,6 +21,8 @@ enum Lasting {
 pub struct UnendedSession {
     /// Its header.
     pub session: Session,
+    /// Who may ask about it, beside root.
+    pub owner: Option<UserId>,
     /// The last moment of anything stored of it; its start where nothing is.
     pub last_stored: WallNanos,
     /// While this is held, no other collector takes the session for its own to end.
@@ -28,35 +30,67 @@ pub struct UnendedSession {
 }
 
 impl Store {
-    /// Writes a session's header. The lock says that its collector lives: hold it until the session is ended.
+    /// Writes a session's header; beside root its owner alone may ask about it. The lock says that its collector lives: hold
+    /// it until the session is ended.
     ///
     /// # Errors
     /// When the store cannot be written, or the session is there already.
-    pub fn begin_session(&mut self, session: &Session, started: WallNanos) -> Result<Lock, StoreError> {
-        self.begin(session, started, Lasting::No)
+    pub fn begin_session(
+        &mut self,
+        session: &Session,
+        owner: Option<UserId>,
+        started: WallNanos,
+    ) -> Result<Lock, StoreError> {
+        self.begin(session, owner, started, Lasting::No)
     }
 
     /// As [`begin_session`](Self::begin_session), of one that a later daemon may go on with.
     ///
     /// # Errors
     /// As there.
-    pub fn begin_lasting_session(&mut self, session: &Session, started: WallNanos) -> Result<Lock, StoreError> {
-        self.begin(session, started, Lasting::Yes)
+    pub fn begin_lasting_session(
+        &mut self,
+        session: &Session,
+        owner: Option<UserId>,
+        started: WallNanos,
+    ) -> Result<Lock, StoreError> {
+        self.begin(session, owner, started, Lasting::Yes)
     }
 
-    fn begin(&mut self, session: &Session, started: WallNanos, lasting: Lasting) -> Result<Lock, StoreError> {
+    /// Who may ask about a session, beside root; of one that is not there nobody.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn owner_of(&self, id: SessionId) -> Result<Option<UserId>, StoreError> {
+        let owner = self
+            .connection
+            .prepare_cached("SELECT owner FROM session WHERE id = ?1")
+            .and_then(|mut statement| statement.query_row([id.0], |row| row.get(0)).optional())
+            .map_err(StoreError::sqlite("look up whose session it is"))?;
+        Ok(owner.flatten().map(UserId))
+    }
+
+    fn begin(
+        &mut self,
+        session: &Session,
+        owner: Option<UserId>,
+        started: WallNanos,
+        lasting: Lasting,
+    ) -> Result<Lock, StoreError> {
         let failed = StoreError::sqlite("begin a session");
         let header =
             serde_json::to_string(session).map_err(|source| StoreError::EncodeHeader { id: session.id, source })?;
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(&failed)?;
         transaction
             .execute(
-                "INSERT INTO session (id, header, started_nanos, lasting) VALUES (:id, :header, :started, :lasting)",
+                "INSERT INTO session (id, header, started_nanos, lasting, owner)
+                 VALUES (:id, :header, :started, :lasting, :owner)",
                 named_params! {
                     ":id": session.id.0,
                     ":header": header,
                     ":started": sqlite_nanos(started),
                     ":lasting": lasting == Lasting::Yes,
+                    ":owner": owner.map(|owner| owner.0),
                 },
             )
             .map_err(&failed)?;
@@ -119,10 +153,7 @@ impl Store {
         let mut statement = self
             .connection
             .prepare(
-                "SELECT key, header, started_nanos, (SELECT max(nanos) FROM (
-                     SELECT max(end_nanos) AS nanos FROM signal WHERE session = session.key
-                     UNION ALL SELECT max(start_nanos) FROM open_image WHERE session = session.key)), lasting
-                 FROM session WHERE ended_nanos IS NULL ORDER BY key",
+                "SELECT key, header, started_nanos, lasting, owner FROM session WHERE ended_nanos IS NULL ORDER BY key",
             )
             .map_err(&failed)?;
         let rows = statement
@@ -131,22 +162,24 @@ impl Store {
                     row.get::<_, i64>(0)?,
                     row.get::<_, String>(1)?,
                     row.get::<_, i64>(2)?,
-                    row.get::<_, Option<i64>>(3)?,
-                    if row.get(4)? { Lasting::Yes } else { Lasting::No },
+                    if row.get(3)? { Lasting::Yes } else { Lasting::No },
+                    row.get::<_, Option<u32>>(4)?.map(UserId),
                 ))
             })
             .map_err(&failed)?
             .collect::<Result<Vec<_>, _>>()
             .map_err(&failed)?;
         let mut unended = Vec::new();
-        for (key, header, started, last, lasting) in rows {
+        for (key, header, started, lasting, owner) in rows {
             match serde_json::from_str(&header) {
                 Ok(session) => {
                     if wanted(&session, lasting)?
                         && let Some(lock) = lock::try_lock(&self.dir.join(LOCK_FILE), key)?
                     {
+                        let last = last_stored(&self.connection, key).map_err(&failed)?;
                         unended.push(UnendedSession {
                             session,
+                            owner,
                             last_stored: wall_nanos(last.unwrap_or(started)),
                             lock,
                         });
@@ -163,6 +196,17 @@ impl Store {
         }
         Ok(unended)
     }
+}
+
+/// The last moment that is stored of a session. It reads all of it: never to be asked of a living one, which may be of days.
+fn last_stored(connection: &Connection, key: i64) -> rusqlite::Result<Option<i64>> {
+    connection
+        .prepare_cached(
+            "SELECT max(nanos) FROM (
+                 SELECT max(end_nanos) AS nanos FROM signal WHERE session = ?1
+                 UNION ALL SELECT max(start_nanos) FROM open_image WHERE session = ?1)",
+        )?
+        .query_row([key], |row| row.get(0))
 }
 
 pub(super) fn session_key(connection: &Connection, id: SessionId) -> Result<i64, StoreError> {

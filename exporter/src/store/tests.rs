@@ -52,7 +52,7 @@ fn what_a_dead_collector_left_open_names_its_processes_and_where_it_was_sent() {
 #[test]
 fn a_daemons_session_of_which_a_process_lives_is_left_to_the_next_daemon() {
     let mut desk = desk();
-    let lock = desk.store.begin_lasting_session(&session(2), WallNanos(1)).unwrap();
+    let lock = desk.store.begin_lasting_session(&session(2), None, WallNanos(1)).unwrap();
     let Signal::Span(mut open) = span(5, "test") else { unreachable!("a span was made") };
     open.attributes = vec![
         Attribute { name: agentsight_semconv::PROCESS_PID, value: Value::Int(42) },
@@ -124,7 +124,7 @@ struct Desk {
 fn desk() -> Desk {
     let scratch = Scratch::new();
     let mut store = Store::open(&scratch.path().join("store")).unwrap();
-    let lock = store.begin_session(&session(1), WallNanos(1)).unwrap();
+    let lock = store.begin_session(&session(1), None, WallNanos(1)).unwrap();
     let id = store.add_destination(session(1).id, Kind::Span, &SettingsJson(SECRET.to_owned())).unwrap();
     Desk { scratch, store, id, lock: Some(lock) }
 }
@@ -209,7 +209,7 @@ fn a_batch_holds_at_most_what_is_asked_for_but_always_one() {
 #[test]
 fn a_destination_gets_the_rows_of_its_own_session_and_kind_only() {
     let mut desk = desk();
-    let _lock = desk.store.begin_session(&session(2), WallNanos(1)).unwrap();
+    let _lock = desk.store.begin_session(&session(2), None, WallNanos(1)).unwrap();
     let logs = desk.store.add_destination(session(1).id, Kind::Log, &SettingsJson(String::new())).unwrap();
     let second = desk.store.add_destination(session(2).id, Kind::Span, &SettingsJson(String::new())).unwrap();
     desk.append(1..=3);
@@ -253,8 +253,8 @@ fn settings_leave_the_disk_with_the_last_span_of_an_ended_session() {
 fn a_dead_collectors_session_is_found_by_the_next_and_a_living_ones_is_not() {
     let scratch = Scratch::new();
     let mut store = Store::open(scratch.path()).unwrap();
-    let dead = store.begin_session(&session(1), WallNanos(5)).unwrap();
-    let _alive = store.begin_session(&session(2), WallNanos(6)).unwrap();
+    let dead = store.begin_session(&session(1), None, WallNanos(5)).unwrap();
+    let _alive = store.begin_session(&session(2), None, WallNanos(6)).unwrap();
     store.append(session(1).id, &spans(1..=3)).unwrap();
     assert!(store.unended_sessions().unwrap().is_empty());
     drop(dead);
@@ -361,6 +361,7 @@ fn pruning_leaves_no_row_of_what_it_discards() {
     let everything = Limits { bytes: u64::MAX, age: Duration::ZERO };
     desk.store.prune(everything, WallNanos(1_000_000)).unwrap();
     assert_eq!((rows(&desk, "span"), rows(&desk, "link"), rows(&desk, "operation")), (0, 0, 0));
+    assert_eq!(rows(&desk, "resource"), 0);
 }
 
 #[test]

@@ -25,8 +25,8 @@ pub(super) fn because<'a>(deeds: &Deeds<'a>, family: &Family<'a>, place: usize, 
     for link in deed.links() {
         let Some(cause) = deeds.cause(link) else { continue };
         match type_of(link) {
-            Some(link_type::FLOW) => flow.add(had(deeds, cause)),
-            Some(kind) => data.add(origin(deeds, family, deed, link, kind, cause)),
+            Some(link_type::FLOW) => flow.extend(had(deeds, cause)),
+            Some(kind) => data.extend(origin(deeds, family, deed, link, kind, cause)),
             None => {}
         }
     }
@@ -40,32 +40,54 @@ pub(super) fn because<'a>(deeds: &Deeds<'a>, family: &Family<'a>, place: usize, 
     words
 }
 
-/// Different texts, in order of appearance, each with the verb that it goes with.
+/// One source of what a deed took, or where what it put out went.
+struct Word {
+    verb: &'static str,
+    text: String,
+    /// The process that it is about, in the family.
+    owner: Option<usize>,
+    /// How long before the deed, nanoseconds.
+    before: Option<u64>,
+}
+
+/// Different texts, in order of appearance; processes that go by one text are counted, and the nearest one's time is said.
 #[derive(Default)]
-struct Words {
-    list: Vec<(&'static str, String)>,
-    seen: BTreeSet<(&'static str, String)>,
+struct Words(Vec<(Word, BTreeSet<usize>)>);
+
+impl Extend<Word> for Words {
+    fn extend<T: IntoIterator<Item = Word>>(&mut self, words: T) {
+        for word in words {
+            let owner = word.owner;
+            let same = |it: &&mut (Word, BTreeSet<usize>)| (it.0.verb, &it.0.text) == (word.verb, &word.text);
+            let owners = if let Some((known, owners)) = self.0.iter_mut().find(same) {
+                known.before = known.before.min(word.before);
+                owners
+            } else {
+                self.0.push((word, BTreeSet::new()));
+                &mut self.0.last_mut().expect("it was just put there").1
+            };
+            owners.extend(owner);
+        }
+    }
 }
 
 impl Words {
-    fn add(&mut self, text: Option<(&'static str, String)>) {
-        if let Some(text) = text
-            && self.seen.insert(text.clone())
-        {
-            self.list.push(text);
-        }
-    }
-
     /// `read config.json, in.txt and 3 more`: a verb is not said twice in a row.
     fn joined(self, before: &str) -> Option<String> {
-        let more = self.list.len().saturating_sub(NAMED);
+        let more = self.0.len().saturating_sub(NAMED);
         let mut joined = String::new();
         let mut last_verb = None;
-        for (verb, text) in self.list.into_iter().take(NAMED) {
+        for (word, owners) in self.0.into_iter().take(NAMED) {
             joined += if joined.is_empty() { before } else { ", " };
-            joined += if last_verb == Some(verb) { "" } else { verb };
-            joined += &text;
-            last_verb = Some(verb);
+            joined += if last_verb == Some(word.verb) { "" } else { word.verb };
+            joined += &word.text;
+            if owners.len() > 1 {
+                joined += &format!(" ×{}", owners.len());
+            }
+            if let Some(nanos) = word.before.filter(|nanos| *nanos > 0) {
+                joined += &format!(", {} before", duration(Duration::from_nanos(nanos)));
+            }
+            last_verb = Some(word.verb);
         }
         if more > 0 {
             joined += &format!(" and {more} more");
@@ -75,12 +97,12 @@ impl Words {
 }
 
 /// `read config.json`, `received from api.example.com:443`.
-fn had<'a>(deeds: &Deeds<'a>, cause: &'a Span) -> Option<(&'static str, String)> {
+fn had<'a>(deeds: &Deeds<'a>, cause: &'a Span) -> Option<Word> {
     let verb = match text(&cause.attributes, semconv::AGENTSIGHT_OBJECT_TYPE)? {
         object_type::TCP | object_type::UDP | object_type::IP => "received from ",
         _ => "read ",
     };
-    Some((verb, target(deeds, cause)))
+    Some(Word { verb, text: target(deeds, cause), owner: None, before: None })
 }
 
 /// Whose data it was.
@@ -91,23 +113,25 @@ fn origin<'a>(
     link: &Link,
     kind: &str,
     cause: &'a Span,
-) -> Option<(&'static str, String)> {
-    let who = deeds.owner(cause).map(|owner| short_name(family.members[owner].span));
-    let who = who.unwrap_or_else(|| "another process".to_owned());
+) -> Option<Word> {
+    let owner = deeds.owner(cause);
+    let who = owner.map_or_else(|| "another process".to_owned(), |owner| short_name(family.members[owner].span));
+    let word = |verb, text| Some(Word { verb, text, owner, before: None });
     match kind {
         link_type::FILE | link_type::SHM => {
             let effect = deed.spans.iter().find(|span| span.links.iter().any(|it| std::ptr::eq(it, link)))?;
-            Some(("written by ", written(deeds, family, who, cause, effect)))
+            let text = written(deeds, family, who, cause, effect);
+            Some(Word { verb: "written by ", text, owner, before: Some(nanos_before(cause, effect)) })
         }
-        link_type::COPY => Some(("copied from ", target(deeds, cause))),
-        link_type::PIPE | link_type::UNIX | link_type::TCP | link_type::UDP => Some(("from ", who)),
-        link_type::FD => Some(("descriptor from ", who)),
+        link_type::COPY => Some(Word { verb: "copied from ", text: target(deeds, cause), owner: None, before: None }),
+        link_type::PIPE | link_type::UNIX | link_type::TCP | link_type::UDP => word("from ", who),
+        link_type::FD => word("descriptor from ", who),
         // The host's name stands in the deed.
         _ => None,
     }
 }
 
-/// `refresh.sh as config.tmp, renamed by mv, 12 ms before`.
+/// `refresh.sh as config.tmp, renamed by mv`.
 fn written<'a>(deeds: &Deeds<'a>, family: &Family<'a>, who: String, cause: &'a Span, effect: &'a Span) -> String {
     let mut words = who;
     let path = |span: &'a Span| text(&span.attributes, semconv::FILE_PATH);
@@ -119,12 +143,13 @@ fn written<'a>(deeds: &Deeds<'a>, family: &Family<'a>, who: String, cause: &'a S
         words += &renamer
             .map_or_else(String::new, |owner| format!(", renamed by {}", short_name(family.members[owner].span)));
     }
+    words
+}
+
+fn nanos_before(cause: &Span, effect: &Span) -> u64 {
     // A span that says a moment is a nanosecond long.
     let ended = if cause.end.0 == cause.start.0.saturating_add(1) { cause.start.0 } else { cause.end.0 };
-    match effect.start.0.saturating_sub(ended) {
-        0 => words,
-        nanos => format!("{words}, {} before", duration(Duration::from_nanos(nanos))),
-    }
+    effect.start.0.saturating_sub(ended)
 }
 
 /// Who took what was put into a pipe or socket.
@@ -138,8 +163,23 @@ fn receivers<'a>(deeds: &Deeds<'a>, family: &Family<'a>, place: usize, deed: &De
         let effects = deeds.effects(span).iter();
         let takers = effects.filter(|it| text(&it.attributes, semconv::AGENTSIGHT_ACTION) == Some(action::READ));
         for owner in takers.filter_map(|taker| deeds.owner(taker)).filter(|owner| *owner != place) {
-            readers.add(Some(("", short_name(family.members[owner].span))));
+            let text = short_name(family.members[owner].span);
+            readers.extend([Word { verb: "", text, owner: Some(owner), before: None }]);
         }
     }
     readers.joined("")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn processes_of_one_name_are_counted_with_the_time_of_the_nearest() {
+        let word = |text: &str, owner, before| Word { verb: "written by ", text: text.to_owned(), owner, before };
+        let mut words = Words::default();
+        words.extend([word("as", Some(1), Some(3_000_000)), word("as", Some(2), Some(1_000_000))]);
+        words.extend([word("as", Some(2), Some(2_000_000)), word("ld", Some(3), Some(0)), word("cc1", Some(4), None)]);
+        assert_eq!(words.joined("").unwrap(), "written by as ×2, 1 ms before, ld and 1 more");
+    }
 }

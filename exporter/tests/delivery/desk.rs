@@ -33,7 +33,7 @@ impl Desk {
         let dir = std::env::temp_dir().join(format!("agentsight-delivery-{}-{number}", std::process::id()));
         let mut store = Store::open(&dir).unwrap();
         let session = session(1);
-        let lock = store.begin_session(&session, WallNanos(1)).unwrap();
+        let lock = store.begin_session(&session, None, WallNanos(1)).unwrap();
         Self { dir, store, session: session.id, _lock: lock }
     }
 

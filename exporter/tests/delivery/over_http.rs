@@ -103,8 +103,6 @@ async fn exactly_four_statuses_are_tried_again() {
         ("503 Service Unavailable", true),
         ("504 Gateway Timeout", true),
         ("400 Bad Request", false),
-        ("401 Unauthorized", false),
-        ("403 Forbidden", false),
         ("408 Request Timeout", false),
         ("500 Internal Server Error", false),
         ("501 Not Implemented", false),
@@ -149,10 +147,12 @@ async fn partial_success_is_counted() {
 }
 
 #[tokio::test]
-async fn an_address_that_is_no_otlp_receiver_costs_nothing_and_is_said() {
+async fn an_address_that_is_no_otlp_receiver_or_does_not_let_us_in_costs_nothing_and_is_said() {
     for (answer, said) in [
         (answer("404 Not Found", &[], ""), "404"),
         (answer("405 Method Not Allowed", &[], ""), "405"),
+        (answer("401 Unauthorized", &[], ""), "401"),
+        (answer("403 Forbidden", &[], ""), "403"),
         (answer("200 OK", &["content-type: text/html"], "<html>"), "web page"),
         (
             answer("301 Moved Permanently", &["location: https://elsewhere/v1/traces"], ""),

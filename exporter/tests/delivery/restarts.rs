@@ -166,7 +166,7 @@ fn kill_9_loses_nothing_that_was_said_to_be_stored_and_frees_every_lock() {
 fn append_for_ever(dir: &Path) -> ! {
     let mut store = Store::open(dir).unwrap();
     let session = session(1);
-    let _lives = store.begin_session(&session, WallNanos(1)).unwrap();
+    let _lives = store.begin_session(&session, None, WallNanos(1)).unwrap();
     let id = store.add_destination(session.id, Kind::Span, &SettingsJson(String::new())).unwrap();
     let _sends = store.lock_destination(id).unwrap().unwrap();
     for number in 1.. {

@@ -19,8 +19,8 @@ use crate::run::{Finished, Started, run};
 use crate::trace::Trace;
 use crate::unprivileged;
 
-/// No scenario takes longer, on a loaded machine either.
-const LIMIT: Duration = Duration::from_secs(120);
+/// No scenario takes longer, on a loaded or an emulated machine either.
+const LIMIT: Duration = Duration::from_secs(300);
 /// What `in.txt` is the beginning of.
 const IN_TXT_SOURCE: &str = "/usr/include/stdio.h";
 const IN_TXT_BYTES: usize = 3000;

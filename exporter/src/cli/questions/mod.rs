@@ -28,7 +28,7 @@ pub(crate) struct PlaceArgs {
     /// Ask a copy of the store's agentsight.db; takes no rights
     #[arg(long, value_name = "FILE", conflicts_with = "backend")]
     pub store: Option<PathBuf>,
-    /// Ask a backend in place of the store: jaeger=http://localhost:16686
+    /// Ask a backend in place of the store: jaeger=http://localhost:16686 or tempo=http://localhost:3200
     #[arg(long, value_name = "KIND=URL")]
     pub backend: Option<String>,
 }

@@ -1,16 +1,16 @@
-//! Where is asked: the store of this machine, a copy of one, or a backend.
-//!
-//! A user's own sessions through the daemon's socket belong here as one more way, when there is a daemon to ask.
+//! Where is asked: the store of this machine, a copy of one, or a backend. Who may not open the store asks the daemon, which
+//! answers about their own sessions.
 
 use std::fs::File;
 
 use agentsight::caller::Caller;
-use agentsight::query::backend::JaegerSource;
+use agentsight::inquiry::{Asker, DaemonSource};
+use agentsight::query::backend::{Jaeger, Tempo, TracesOf};
 use agentsight::query::moment::Clock;
 use agentsight::query::words::{self, Words};
-use agentsight::query::{Question, Source, StoreSource};
-use agentsight::session::SpanRef;
-use agentsight::store::{Store, StoreError, chosen_dir};
+use agentsight::query::{Question, Source, SourceError, StoreSource};
+use agentsight::session::{SessionId, SpanRef};
+use agentsight::store::{Seq, SessionSummary, Store, StoreError, StoredSpan, chosen_dir};
 use agentsight_ebpf::WallNanos;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -21,19 +21,28 @@ use super::{PlaceArgs, Trouble};
 /// A place that answers.
 pub(super) enum Place {
     Store(Box<Store>),
+    /// The daemon of this machine.
+    Daemon(Asker),
     /// The URL of its query service.
-    Jaeger(String),
+    Backend(BackendKind, String),
+}
+
+/// What can be asked in place of the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum BackendKind {
+    Jaeger,
+    Tempo,
 }
 
 impl Place {
     pub(super) fn open(args: &PlaceArgs) -> Result<Self, Trouble> {
         if let Some(backend) = &args.backend {
+            let is_url = |url: &str| url.starts_with("http://") || url.starts_with("https://");
             return match backend.split_once('=') {
-                Some(("jaeger", url)) if url.starts_with("http://") || url.starts_with("https://") => {
-                    Ok(Self::Jaeger(url.to_owned()))
-                }
+                Some(("jaeger", url)) if is_url(url) => Ok(Self::Backend(BackendKind::Jaeger, url.to_owned())),
+                Some(("tempo", url)) if is_url(url) => Ok(Self::Backend(BackendKind::Tempo, url.to_owned())),
                 _ => Err(Trouble::Unclear(format!(
-                    "{backend:?} is no backend that can be asked: write jaeger=http://HOST:16686, the URL of Jaeger's query service"
+                    "{backend:?} is no backend that can be asked: write jaeger=http://HOST:16686 or tempo=http://HOST:3200, the URL of its query service"
                 ))),
             };
         }
@@ -48,10 +57,10 @@ impl Place {
                 opened.map_err(|error| Trouble::Unclear(format!("{} cannot be read: {error}", path.display())))?;
                 Store::open_copy(path)?
             }
-            None => {
-                let dir = chosen_dir();
-                Store::open_existing(&dir)?.ok_or(Trouble::NoStore(dir))?
-            }
+            None => match own_store() {
+                Ok(store) => store,
+                Err(trouble) => return ask_daemon(trouble),
+            },
         };
         Ok(Self::Store(Box::new(store)))
     }
@@ -59,15 +68,47 @@ impl Place {
     pub(super) fn source(&self) -> Result<Box<dyn Source + '_>, Trouble> {
         Ok(match self {
             Self::Store(store) => Box::new(StoreSource::new(store)),
-            Self::Jaeger(url) => Box::new(JaegerSource::new(url)?),
+            Self::Daemon(asker) => Box::new(DaemonSource(asker)),
+            Self::Backend(BackendKind::Jaeger, url) => Box::new(TracesOf::new(Jaeger::new(url)?)),
+            Self::Backend(BackendKind::Tempo, url) => Box::new(TracesOf::new(Tempo::new(url, clock().now)?)),
         })
     }
 
-    /// For what only the store knows.
-    pub(super) fn store(&self) -> Result<&Store, Trouble> {
+    /// The newest sessions, newest first.
+    pub(super) fn sessions(&self, limit: usize) -> Result<Vec<SessionSummary>, Trouble> {
+        self.list(|store| store.sessions(limit), |asker| asker.sessions(limit))
+    }
+
+    /// A session's spans in the order in which they were stored, at most `limit`.
+    pub(super) fn session_spans(&self, id: SessionId, limit: usize) -> Result<Vec<StoredSpan>, Trouble> {
+        self.list(|store| store.session_spans(id, limit), |asker| asker.session_spans(id, limit))
+    }
+
+    /// A trace's spans in the order in which they were stored, at most `limit`.
+    pub(super) fn trace_spans(&self, id: TraceId, limit: usize) -> Result<Vec<StoredSpan>, Trouble> {
+        self.list(|store| store.trace(id, limit), |asker| asker.trace(id, limit))
+    }
+
+    /// The place of the span that was stored last.
+    pub(super) fn last_stored(&self) -> Result<Seq, Trouble> {
+        self.list(Store::last_stored, Asker::last_stored)
+    }
+
+    /// The spans that were stored behind a place, at most `limit`, and the place of the last that was looked at.
+    pub(super) fn stored_since(&self, last: Seq, limit: usize) -> Result<(Vec<StoredSpan>, Seq), Trouble> {
+        self.list(|store| store.stored_since(last, limit), |asker| asker.stored_since(last))
+    }
+
+    /// What only the store knows, or the daemon that has it.
+    fn list<T>(
+        &self,
+        of_store: impl FnOnce(&Store) -> Result<T, StoreError>,
+        of_daemon: impl FnOnce(&Asker) -> Result<T, SourceError>,
+    ) -> Result<T, Trouble> {
         match self {
-            Self::Store(store) => Ok(store),
-            Self::Jaeger(_) => Err(Trouble::Unclear(
+            Self::Store(store) => Ok(of_store(store)?),
+            Self::Daemon(asker) => Ok(of_daemon(asker)?),
+            Self::Backend(..) => Err(Trouble::Unclear(
                 "only the store can be asked that: of a backend, ask with query, why or impact, and write whole ids"
                     .to_owned(),
             )),
@@ -87,26 +128,28 @@ impl Place {
 
     /// The whole id of a session.
     pub(super) fn session(&self, given: &str) -> Result<String, Trouble> {
-        if let (Self::Jaeger(_), Ok(id)) = (self, words::session(given)) {
+        if let (Self::Backend(..), Ok(id)) = (self, words::session(given)) {
             return Ok(id.to_string());
         }
         if given == "last" {
-            let newest = self.store()?.sessions(1)?.into_iter().next();
+            let newest = self.sessions(1)?.into_iter().next();
             let newest = newest.ok_or_else(|| Trouble::NotFound("there is no session yet".to_owned()))?;
-            return Ok(newest.session.id.to_string());
+            return Ok(newest.id.to_string());
         }
-        let found =
-            if is_beginning(given, 32) { self.store()?.sessions_like(&given.to_lowercase())? } else { Vec::new() };
+        let found = like(given, 32, |digits| {
+            self.list(|store| store.sessions_like(digits, None), |asker| asker.sessions_like(digits))
+        })?;
         only("session", given, &found).map(|id| id.to_string())
     }
 
     /// The whole id of a trace.
     pub(super) fn trace(&self, given: &str) -> Result<TraceId, Trouble> {
-        if let (Self::Jaeger(_), Ok(id)) = (self, words::trace(given)) {
+        if let (Self::Backend(..), Ok(id)) = (self, words::trace(given)) {
             return Ok(id);
         }
-        let found =
-            if is_beginning(given, 32) { self.store()?.traces_like(&given.to_lowercase())? } else { Vec::new() };
+        let found = like(given, 32, |digits| {
+            self.list(|store| store.traces_like(digits, None), |asker| asker.traces_like(digits))
+        })?;
         only("trace", given, &found).map(|id| TraceId::from_bytes(*id))
     }
 
@@ -119,9 +162,37 @@ impl Place {
                 whole.ok_or_else(|| Trouble::Unclear(format!("{span:?} is no span id: it has 16 hex digits")))?;
             return Ok(SpanRef { trace_id, span_id });
         }
-        let found = if is_beginning(given, 16) { self.store()?.spans_like(&given.to_lowercase())? } else { Vec::new() };
+        let found = like(given, 16, |digits| {
+            self.list(|store| store.spans_like(digits, None), |asker| asker.spans_like(digits))
+        })?;
         only("span", given, &found).copied()
     }
+}
+
+fn own_store() -> Result<Store, Trouble> {
+    let dir = chosen_dir();
+    Store::open_existing(&dir)?.ok_or(Trouble::NoStore(dir))
+}
+
+/// Root has the store itself; others, who may not even see whether there is one, have the daemon.
+fn ask_daemon(trouble: Trouble) -> Result<Place, Trouble> {
+    let is_for_daemon = trouble.is_refusal() || matches!(trouble, Trouble::NoStore(_));
+    if nix::unistd::Uid::effective().is_root() || !is_for_daemon {
+        return Err(trouble);
+    }
+    match Asker::find() {
+        Ok(Some(asker)) => Ok(Place::Daemon(asker)),
+        Ok(None) => Err(trouble),
+        Err(why) => {
+            eprintln!("agentsight: the daemon cannot be asked: {why}");
+            Err(trouble)
+        }
+    }
+}
+
+/// What begins so, where that may be the beginning of an id.
+fn like<T>(given: &str, digits: usize, find: impl FnOnce(&str) -> Result<Vec<T>, Trouble>) -> Result<Vec<T>, Trouble> {
+    if is_beginning(given, digits) { find(&given.to_lowercase()) } else { Ok(Vec::new()) }
 }
 
 /// Fewer digits would often mean several.

@@ -8,8 +8,8 @@ use agentsight::answer::picture::Picture;
 use agentsight::answer::{json, spans_table};
 use agentsight::query::moment::Clock;
 use agentsight::query::words::Words;
-use agentsight::query::{Page, Question, ask};
-use agentsight::store::StoredSpan;
+use agentsight::query::{Membership, Page, Question, ask};
+use agentsight::store::{Seq, StoredSpan};
 use serde_json::json;
 
 use super::place::{Place, clock};
@@ -64,21 +64,27 @@ fn follow(place: &Place, question: Question, format: QueryFormat, clock: &Clock)
     if !matches!(format, QueryFormat::Table | QueryFormat::Ndjson) {
         return Err(Trouble::Unclear("--follow goes with --format table or ndjson".to_owned()));
     }
-    if question.subtree.is_some() {
-        return Err(Trouble::Unclear(
-            "--follow does not go with --subtree yet: use --session, --exe or --pid".to_owned(),
-        ));
-    }
+    let mut source = place.source()?;
+    let mut membership = question.subtree.map(|subtree| Membership::new(subtree, &question.filter));
     let mut last = match question.filter.from {
-        Some(_) => place.store()?.last_before_any(),
-        None => place.store()?.last_stored()?,
+        Some(_) => Seq::BEFORE_ANY,
+        None => place.last_stored()?,
     };
     let mut heading = true;
     loop {
-        let (spans, seen) = place.store()?.stored_since(last, FOLLOWED_MAX)?;
+        let (spans, seen) = place.stored_since(last, FOLLOWED_MAX)?;
         let is_all = seen == last;
         last = seen;
-        let spans: Vec<StoredSpan> = spans.into_iter().filter(|found| question.filter.takes(found)).collect();
+        let mut spans: Vec<StoredSpan> = spans.into_iter().filter(|found| question.filter.takes(found)).collect();
+        if let Some(membership) = &mut membership {
+            let mut members = Vec::new();
+            for found in spans {
+                if membership.takes(&mut *source, &found)? {
+                    members.push(found);
+                }
+            }
+            spans = members;
+        }
         if !spans.is_empty() {
             match format {
                 QueryFormat::Ndjson => output::lines(spans.iter().map(json::span))?,

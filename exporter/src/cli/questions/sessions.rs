@@ -13,7 +13,7 @@ pub(crate) fn sessions(args: &SessionsArgs) -> ExitCode {
 }
 
 fn try_sessions(args: &SessionsArgs) -> Result<(), Trouble> {
-    let sessions = Place::open(&args.place)?.store()?.sessions(args.limit)?;
+    let sessions = Place::open(&args.place)?.sessions(args.limit)?;
     match args.format {
         ListFormat::Table => output::text(&sessions_table(&sessions, &clock(), output::columns()))?,
         ListFormat::Json => output::json(&sessions.iter().map(json::session).collect())?,

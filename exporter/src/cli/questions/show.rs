@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use agentsight::answer::json;
 use agentsight::answer::picture::Picture;
 use agentsight::otlp::decode;
+use agentsight::query::{Filter, Question, ask};
 use agentsight::store::StoredSpan;
 use agentsight::terminal;
 
@@ -42,11 +43,14 @@ fn try_show(args: &ShowArgs) -> Result<(), Trouble> {
 
 /// The spans of a session, where it is one, else of a trace.
 fn spans(place: &Place, what: &str) -> Result<Vec<StoredSpan>, Trouble> {
+    if let Place::Backend(..) = place {
+        return spans_of_backend(place, what);
+    }
     let session = place.session(what);
     match session {
         Ok(session) => {
             let id = agentsight::query::words::session(&session)?;
-            Ok(place.store()?.session_spans(id, SPANS_MAX)?)
+            place.session_spans(id, SPANS_MAX)
         }
         Err(Trouble::NotFound(_)) if what != "last" => {
             let trace = place.trace(what).map_err(|error| match error {
@@ -55,8 +59,27 @@ fn spans(place: &Place, what: &str) -> Result<Vec<StoredSpan>, Trouble> {
                 )),
                 other => other,
             })?;
-            Ok(place.store()?.trace(trace, SPANS_MAX)?)
+            place.trace_spans(trace, SPANS_MAX)
         }
         Err(error) => Err(error),
     }
+}
+
+/// A backend knows whole ids alone, and both kinds look alike.
+fn spans_of_backend(place: &Place, what: &str) -> Result<Vec<StoredSpan>, Trouble> {
+    let mut source = place.source()?;
+    let mut ask_for = |filter| {
+        Ok::<_, Trouble>(ask(&mut *source, &Question { filter, limit: SPANS_MAX, ..Question::default() })?.spans)
+    };
+    let trace = place.trace(what)?;
+    let of_trace = ask_for(Filter { trace: Some(trace), ..Filter::default() })?;
+    if !of_trace.is_empty() {
+        return Ok(of_trace);
+    }
+    let session = agentsight::query::words::session(&place.session(what)?)?;
+    let of_session = ask_for(Filter { session: Some(session), ..Filter::default() })?;
+    if of_session.is_empty() {
+        return Err(Trouble::NotFound(format!("there is no session and no trace {what:?} there")));
+    }
+    Ok(of_session)
 }

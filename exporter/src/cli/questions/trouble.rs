@@ -47,13 +47,13 @@ impl Trouble {
     pub(super) fn told(&self, command: &str) -> String {
         if self.is_refusal() {
             return format!(
-                "the store is root's alone, so that no agent can rewrite its own trace: use `sudo agentsight {command} …`, or --store FILE with a copy of it"
+                "the store is root's alone, so that no agent can rewrite its own trace: use `sudo agentsight {command} …`, or --store FILE with a copy of it; where the daemon runs, it answers you about your own sessions"
             );
         }
         self.to_string()
     }
 
-    fn is_refusal(&self) -> bool {
+    pub(super) fn is_refusal(&self) -> bool {
         let Self::Store(StoreError::Place(error)) = self else { return false };
         match error {
             PlaceError::Io { source, .. } => source.kind() == io::ErrorKind::PermissionDenied,

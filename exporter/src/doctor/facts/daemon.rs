@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::launch::daemon_socket::{self, Found};
+use crate::daemon_socket::{self, Found};
 
 /// What is at the daemon's socket.
 #[derive(Clone, Debug, PartialEq, Eq)]

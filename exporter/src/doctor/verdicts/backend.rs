@@ -42,9 +42,9 @@ pub(super) fn traces(facts: &Facts) -> Check {
                     format!("This is no OTLP receiver, or it takes no spans. {WAIT}"),
                     other_port(*protocol),
                 ),
-                Outcome::Refused { reason } if is_about_credentials(reason) => check.broken(
+                Outcome::Locked { reason } => check.broken(
                     format!("{there}: {reason}"),
-                    "The backend wants to know who sends, and drops what is sent without that.",
+                    format!("The backend wants to know who sends. {WAIT}"),
                     "export OTEL_EXPORTER_OTLP_HEADERS='authorization=Bearer TOKEN'",
                 ),
                 Outcome::Refused { reason } | Outcome::TooLarge { reason } => check.broken(
@@ -102,10 +102,6 @@ fn other_port(protocol: Protocol) -> String {
     .to_owned()
 }
 
-fn is_about_credentials(reason: &str) -> bool {
-    ["Unauthenticated", "PermissionDenied", "HTTP 401", "HTTP 403", "HTTP 407"].iter().any(|mark| reason.contains(mark))
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -155,7 +151,7 @@ mod tests {
 
     #[test]
     fn a_backend_that_wants_credentials_is_told_from_one_that_is_none() {
-        let refused = asked("http://h:4317", Outcome::Refused { reason: "Unauthenticated: no token".to_owned() });
+        let refused = asked("http://h:4317", Outcome::Locked { reason: "Unauthenticated: no token".to_owned() });
         assert!(refused.mend.unwrap().contains("OTEL_EXPORTER_OTLP_HEADERS"));
         let web = asked("http://h:80", Outcome::NotTaken { reason: "a web page answered".to_owned() });
         assert!(web.mend.unwrap().contains("4317"));

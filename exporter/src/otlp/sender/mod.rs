@@ -117,7 +117,7 @@ impl Requests {
             Outcome::Delivered { rejected: 0, .. } => &mut self.success,
             Outcome::Delivered { .. } => &mut self.partial,
             // A request that is too large is sent again in halves.
-            Outcome::Retry { .. } | Outcome::TooLarge { .. } => &mut self.retry,
+            Outcome::Retry { .. } | Outcome::TooLarge { .. } | Outcome::Locked { .. } => &mut self.retry,
             Outcome::Refused { .. } => &mut self.rejected,
             Outcome::NotTaken { .. } => &mut self.unsupported,
         };
@@ -134,7 +134,7 @@ pub enum SenderState {
     Idle,
     /// Waiting to try again; the reason in words.
     Waiting(String),
-    /// The backend does not take this kind of signal; the reason in words. Tried again after a long while.
+    /// The backend does not take this kind of signal, or does not let us in; the reason in words. Tried again after a long while.
     NotTaken(String),
     /// All is delivered and the session is over, or the sender was stopped.
     Finished,

@@ -129,7 +129,7 @@ impl Work {
                 (0, 0)
             }
             Outcome::Retry { after, reason } => return self.wait(after, reason),
-            Outcome::NotTaken { reason } => {
+            Outcome::NotTaken { reason } | Outcome::Locked { reason } => {
                 self.say(&format!("{}s are not taken here: {reason}", self.kind));
                 return Next::Later(self.options.backoff.not_taken, SenderState::NotTaken(reason));
             }

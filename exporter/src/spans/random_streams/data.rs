@@ -25,10 +25,11 @@ const CHANGES: [ChangeKind; 6] = [
     ChangeKind::Chmod,
     ChangeKind::Symlink,
 ];
-const CALLS: [CallKind; 6] = [
+const CALLS: [CallKind; 7] = [
     CallKind::Setuid,
     CallKind::Ptrace,
     CallKind::IoUringSetup,
+    CallKind::IoUringUnseen,
     CallKind::CompatCall,
     CallKind::Listen,
     CallKind::MapShared,

@@ -1,4 +1,4 @@
-//! Finding the daemon of this host, where there is one: it traces without sudo.
+//! Finding the daemon of this host, where there is one: it traces, and answers, without sudo.
 
 use std::env;
 use std::io;
@@ -9,7 +9,11 @@ use std::time::Duration;
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 
 use crate::channel::{self, CHANNEL_VERSION, ToStub};
-use crate::daemon::{DEFAULT_SOCKET, SOCKET_VARIABLE};
+
+/// Where it is found.
+pub const DEFAULT_SOCKET: &str = "/run/agentsight/daemon.sock";
+/// The variable that names another place, for the daemon and for whoever looks for it.
+pub const SOCKET_VARIABLE: &str = "AGENTSIGHT_SOCKET";
 
 /// Where the daemon of this host is found, unless the caller knows better.
 #[must_use]
