@@ -14,6 +14,7 @@ pub mod capture;
 pub mod channel;
 #[cfg(feature = "live")]
 pub mod collector;
+pub mod content;
 #[cfg(feature = "live")]
 pub mod daemon;
 #[cfg(feature = "live")]

@@ -26,6 +26,7 @@ use rules::Rules;
 pub use rules::RulesError;
 use shapes::Shapes;
 use value::Judge;
+pub(crate) use value::looks_random;
 
 /// What stands in the place of a secret.
 pub const MARKER: &str = "[REDACTED]";
@@ -90,6 +91,13 @@ impl Redactor {
             Event::Copied(_) | Event::Kill(_) | Event::Wait(_) | Event::Pass(_) | Event::Call(_) => {}
             Event::Loss(_) | Event::Tick(_) | Event::Clock(_) => {}
         }
+    }
+
+    /// Where secrets are in contents: in order, apart from each other, none empty. `cut`: the end is not the end of what
+    /// was there, so what ends there may be the beginning of a secret.
+    #[must_use]
+    pub(crate) fn secrets_of_content(&self, bytes: &[u8], cut: bool) -> Vec<Range<usize>> {
+        self.find(bytes, Layout::Content, cut)
     }
 
     fn redact_object(&self, object: &mut Object) {
@@ -163,6 +171,8 @@ enum Layout {
     List,
     /// A path or a name.
     Text,
+    /// What was read or sent: text of many lines, code and data of any format.
+    Content,
 }
 
 /// The bytes that are searched.
