@@ -92,14 +92,7 @@ pub(super) struct Index {
 
 impl Index {
     pub(super) fn new(budget: usize) -> Self {
-        Self {
-            places: HashMap::new(),
-            held: BTreeMap::new(),
-            by_content: HashMap::new(),
-            next: 0,
-            cost: 0,
-            budget,
-        }
+        Self { places: HashMap::new(), held: BTreeMap::new(), by_content: HashMap::new(), next: 0, cost: 0, budget }
     }
 
     /// Returns the number under which it is held, and the hashes of what is in it where it was not held before.
@@ -119,9 +112,10 @@ impl Index {
         let normal = Normal::of(source.content, form);
         let pairs = pairs(&normal);
         let mut held = Held { object: source.object, takes: vec![take], normal, pairs, hash, cost: 0 };
-        let features = features(&held);
+        let features = features(&held.normal, &held.pairs);
         let entry = (size_of::<(u64, Places)>() + 1) * TABLE_EIGHTHS / 8;
-        held.cost = size_of::<Held>() + held.normal.cost() + held.pairs.len() * size_of::<Pair>() + features.len() * entry;
+        held.cost =
+            size_of::<Held>() + held.normal.cost() + held.pairs.len() * size_of::<Pair>() + features.len() * entry;
         if held.cost > self.budget {
             return None;
         }
@@ -144,7 +138,7 @@ impl Index {
         let Some(held) = self.held.remove(&number) else { return };
         self.cost -= held.cost;
         self.by_content.remove(&(held.object, held.hash));
-        for (feature, _) in features(&held) {
+        for (feature, _) in features(&held.normal, &held.pairs) {
             let is_gone = match self.places.get_mut(&feature) {
                 Some(Places::One(place)) => place.number == number,
                 Some(Places::Many(places)) => {
@@ -241,12 +235,12 @@ pub(super) fn argument_feature(value: &[u8]) -> Option<u64> {
 }
 
 /// All by which contents are found; the same for the same contents.
-fn features(held: &Held) -> Vec<(u64, u32)> {
-    let bytes = held.normal.bytes();
+pub(super) fn features(normal: &Normal, pairs: &[Pair]) -> Vec<(u64, u32)> {
+    let bytes = normal.bytes();
     let mut features = Vec::with_capacity(bytes.len() / 12);
     // Positions in normalised bytes are 32 bits wide.
     let position = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
-    for piece in held.normal.pieces() {
+    for piece in normal.pieces() {
         let text = &bytes[piece.clone()];
         features.extend(fingerprints(text).into_iter().map(|(gram, at)| (gram, position(piece.start + at))));
         features.extend(
@@ -255,7 +249,7 @@ fn features(held: &Held) -> Vec<(u64, u32)> {
                 .map(|token| (token_feature(&text[token.clone()]), position(piece.start + token.start))),
         );
     }
-    for (number, pair) in held.pairs.iter().enumerate() {
+    for (number, pair) in pairs.iter().enumerate() {
         let value = &bytes[pair.value.clone()];
         let words = words(&bytes[pair.name.clone()]);
         features.extend(words.iter().map(|word| (pair_feature(word, value), position(number))));

@@ -24,11 +24,14 @@ use super::token::{is_whole, tokens};
 const RARE_GRAMS: usize = 16;
 /// The bytes of those.
 const SHORTEST_RUN: usize = GRAM + RARE_GRAMS - 1;
-/// The bytes of a rare stretch that leaves no doubt.
+/// The rare bytes that make a run sure: what two files of one project have in common by habit is mostly shorter.
+const SURE_RUN: usize = 56;
+/// The rare bytes that leave no doubt.
 const LONG_RUN: usize = 256;
 /// A value of so many bytes is no small number.
 const LONG_VALUE: usize = 4;
 
+const OF_SHORT_RUN: f64 = 0.8;
 const OF_RUN: f64 = 0.95;
 const OF_LONG_RUN: f64 = 0.99;
 const OF_TOKEN: f64 = 0.95;
@@ -175,7 +178,11 @@ impl<N: Fn(SourceId) -> Nearness> Search<'_, N> {
             held_at: held_start..held_start + text_at.len(),
             compared: text_at.clone(),
             text_at,
-            confidence: if rare >= enough { OF_LONG_RUN } else { OF_RUN },
+            confidence: match rare + GRAM - 1 {
+                LONG_RUN.. => OF_LONG_RUN,
+                SURE_RUN.. => OF_RUN,
+                _ => OF_SHORT_RUN,
+            },
         })
     }
 
@@ -227,9 +234,10 @@ impl<N: Fn(SourceId) -> Nearness> Search<'_, N> {
         if self.sink.form == Form::Arguments {
             let arguments: Vec<Range<usize>> = self.text.pieces().collect();
             let options = arguments.iter().enumerate();
-            found.extend(options.filter_map(|(at, argument)| {
-                option_pair(bytes, argument.clone(), arguments.get(at + 1).cloned())
-            }));
+            found.extend(
+                options
+                    .filter_map(|(at, argument)| option_pair(bytes, argument.clone(), arguments.get(at + 1).cloned())),
+            );
         }
         found
     }
@@ -242,11 +250,14 @@ impl<N: Fn(SourceId) -> Nearness> Search<'_, N> {
         if *value != other[theirs.value.clone()] || !words(their_name).iter().any(|theirs| theirs == word) {
             return None;
         }
-        let is_same_name = name.eq_ignore_ascii_case(their_name);
-        let confidence = match (is_same_name, value.len() >= LONG_VALUE) {
+        let is_same_name = words(name) == words(their_name);
+        // A word of letters is what many things are called.
+        let is_word = value.iter().all(u8::is_ascii_alphabetic);
+        let confidence = match (is_same_name, value.len() >= LONG_VALUE && !is_word) {
             (true, true) => OF_VALUE,
             (true, false) | (false, true) => OF_HALF_VALUE,
-            (false, false) => OF_SHORT_VALUE,
+            (false, false) if !is_word => OF_SHORT_VALUE,
+            (false, false) => return None,
         };
         let (held_at, text_at) = (spanned(theirs), spanned(pair));
         self.candidate(place, held, Likeness::Value, confidence, held_at, text_at, pair.value.clone())
@@ -283,7 +294,17 @@ impl<N: Fn(SourceId) -> Nearness> Search<'_, N> {
             return None;
         }
         let number = place.number;
-        Some(Candidate { number, object: held.object, nearness, taken_at, likeness, held_at, text_at, compared, confidence })
+        Some(Candidate {
+            number,
+            object: held.object,
+            nearness,
+            taken_at,
+            likeness,
+            held_at,
+            text_at,
+            compared,
+            confidence,
+        })
     }
 
     fn rare_places(&self, feature: u64) -> &[Place] {

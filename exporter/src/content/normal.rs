@@ -110,9 +110,10 @@ impl Normal {
     /// `false` when positions have no more room.
     fn push(&mut self, byte: u8, original: u64, width: u32) -> bool {
         let Some(at) = u32::try_from(self.bytes.len()).ok().filter(|at| *at < u32::MAX) else { return false };
-        let continues = self.segments.last().is_some_and(|last| {
-            last.width == 1 && width == 1 && last.original + u64::from(at - last.at) == original
-        });
+        let continues = self
+            .segments
+            .last()
+            .is_some_and(|last| last.width == 1 && width == 1 && last.original + u64::from(at - last.at) == original);
         if !continues {
             self.segments.push(Segment { at, width, original });
         }
@@ -143,6 +144,7 @@ fn is_blank(byte: u8) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::fingerprint::mix;
     use super::super::stream::Content;
     use super::*;
     use crate::capture::redact::Redactor;
@@ -178,6 +180,31 @@ mod tests {
             let origin = normal.origin(start..start + word.len());
             let origin = usize::try_from(origin.start).expect("small")..usize::try_from(origin.end).expect("small");
             assert_eq!(&text[origin], raw);
+        }
+    }
+
+    /// Foreign bytes of the kinds that have a meaning here, in any order.
+    #[test]
+    fn odd_text_has_a_place_for_every_byte() {
+        let signs: Vec<&str> =
+            "0 1 2 3 : | \t \n \\ \\u00e9 \\ud83d %41 % & &amp; &#1; ; / * # \" a = [ → \0 token= -----BEGIN"
+                .split(' ')
+                .chain([" "])
+                .collect();
+        let redactor = Redactor::new().expect("the built-in rules compile");
+        for seed in 0..3000_u64 {
+            let pick = |at: u64| signs[(mix(seed * 1000 + at) % signs.len() as u64) as usize];
+            let text: String = (0..seed % 60).map(pick).collect();
+            for form in [Form::Bytes, Form::Arguments] {
+                let normal = Normal::of(&Content::whole(text.as_bytes()).redact(&redactor), form);
+                let mut before = 0;
+                for at in 0..normal.bytes().len() {
+                    let origin = normal.origin(at..at + 1);
+                    assert!(origin.start < origin.end && origin.end <= text.len() as u64, "{text:?}");
+                    assert!(before <= origin.start, "{text:?}");
+                    before = origin.start;
+                }
+            }
         }
     }
 

@@ -6,7 +6,9 @@
 use std::sync::Arc;
 
 use super::fingerprint::{WINDOW, grams, mix};
+use super::index::features;
 use super::normal::{Form, Normal};
+use super::pair::pairs;
 use super::redaction::Redacted;
 
 /// Seen in so many documents, it is common.
@@ -16,10 +18,10 @@ const BLOT: usize = WINDOW / 2 + 2;
 /// Two cells of two rows must both have a document's mark.
 const ROWS: usize = 2;
 
-/// Texts that every machine has, as the hashes of all their grams.
+/// Texts that every machine has, as the hashes of all their grams and of what else they are found by.
 #[derive(Debug, Default)]
 pub struct Seed {
-    grams: Vec<u64>,
+    hashes: Vec<u64>,
 }
 
 impl Seed {
@@ -45,17 +47,18 @@ impl Seed {
         let mut all = Vec::new();
         for text in texts {
             let normal = Normal::of(&Redacted::without_secrets(text.as_bytes()), Form::Bytes);
+            all.extend(features(&normal, &pairs(&normal)).into_iter().map(|(feature, _)| feature));
             for piece in normal.pieces() {
                 all.extend(grams(&normal.bytes()[piece]).flatten());
             }
         }
         all.sort_unstable();
         all.dedup();
-        Self { grams: all }
+        Self { hashes: all }
     }
 
     fn has(&self, gram: u64) -> bool {
-        self.grams.binary_search(&gram).is_ok()
+        self.hashes.binary_search(&gram).is_ok()
     }
 }
 
@@ -84,8 +87,13 @@ impl Rarity {
         }
     }
 
-    /// Whether the session has seen it in many documents. Of a text only its fingerprints are counted.
+    /// Whether the session has seen it in many documents, or every machine has.
     pub(super) fn is_common(&self, hash: u64) -> bool {
+        self.is_counted_common(hash) || self.seed.has(hash)
+    }
+
+    /// Of a text only the fingerprints are counted.
+    fn is_counted_common(&self, hash: u64) -> bool {
         let marks = self.places(hash).into_iter().fold(u32::MAX, |marks, cell| marks & self.cells[cell]);
         marks.count_ones() >= COMMON
     }
@@ -95,7 +103,7 @@ impl Rarity {
         let (mut longest, mut stretch, mut blotted) = (0, 0_usize, 0_usize);
         for gram in grams(text) {
             match gram {
-                Some(hash) if self.is_common(hash) => {
+                Some(hash) if self.is_counted_common(hash) => {
                     longest = longest.max(stretch.saturating_sub(BLOT));
                     (stretch, blotted) = (0, BLOT);
                 }
@@ -167,6 +175,6 @@ mod tests {
         let all: Vec<u64> = grams(normal.bytes()).flatten().collect();
         let common = all.iter().filter(|&&gram| seed.has(gram)).count();
         assert!(common * 2 > all.len(), "{common} of {}", all.len());
-        assert!(seed.grams.len() < 500_000, "{}", seed.grams.len());
+        assert!(seed.hashes.len() < 500_000, "{}", seed.hashes.len());
     }
 }

@@ -230,8 +230,15 @@ mod tests {
         );
         let key = "-----BEGIN PRIVATE KEY-----\nMIIEvQ\nabcd";
         assert_eq!(
-            redacted(&[(0, key), (60, "Zm9vYmFy\nMIIE\n"), (80, "QUJD\n-----END PRIVATE KEY-----\nx=1")], Ending::Complete),
-            format!("-----BEGIN PRIVATE KEY-----{}|{}|*****-----END PRIVATE KEY-----\nx=1", "*".repeat(12), "*".repeat(14))
+            redacted(
+                &[(0, key), (60, "Zm9vYmFy\nMIIE\n"), (80, "QUJD\n-----END PRIVATE KEY-----\nx=1")],
+                Ending::Complete
+            ),
+            format!(
+                "-----BEGIN PRIVATE KEY-----{}|{}|*****-----END PRIVATE KEY-----\nx=1",
+                "*".repeat(12),
+                "*".repeat(14)
+            )
         );
         // The hole took the beginning, prefix and all.
         assert_eq!(redacted(&[(0, "a"), (20, "2Lq9Zx7Wc3Vb6Nm1Ty5 x")], Ending::Complete), "a|******************* x");

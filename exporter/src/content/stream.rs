@@ -288,7 +288,8 @@ fn lay_down(mut pieces: Vec<Piece>) -> Vec<Run> {
         for start in inside {
             covered.end = covered.end.max(taken.remove(&start).unwrap_or(start));
         }
-        if let Some((&start, &end)) = taken.range(..covered.start).next_back().filter(|&(_, &end)| end >= covered.start) {
+        if let Some((&start, &end)) = taken.range(..covered.start).next_back().filter(|&(_, &end)| end >= covered.start)
+        {
             covered = start..covered.end.max(end);
         }
         taken.insert(covered.start, covered.end);
@@ -369,8 +370,12 @@ mod tests {
 
     #[test]
     fn chunks_in_any_order_make_one_run() {
-        let chunks =
-            vec![chunk(2, 4..6, 4, b"ef"), chunk(0, 0..4, 0, b"ab"), chunk(1, 0..4, 2, b"cd"), chunk(0, 0..4, 0, b"ab")];
+        let chunks = vec![
+            chunk(2, 4..6, 4, b"ef"),
+            chunk(0, 0..4, 0, b"ab"),
+            chunk(1, 0..4, 2, b"cd"),
+            chunk(0, 0..4, 0, b"ab"),
+        ];
         let content = put(Order::Stream, 1000, chunks);
         assert_eq!((content.runs, content.holes, content.lost_chunks), (vec![run(0, b"abcdef")], vec![], 0));
     }

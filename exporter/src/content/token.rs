@@ -9,6 +9,9 @@ const BITS: f64 = 4.0;
 /// Hexadecimal numbers have 4 bits a digit at most; a long one of many different digits is as rare.
 const SHORTEST_HEX: usize = 24;
 const BITS_HEX: f64 = 3.0;
+/// A word of this length with small letters, capitals and digits all mixed up need not use so many of them.
+const SHORTEST_MIXED: usize = 20;
+const BITS_MIXED: f64 = 3.5;
 /// What is longer is data, which is compared by its grams.
 const LONGEST: usize = 128;
 
@@ -39,11 +42,26 @@ fn is_of_token(byte: u8) -> bool {
 fn is_telling(word: &[u8]) -> bool {
     let digits = word.iter().filter(|byte| byte.is_ascii_digit()).count();
     let letters = word.iter().filter(|byte| byte.is_ascii_alphabetic()).count();
-    if !(SHORTEST..=LONGEST).contains(&word.len()) || digits < 2 || letters < 2 {
+    let is_mixed = word.len() >= SHORTEST_MIXED && is_mixed(word);
+    // A slug has a number at its end.
+    let fewest_digits = if is_mixed { 1 } else { 2 };
+    if !(SHORTEST..=LONGEST).contains(&word.len()) || digits < fewest_digits || letters < 2 {
         return false;
     }
     let is_hex = word.len() >= SHORTEST_HEX && word.iter().all(|byte| byte.is_ascii_hexdigit() || *byte == b'-');
-    bits_per_byte(word) >= if is_hex { BITS_HEX } else { BITS }
+    let least = match (is_hex, is_mixed) {
+        (true, _) => BITS_HEX,
+        (false, true) => BITS_MIXED,
+        (false, false) => BITS,
+    };
+    bits_per_byte(word) >= least
+}
+
+/// In chance, three pairs of neighbours in five are of different kinds; in a name of words fewer than two.
+fn is_mixed(word: &[u8]) -> bool {
+    let kind = |byte: u8| (byte.is_ascii_digit(), byte.is_ascii_uppercase(), byte.is_ascii_lowercase());
+    let changes = word.windows(2).filter(|pair| kind(pair[0]) != kind(pair[1])).count();
+    word.iter().all(u8::is_ascii_alphanumeric) && changes * 5 >= (word.len() - 1) * 2
 }
 
 /// Shannon's entropy of the bytes' frequencies.
@@ -63,6 +81,7 @@ mod tests {
         for id in [
             "fld7Qx2Lq9Zx8Wc3Vb6Nm1Ty",
             "a8Fk2Lq9Zx7Wc3Vb",
+            "aB3aB3cC4cC4dD5aB3cC4xYz",
             "3f2504e0-4f89-11d3-9a0c-0305e82c3301",
             "9f86d081884c7d659a2feaa0",
         ] {
@@ -77,6 +96,7 @@ mod tests {
             "1234567890123456",
             "/usr/lib/x86_64-linux-gnu/libc.so.6",
             "a8Fk2Lq9Zx7Wc3V",
+            "getElementById2FromDocument3Cache",
         ] {
             assert!(tokens(name.as_bytes()).is_empty(), "{name}");
         }

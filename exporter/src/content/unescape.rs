@@ -120,7 +120,8 @@ fn unicode(rest: &[u8]) -> Option<(usize, char)> {
         return char::from_u32(first).map(|char| (4, char));
     }
     let run = rest[4..].iter().take_while(|&&byte| byte == b'\\').count();
-    let second = rest.get(4 + run..4 + run + 5).filter(|next| run > 0 && next[0] == b'u').and_then(|next| hex(&next[1..]))?;
+    let second =
+        rest.get(4 + run..4 + run + 5).filter(|next| run > 0 && next[0] == b'u').and_then(|next| hex(&next[1..]))?;
     let low = second.checked_sub(0xdc00).filter(|low| *low < 0x400)?;
     char::from_u32(0x1_0000 + ((first - 0xd800) << 10) + low).map(|char| (4 + run + 5, char))
 }

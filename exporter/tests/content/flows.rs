@@ -66,7 +66,9 @@ fn request(random: &mut Random, payload: &str) -> String {
     let body = format!("{before}: {payload}\n{after}.");
     let length = body.len();
     let time = time(random);
-    format!("POST /v1/messages HTTP/1.1\r\nHost: api.internal\r\nDate: {time}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}")
+    format!(
+        "POST /v1/messages HTTP/1.1\r\nHost: api.internal\r\nDate: {time}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
+    )
 }
 
 /// A part of at least `least` bytes, white space counted once; on character boundaries.
@@ -127,7 +129,9 @@ fn edges_that_say_found_are_right_and_flows_are_found() {
     generated_flows(&desk, &mut random, &mut rows);
     generated_others(&desk, &mut random, &mut rows);
 
-    let mut table = String::from("| what | cases | right, sure | right, less sure | wrong, sure | wrong, less sure |\n|---|---|---|---|---|---|\n");
+    let mut table = String::from(
+        "| what | cases | right, sure | right, less sure | wrong, sure | wrong, less sure |\n|---|---|---|---|---|---|\n",
+    );
     let mut total = Row::default();
     let mut promised = Row::default();
     let (mut flows, mut others) = (0, 0);
@@ -144,7 +148,10 @@ fn edges_that_say_found_are_right_and_flows_are_found() {
     }
     let precision = total.found as f64 / (total.found + total.wrong) as f64;
     let recall = promised.found as f64 / promised.cases as f64;
-    println!("{table}\n{flows} flows, {others} others; precision {precision:.4}, recall {recall:.4} of {}", promised.cases);
+    println!(
+        "{table}\n{flows} flows, {others} others; precision {precision:.4}, recall {recall:.4} of {}",
+        promised.cases
+    );
     assert!(flows >= 200 && others >= 2000, "{flows} flows, {others} others");
     assert!(precision >= 0.99, "precision {precision}\n{table}");
     assert!(recall >= 0.98, "recall {recall}\n{table}");
@@ -152,9 +159,11 @@ fn edges_that_say_found_are_right_and_flows_are_found() {
 
 fn generated_flows(desk: &Desk, random: &mut Random, rows: &mut BTreeMap<String, (bool, Row)>) {
     for (name, is_promised, write) in FLOWS {
-        for case in 0..36 {
-            let text = if case % 2 == 0 { made(random, 2500) } else { desk.files[random.below(desk.files.len())].1.clone() };
-            let (size, least, most) = [("64 to 100 bytes", 64, 100), ("100 to 1,000 bytes", 100, 1000), ("whole", 9999, 9999)][case % 3];
+        for case in 0..48 {
+            let text =
+                if case % 2 == 0 { made(random, 2500) } else { desk.files[random.below(desk.files.len())].1.clone() };
+            let (size, least, most) =
+                [("64 to 100 bytes", 64, 100), ("100 to 1,000 bytes", 100, 1000), ("whole", 9999, 9999)][case % 3];
             let sent = part(random, &text, least, most);
             let written = request(random, &write(&sent));
             let flows = desk.flows(random, &[text], &written);
@@ -189,7 +198,8 @@ fn generated_flows(desk: &Desk, random: &mut Random, rows: &mut BTreeMap<String,
 
 /// Whatever is found here is wrong.
 fn generated_others(desk: &Desk, random: &mut Random, rows: &mut BTreeMap<String, (bool, Row)>) {
-    let mut count = |name: &str, flows: &[Flow]| rows.entry(format!("no flow: {name}")).or_default().1.count(flows, None);
+    let mut count =
+        |name: &str, flows: &[Flow]| rows.entry(format!("no flow: {name}")).or_default().1.count(flows, None);
     let lines = |random: &mut Random, text: &str, count: usize| {
         let all: Vec<&str> = text.lines().filter(|line| !line.is_empty()).collect();
         let start = random.below(all.len().saturating_sub(count).max(1));
@@ -199,7 +209,8 @@ fn generated_others(desk: &Desk, random: &mut Random, rows: &mut BTreeMap<String
         // The same licence, each time in another comment.
         let licence = random.pick(BOILERPLATE);
         let text = format!("# {}\n\n{}", licence.lines().collect::<Vec<_>>().join("\n# "), made(random, 1200));
-        let written = format!("/*\n * {}\n */\n{}", licence.lines().collect::<Vec<_>>().join("\n * "), made(random, 1200));
+        let written =
+            format!("/*\n * {}\n */\n{}", licence.lines().collect::<Vec<_>>().join("\n * "), made(random, 1200));
         count("a shared licence", &desk.flows(random, &[text], &written));
 
         let prompt = lines(random, PROMPTS, 6);
@@ -232,7 +243,8 @@ fn generated_others(desk: &Desk, random: &mut Random, rows: &mut BTreeMap<String
 
         let (one, other) = (random.below(desk.files.len()), random.below(desk.files.len()));
         if one != other {
-            count("two files of this repository", &desk.flows(random, &[desk.files[one].1.clone()], &desk.files[other].1));
+            let flows = desk.flows(random, &[desk.files[one].1.clone()], &desk.files[other].1);
+            count("two files of this repository", &flows);
         }
     }
 }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use agentsight::capture::redact::Redactor;
 use agentsight::content::{
-    ChannelId, Content, Flow, Form, Likeness, Matcher, Moment, Nearness, ObjectId, Origin, Redacted, Seed, Sink, Source,
-    SourceId,
+    ChannelId, Content, Flow, Form, Likeness, Matcher, Moment, Nearness, ObjectId, Origin, Redacted, Seed, Sink,
+    Source, SourceId,
 };
 
 use crate::documents::made;
@@ -94,7 +94,10 @@ fn evidence_says_where_and_how_much() {
     assert_eq!(evidence.likeness, Likeness::Run);
     // White space at the ends is compared with what surrounds it.
     assert!(evidence.source.start.abs_diff(100) < 4 && evidence.source.end.abs_diff(600) < 4, "{evidence:?}");
-    assert!(evidence.sink.start.abs_diff(9) < 4 && evidence.sink.end.abs_diff(body.len() as u64 - 2) < 4, "{evidence:?}");
+    assert!(
+        evidence.sink.start.abs_diff(9) < 4 && evidence.sink.end.abs_diff(body.len() as u64 - 2) < 4,
+        "{evidence:?}"
+    );
     assert!(flows[0].sink_coverage > 0.9 && (0.2..0.5).contains(&flows[0].source_coverage), "{:?}", flows[0]);
 }
 

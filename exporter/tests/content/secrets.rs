@@ -58,7 +58,9 @@ const FORMS: &[&str] = &[
 const WRITINGS: &[(&str, fn(&str) -> String)] = &[
     ("as it is", str::to_owned),
     ("in JSON", |text| format!("{{\"content\":\"{}\"}}", escapes::json(text))),
-    ("in JSON in JSON", |text| format!("{{\"body\":\"{}\"}}", escapes::json(&format!("{{\"x\":\"{}\"}}", escapes::json(text))))),
+    ("in JSON in JSON", |text| {
+        format!("{{\"body\":\"{}\"}}", escapes::json(&format!("{{\"x\":\"{}\"}}", escapes::json(text))))
+    }),
     ("URL-encoded", |text| format!("POST / HTTP/1.1\r\n\r\na=1&content={}&b=2", escapes::percent(text))),
     ("in HTML", |text| format!("<pre>{}</pre>", escapes::html(text))),
 ];
@@ -117,7 +119,8 @@ fn how_contents_are_cut_into_chunks_changes_nothing() {
 }
 
 /// This repository has corpora of made-up secrets; what is redacted in those files is right.
-const FULL_OF_SECRETS: &[&str] = &["redact", "content/secrets.rs", "redaction.rs", "tests/trust.rs", "content/matching.rs"];
+const FULL_OF_SECRETS: &[&str] =
+    &["redact", "content/secrets.rs", "redaction.rs", "tests/trust.rs", "content/matching.rs"];
 
 #[test]
 fn ordinary_source_code_is_hardly_touched() {
