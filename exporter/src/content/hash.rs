@@ -18,7 +18,7 @@ impl ContentHash {
         if holes.is_empty() && runs.len() <= 1 {
             return Self::of(runs.first().map_or(b"", |run| &run.bytes));
         }
-        let places: Vec<[u8; 16]> = runs.iter().map(|run| place(run)).collect();
+        let places: Vec<[u8; 16]> = runs.iter().map(place).collect();
         Self::digest(runs.iter().zip(&places).flat_map(|(run, place)| [&place[..], &run.bytes]))
     }
 

@@ -189,7 +189,7 @@ impl Index {
                     spared.spend(shared.len());
                     seen.insert(diagonal, at.max(shared.end) + 1);
                     if !shared.is_empty() {
-                        let start = (shared.start as i64 + diagonal.1) as usize;
+                        let start = place.at as usize - (at - shared.start);
                         found.push(Shared { number: place.number, held_at: start, text_at: shared });
                     }
                 }

@@ -193,7 +193,7 @@ mod tests {
                 .collect();
         let redactor = Redactor::new().expect("the built-in rules compile");
         for seed in 0..3000_u64 {
-            let pick = |at: u64| signs[(mix(seed * 1000 + at) % signs.len() as u64) as usize];
+            let pick = |at: u64| signs[usize::from(mix(seed * 1000 + at).to_le_bytes()[0]) % signs.len()];
             let text: String = (0..seed % 60).map(pick).collect();
             for form in [Form::Bytes, Form::Arguments] {
                 let normal = Normal::of(&Content::whole(text.as_bytes()).redact(&redactor), form);

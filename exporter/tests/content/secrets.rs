@@ -54,8 +54,10 @@ const FORMS: &[&str] = &[
     "data: {\"delta\": \"export TOKEN={s}\"}\n\n",
 ];
 
+type Writing = fn(&str) -> String;
+
 /// The forms that another text has when it is written into this.
-const WRITINGS: &[(&str, fn(&str) -> String)] = &[
+const WRITINGS: &[(&str, Writing)] = &[
     ("as it is", str::to_owned),
     ("in JSON", |text| format!("{{\"content\":\"{}\"}}", escapes::json(text))),
     ("in JSON in JSON", |text| {
