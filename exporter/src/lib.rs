@@ -5,7 +5,8 @@
 //! two), [`store`] keeps the spans, [`otlp`] sends them, [`terminal`] shows them.
 //! `collector` runs the whole line on a live kernel; `launch` starts the command that is traced;
 //! `doctor` says what the machine allows.
-//! `graph` and `spans` are pure: no clock, no I/O, no threads.
+//! [`content`] compares what went in with what came out; until contents are captured its tests alone use it.
+//! `graph`, `spans` and `content` are pure: no clock, no I/O, no threads.
 
 pub mod answer;
 pub mod caller;
@@ -13,6 +14,7 @@ pub mod capture;
 pub mod channel;
 #[cfg(feature = "live")]
 pub mod collector;
+pub mod content;
 #[cfg(feature = "live")]
 pub mod daemon;
 pub mod daemon_socket;

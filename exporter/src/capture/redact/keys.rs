@@ -127,6 +127,9 @@ impl Assignment<'_> {
         if let Some(quote) = &self.quote {
             return Some((self.quoted(quote.clone()), self.level, Place::Script));
         }
+        if layout == Layout::Content {
+            return self.content_value(name_start, sign);
+        }
         if sign == b":" {
             if !is_spaced {
                 // `module::name` and `image:tag` are no assignments; `token:9f86…` may be one.
@@ -157,6 +160,54 @@ impl Assignment<'_> {
         Some((value, self.level, Place::Script))
     }
 
+    /// Not quoted, in a document. A value that code surrounds must look made; one of a form, of a shell's assignment, of
+    /// a header or alone on its line need not.
+    fn content_value(&self, name_start: usize, sign: &[u8]) -> Option<(Range<usize>, Level, Place)> {
+        if self.text[self.sign.clone()].contains(&b'\n') {
+            return None;
+        }
+        // Indentation, a list's dash, a comment's or a quotation's sign; more than a name's length of it is something else.
+        let before = &self.text[name_start.saturating_sub(LONGEST_NAME)..name_start];
+        let opens_line = match before.iter().rposition(|byte| !b" \t-#<>".contains(byte)) {
+            Some(last) => before[last] == b'\n',
+            None => before.len() == name_start,
+        };
+        let is_spaced = sign.len() < self.sign.len();
+        let start = self.sign.end;
+        let line = self.until_line_ends(start);
+        let alone = line.len() < LONGEST_INNOCENT && !self.text[line.clone()].iter().any(u8::is_ascii_whitespace);
+        let value = self.until(start, b"");
+        let is_code = self.text[value.clone()].iter().any(|byte| b"()[]{},".contains(byte))
+            || matches!(self.text.get(value.end), Some(b';' | b'<' | b'`'));
+        let prose = || Some((value.clone(), self.level, Place::Prose));
+        match sign {
+            b":" => {
+                let is_header = opens_line && self.text[name_start..self.name_end].contains(&b'-');
+                if is_header && alone && !is_code && !self.text[start..].starts_with(b":") {
+                    return Some((line, self.level, Place::Line));
+                }
+                if !is_spaced {
+                    let path = self.text[start..].starts_with(b":");
+                    return (!path).then_some((value, Level::Possible, Place::Script));
+                }
+                if opens_line && alone && !is_code { Some((line, self.level, Place::Line)) } else { prose() }
+            }
+            b"=" if !is_spaced && !is_code => {
+                let is_field = matches!(name_start.checked_sub(1).map(|ahead| self.text[ahead]), Some(b'?' | b'&'));
+                let value = if is_field { self.until(start, b"#") } else { value };
+                Some((value, self.level, Place::Script))
+            }
+            _ => prose(),
+        }
+    }
+
+    /// To the end of the line, without the white space before it; at most [`LONGEST_INNOCENT`] bytes.
+    fn until_line_ends(&self, start: usize) -> Range<usize> {
+        let rest = &self.text[start..self.text.len().min(start + LONGEST_INNOCENT)];
+        let line = rest.iter().position(|byte| b"\r\n\0".contains(byte)).map_or(rest, |end| &rest[..end]);
+        start..start + line.trim_ascii_end().len()
+    }
+
     /// Where the word that ends in the name begins: `--db-password` whole.
     fn name_start(&self) -> usize {
         let nearest = self.name_end.saturating_sub(LONGEST_NAME);
@@ -167,7 +218,7 @@ impl Assignment<'_> {
 
     /// From `start` to white space, a quote, what ends a shell word, or one of `ends`.
     fn until(&self, start: usize, ends: &[u8]) -> Range<usize> {
-        let ends_value = |byte: &u8| byte.is_ascii_whitespace() || b"\"'`;|&<>".contains(byte) || ends.contains(byte);
+        let ends_value = |byte: &u8| byte.is_ascii_whitespace() || b"\"'`;|&<>\0".contains(byte) || ends.contains(byte);
         // `<token>` is a placeholder and begins with one of them.
         let skipped = usize::from(self.text[start..].starts_with(b"<"));
         let rest = &self.text[start + skipped..];

@@ -32,6 +32,7 @@ pub(super) struct Rules {
     pub(super) options: Vec<ProgramOption>,
     pub(super) innocent: Vec<String>,
     pub(super) reference: Vec<String>,
+    pub(super) types: Vec<String>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -96,6 +97,7 @@ impl Rules {
         self.options.extend(more.options);
         self.innocent.extend(more.innocent);
         self.reference.extend(more.reference);
+        self.types.extend(more.types);
     }
 
     /// Matches wherever any rule could: all literals that they start from.

@@ -25,6 +25,8 @@ pub(super) enum Place {
     Literal,
     /// In a script or command line, where `$NAME` is a reference.
     Script,
+    /// All that stands after the name on a line of a document: a value of YAML, or the type of a field.
+    Line,
     /// Perhaps in a sentence: only what no word looks like is secret.
     Prose,
 }
@@ -35,6 +37,7 @@ pub(super) struct Judge {
     innocent: Regex,
     reference: Regex,
     variable: Regex,
+    types: Regex,
 }
 
 impl Judge {
@@ -46,6 +49,7 @@ impl Judge {
         Ok(Self {
             innocent: whole("innocent", &rules.innocent)?,
             reference: whole("reference", &rules.reference)?,
+            types: whole("types", &rules.types)?,
             variable: expression("variable", r"\A(?:\$[A-Za-z0-9_@*?!#]+|\$\{[^}]*\}?|\$\(.*|`.*|%[A-Za-z_]+%)\z")?,
         })
     }
@@ -56,16 +60,20 @@ impl Judge {
             return false;
         }
         let is_short = value.len() <= LONGEST_INNOCENT;
+        if is_short && place == Place::Line && self.types.is_match(value) {
+            return false;
+        }
+        let place = if place == Place::Line { Place::Script } else { place };
         if is_short && (self.innocent.is_match(value) || place != Place::Literal && self.variable.is_match(value)) {
             return false;
         }
         match (level, place) {
             (Level::Possible, Place::Prose) if !is_short => looks_random(value),
             _ if cut => true,
-            (Level::Certain, Place::Literal | Place::Script) => true,
+            (Level::Certain, Place::Literal | Place::Script | Place::Line) => true,
             (Level::Certain, Place::Prose) => looks_made(trimmed(value)),
             (Level::Likely, _) if is_short && self.reference.is_match(value) => false,
-            (Level::Likely, Place::Literal | Place::Script) => true,
+            (Level::Likely, Place::Literal | Place::Script | Place::Line) => true,
             (Level::Likely, Place::Prose) => looks_made(trimmed(value)) && !is_name(trimmed(value)),
             (Level::Possible, _) if is_short && self.reference.is_match(value) => false,
             (Level::Possible, _) => looks_random(value),
@@ -83,7 +91,7 @@ pub(super) fn looks_made(value: &[u8]) -> bool {
 }
 
 /// Long, of both letters and digits (or both cases), and with as many different bytes as chance would give.
-pub(super) fn looks_random(value: &[u8]) -> bool {
+pub(crate) fn looks_random(value: &[u8]) -> bool {
     let value = &value[..value.len().min(LONGEST_INNOCENT)];
     let count = |test: fn(&u8) -> bool| value.iter().filter(|byte| test(byte)).count();
     let (letters, digits) = (count(u8::is_ascii_alphabetic), count(u8::is_ascii_digit));
