@@ -17,7 +17,7 @@ ln -s usr/lib "$root/lib"
 ln -s usr/lib64 "$root/lib64"
 
 # The binary itself, not a shim of it: what the traced tree looks like must not hang on the machine.
-for program in sh bash env true false cat cp mv sort sleep basename mount sync ip; do
+for program in sh bash env true false cat cp mv install sort sleep basename mount sync ip; do
     path=$(PATH=/usr/bin:/bin:/usr/sbin:/sbin command -pv "$program" || true)
     [[ $path == /* ]] || path=/bin/$program
     cp --dereference "$path" "$root/usr/bin/$program"
