@@ -110,7 +110,7 @@ impl Graph {
         if self.is_the_launchers(&begin.by) {
             return;
         }
-        if !self.opens.begin_burst(begin.burst.open, begin.burst.number) {
+        if !self.opens.begin_burst(begin.burst.open, begin.burst.number, begin.by.process) {
             self.oddities.repeated_bursts += 1;
             return;
         }

@@ -101,6 +101,7 @@ impl Graph {
     }
 
     pub(super) fn pass(&mut self, pass: &Pass) {
+        self.opens.share(pass.open);
         let Some(over) = pass.over else { return };
         match pass.side {
             PassSide::Sent => {

@@ -36,8 +36,12 @@ impl Graph {
             Some(under) => Activity::ImageExited(Box::new(Exited { image, at, ending, account, under })),
             None => Activity::ImageEnded(Box::new(Ended { image, at, ending, account })),
         });
+        if self.processes.has_juniors(process) {
+            self.opens.share_all_of(process);
+        }
         self.processes.hand_over_juniors(process);
         if !matches!(ending, Ending::Replaced { .. }) {
+            self.opens.end_of_process(process, at);
             self.connections.end_of_process(process, at);
             self.processes.bury(process, at);
         }

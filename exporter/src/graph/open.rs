@@ -1,12 +1,13 @@
 //! Rule: an open file is what the kernel says it is, whoever uses it, until it is closed.
 //!
 //! Closed ones are kept for a while, for events that come late. Files that are closed by the end of their last process
-//! make no call, so what was not used for the longest time gives way too.
+//! make no call, nor do those whose last use was a mapping: so what only its maker was seen to have is closed when that
+//! process ends and leaves no descendant, and of the rest what was not used for the longest time gives way.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use agentsight_ebpf::{Close, Direction, KernelNanos, Object, Open, OpenHow, OpenId};
+use agentsight_ebpf::{Close, Direction, KernelNanos, Object, Open, OpenHow, OpenId, ProcessKey};
 
 use super::object::{self, StreamKey};
 use super::{Activity, GRACE, Graph};
@@ -23,11 +24,14 @@ pub(super) struct OpenFile {
     numbers: Numbers,
     closed: Option<KernelNanos>,
     used: u64,
+    /// The process that made it, while nobody else was seen to have it.
+    holder: Option<ProcessKey>,
 }
 
 #[derive(Default)]
 pub(super) struct Opens {
     by_id: BTreeMap<OpenId, OpenFile>,
+    held: BTreeMap<ProcessKey, BTreeSet<OpenId>>,
     closed: BTreeSet<(KernelNanos, OpenId)>,
     by_use: BTreeSet<(u64, OpenId)>,
     uses: u64,
@@ -55,8 +59,9 @@ impl Opens {
         self.by_id.len()
     }
 
-    /// A burst of the open file begins; false where its number was given before.
-    pub(super) fn begin_burst(&mut self, id: OpenId, number: u32) -> bool {
+    /// A burst of the open file begins, by this process; false where its number was given before.
+    pub(super) fn begin_burst(&mut self, id: OpenId, number: u32, by: ProcessKey) -> bool {
+        self.touch(id, by);
         let Some(open) = self.by_id.get_mut(&id) else { return false };
         if !open.numbers.give(number) {
             return false;
@@ -69,12 +74,50 @@ impl Opens {
         true
     }
 
-    fn insert(&mut self, id: OpenId, object: Arc<Object>, how: OpenHow) {
+    fn insert(&mut self, id: OpenId, object: Arc<Object>, how: OpenHow, by: ProcessKey) {
         self.uses += 1;
         let used = self.uses;
         self.by_use.insert((used, id));
-        let open = OpenFile { object, how, bursts: 0, numbers: Numbers::default(), closed: None, used };
+        let holder = Some(by).filter(|_| how != OpenHow::Found);
+        if let Some(holder) = holder {
+            self.held.entry(holder).or_default().insert(id);
+        }
+        let open = OpenFile { object, how, bursts: 0, numbers: Numbers::default(), closed: None, used, holder };
         self.by_id.insert(id, open);
+    }
+
+    /// A process has it.
+    fn touch(&mut self, id: OpenId, by: ProcessKey) {
+        if self.by_id.get(&id).is_some_and(|open| open.holder.is_some_and(|holder| holder != by)) {
+            self.share(id);
+        }
+    }
+
+    /// Others than its maker may have it.
+    pub(super) fn share(&mut self, id: OpenId) {
+        let Some(holder) = self.by_id.get_mut(&id).and_then(|open| open.holder.take()) else { return };
+        if let Some(held) = self.held.get_mut(&holder) {
+            held.remove(&id);
+            if held.is_empty() {
+                self.held.remove(&holder);
+            }
+        }
+    }
+
+    /// A process leaves descendants behind, which may have inherited what it has.
+    pub(super) fn share_all_of(&mut self, process: ProcessKey) {
+        for id in self.held.remove(&process).unwrap_or_default() {
+            if let Some(open) = self.by_id.get_mut(&id) {
+                open.holder = None;
+            }
+        }
+    }
+
+    /// A process ended, and with it all that nobody else has.
+    pub(super) fn end_of_process(&mut self, process: ProcessKey, at: KernelNanos) {
+        for id in self.held.remove(&process).unwrap_or_default() {
+            self.close(id, at);
+        }
     }
 
     fn close(&mut self, id: OpenId, at: KernelNanos) {
@@ -90,6 +133,7 @@ impl Opens {
         let due = self.closed.iter().take_while(|(at, _)| *at < closed_before).map(|(_, id)| *id).find(idle);
         let excess = || self.by_use.iter().map(|(_, id)| *id).find(idle).filter(|_| self.by_id.len() > OPENS_MAX);
         let id = due.or_else(excess)?;
+        self.share(id);
         let open = self.by_id.remove(&id)?;
         self.by_use.remove(&(open.used, id));
         if let Some(at) = open.closed {
@@ -130,12 +174,13 @@ impl Graph {
                 return;
             }
             let before = Arc::clone(&known.object);
+            self.opens.touch(open.open, open.by.process);
             self.leave_object(&before);
             if let Some(known) = self.opens.get_mut(open.open) {
                 known.object = Arc::clone(&object);
             }
         } else {
-            self.opens.insert(open.open, Arc::clone(&object), open.how);
+            self.opens.insert(open.open, Arc::clone(&object), open.how, open.by.process);
         }
         if let (Object::File(file), Some(id)) = (&*object, object::stored_file(&object)) {
             self.files.open(id, file.created || file.truncated, open.at);

@@ -140,6 +140,11 @@ impl Processes {
         known.elder.filter(|elder| self.by_key.get(elder).is_some_and(|it| it.ended.is_none()))
     }
 
+    /// Whether a descendant lives that the process's current image began.
+    pub(super) fn has_juniors(&self, key: ProcessKey) -> bool {
+        self.juniors.contains_key(&key)
+    }
+
     /// The process's current image ended: whatever stood nearest to it stands nearest to its elder now.
     pub(super) fn hand_over_juniors(&mut self, key: ProcessKey) {
         let Some(juniors) = self.juniors.remove(&key) else { return };

@@ -248,3 +248,34 @@ fn what_one_image_wrote_the_next_of_its_process_may_read() {
         "#]],
     );
 }
+
+#[test]
+fn what_the_end_of_its_maker_leaves_to_a_child_stays_open() {
+    check(
+        "
+            0 root 100
+            1 exec 100 /bin/bash bash
+            2 fork 100 101
+            3 open 101 #1 pipe 7
+            3 open 101 #2 pipe 7
+            4 out 101 #2.1 0..10
+            5 fork 101 102
+            6 exit 101 0
+            30s tick
+            31s in 102 #1.1 0..10
+            32s tick
+        ",
+        &expect![[r#"
+            began    100#1 Root bash under -
+            began    101#0 Forked bash/bash under 100#1
+            ended    101#0 2..6 exit 0
+            write    #2.1 101#0 pipe 0..10 at 4..4 under 101#0
+            promoted 100#1 0..30000
+            began    102#0 Forked bash/bash/bash under 101#0
+            promoted 102#0 5..30000
+            read     #1.1 102#0 pipe 0..10 at 31000..31000 under 102#0 <-Pipe #2.1 10
+            exited   100#1 0..20000 incomplete
+            exited   102#0 5..20000 incomplete
+        "#]],
+    );
+}
