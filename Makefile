@@ -78,7 +78,7 @@ test: test-deps jaeger otelcol python-sdk schemathesis ## Run all tests; those t
 	@$(CARGO) build --workspace --bin agentsight
 	@$(TEST_AS_ROOT) --workspace
 	@echo "NOT RUN: the tests of a real Docker Engine (\`make test-docker\`), of the packages (\`make test-package\`), and of Phoenix (\`make test-phoenix\`)."
-	@[[ -n "$$TEMPO_BINARY$$TEMPO_PORT" ]] || echo "NOT RUN: the questions to a live Tempo (TEMPO_BINARY names its program); they were asked of what one had said before."
+	@[[ -n "$${TEMPO_BINARY:-}$${TEMPO_PORT:-}" ]] || echo "NOT RUN: the questions to a live Tempo (TEMPO_BINARY names its program); they were asked of what one had said before."
 
 test-docker: test-deps ## Build AgentSight's image and trace containers of a real Docker Engine; installs docker.io where there is none
 	@tests/install-missing.sh <<<"$$DOCKER_TEST_NEEDS"
