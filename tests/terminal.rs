@@ -66,7 +66,8 @@ fn ctrl_c_that_kills_the_command_is_130_and_the_trace_is_whole() {
     let trace = agentsight.read(&output, &finished);
     trace.assert_whole();
     // The shell's or, when its exec was faster than the key, the sleep's.
-    let last = trace.spans.iter().max_by_key(|span| span.start_nanos).expect("there is one");
+    let images = trace.processes();
+    let last = images.spans.iter().max_by_key(|span| span.start_nanos).expect("there is one");
     assert_eq!(last.text("error.type"), "SIGINT", "{trace}");
 }
 
