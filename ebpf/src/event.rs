@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    BurstBegin, BurstEnd, Call, Change, Close, Connect, Copied, Dns, Exec, Exit, Fork, KernelNanos, Kill, Loss, Open,
-    Pass, Wait, WallNanos,
+    BurstBegin, BurstEnd, Call, Change, Chunk, Close, Connect, Content, Copied, Dns, Exec, Exit, Fork, KernelNanos,
+    Kill, Loss, Open, Pass, Wait, WallNanos,
 };
 
 /// One statement: of the kernel (fork, open, burst, …), of the capture about itself (loss), or of time.
@@ -43,6 +43,11 @@ pub enum Event {
     Pass(Pass),
     /// Another call that an audit wants to know of.
     Call(Box<Call>),
+    /// Payload as it left the kernel: it ends in the capture, and has no serialized form.
+    #[serde(skip)]
+    Chunk(Box<Chunk>),
+    /// The payload of a burst, redacted; it comes right before the burst's end.
+    Content(Box<Content>),
     /// Events that were made and not delivered.
     Loss(Loss),
     /// Time has reached this point: nothing earlier is still to come.
@@ -87,6 +92,8 @@ impl Event {
             Self::Wait(event) => event.at,
             Self::Pass(event) => event.at,
             Self::Call(event) => event.at,
+            Self::Chunk(event) => event.at,
+            Self::Content(event) => event.at,
             Self::Loss(event) => event.at,
             Self::Tick(event) => event.at,
             Self::Clock(event) => event.at,

@@ -8,6 +8,7 @@ mod burst;
 mod captured;
 mod change;
 mod connection;
+mod content;
 mod control;
 mod dns;
 mod event;
@@ -25,6 +26,7 @@ pub use burst::{BurstBegin, BurstEnd, BurstId, Copied, Cut, Direction, FlowPoint
 pub use captured::{Captured, Gap};
 pub use change::{Change, ChangeKind};
 pub use connection::Connect;
+pub use content::{Chunk, Content, ContentHole, ContentRun, Missing};
 pub use control::{Call, CallKind, Kill, Pass, PassSide, Wait};
 pub use dns::{Dns, DnsAnswer};
 pub use event::{Clock, Event, Tick};

@@ -160,6 +160,8 @@ impl Graph {
             Event::Wait(wait) => self.wait(wait),
             Event::Pass(pass) => self.pass(pass),
             Event::Call(call) => self.call(call, out),
+            // Payload is matched with nothing yet; raw payload does not come here.
+            Event::Chunk(_) | Event::Content(_) => {}
             Event::Loss(loss) => {
                 self.gaps.add(*loss);
                 out.push(Activity::Lost(self.lost(*loss)));

@@ -89,6 +89,8 @@ impl Redactor {
             // Numbers alone.
             Event::Fork(_) | Event::Exit(_) | Event::Close(_) | Event::BurstBegin(_) | Event::BurstEnd(_) => {}
             Event::Copied(_) | Event::Kill(_) | Event::Wait(_) | Event::Pass(_) | Event::Call(_) => {}
+            // Redacted as a whole, where it was put together.
+            Event::Chunk(_) | Event::Content(_) => {}
             Event::Loss(_) | Event::Tick(_) | Event::Clock(_) => {}
         }
     }
