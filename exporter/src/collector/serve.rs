@@ -32,6 +32,8 @@ use crate::telemetry::{Account, ExporterError};
 
 /// What the store may hold; the oldest go first.
 const STORE_LIMITS: Limits = Limits { bytes: 1 << 30, age: Duration::from_secs(30 * 86_400) };
+/// What contents may take of it beside that; the spans stay when these go.
+const CONTENT_LIMITS: Limits = Limits { bytes: 1 << 30, age: Duration::from_secs(7 * 86_400) };
 /// Events between the drain and the pipeline. When it is full the drain waits and the ring fills, which counts its losses.
 pub(crate) const INPUTS_MAX: usize = 65_536;
 /// How long the stub is kept for the delivery of the last spans; it waits 2 s in all.
@@ -182,6 +184,9 @@ pub(super) fn serve(
 
 /// Keeps the disk bounded. What is discarded before it was sent is counted with its destination, and said.
 pub(crate) fn prune(store: &mut Store, now: WallNanos) {
+    if let Err(error) = store.prune_contents(CONTENT_LIMITS, now) {
+        tracing::warn!(%error, "old contents could not be discarded");
+    }
     match store.prune(STORE_LIMITS, now) {
         Ok(pruned) if pruned.unsent > 0 => {
             tracing::warn!(pruned.rows, pruned.unsent, "old spans were discarded before they could be sent");
