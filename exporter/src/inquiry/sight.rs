@@ -24,8 +24,8 @@ const REMEMBERED_MAX: usize = 100_000;
 
 /// One user's view.
 pub(super) struct Sight<'s> {
-    store: &'s Store,
-    user: UserId,
+    pub(super) store: &'s Store,
+    pub(super) user: UserId,
     sessions: HashMap<SessionId, bool>,
     images: HashMap<ImageKey, Party>,
     causes: HashMap<SpanRef, Cause>,
@@ -33,7 +33,7 @@ pub(super) struct Sight<'s> {
 
 /// Whose process it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Party {
+pub(super) enum Party {
     Own,
     Other,
 }
@@ -51,9 +51,9 @@ enum Cause {
 
 /// What every span says of its image.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct ImageKey {
-    session: SessionId,
-    pid: i64,
+pub(super) struct ImageKey {
+    pub(super) session: SessionId,
+    pub(super) pid: i64,
     start: String,
     exec: i64,
 }
@@ -100,14 +100,15 @@ impl<'s> Sight<'s> {
         Ok(owns)
     }
 
-    fn owns_session_of(&mut self, span: &Span) -> Result<bool, StoreError> {
+    pub(super) fn owns_session_of(&mut self, span: &Span) -> Result<bool, StoreError> {
         match session_of(span) {
             Some(session) => self.owns(session),
             None => Ok(false),
         }
     }
 
-    fn party(&mut self, span: &Span) -> Result<Party, StoreError> {
+    /// Whose process did what this span tells.
+    pub(super) fn party(&mut self, span: &Span) -> Result<Party, StoreError> {
         let Some(key) = ImageKey::of(span) else { return Ok(Party::Other) };
         if let Some(known) = self.images.get(&key) {
             return Ok(*known);
@@ -144,11 +145,7 @@ impl<'s> Sight<'s> {
         let ours = |user: i64| user == i64::from(self.user.0);
         let said = |name: semconv::Name| facts::attribute(span, name.as_str()).and_then(facts::int);
         let began = [semconv::PROCESS_USER_ID, semconv::PROCESS_REAL_USER_ID].map(said);
-        let became = span.events.iter().flat_map(|event| &event.attributes);
-        let mut became = became
-            .filter(|attribute| attribute.key == semconv::PROCESS_USER_ID.as_str())
-            .filter_map(|attribute| attribute.value.as_ref().and_then(facts::int));
-        let is_own = began.iter().all(|user| user.is_some_and(ours)) && became.all(ours);
+        let is_own = began.iter().all(|user| user.is_some_and(ours)) && became(span).all(ours);
         Some(if is_own { Party::Own } else { Party::Other })
     }
 
@@ -220,6 +217,13 @@ fn session_of(span: &Span) -> Option<SessionId> {
     SessionId::try_from(Facts::of(span).session?.to_owned()).ok()
 }
 
+/// The users that an image became while it ran, as far as this span of it tells.
+pub(super) fn became(span: &Span) -> impl Iterator<Item = i64> {
+    let told = span.events.iter().flat_map(|event| &event.attributes);
+    told.filter(|attribute| attribute.key == semconv::PROCESS_USER_ID.as_str())
+        .filter_map(|attribute| attribute.value.as_ref().and_then(facts::int))
+}
+
 /// A continuation of an image is linked to it; everything else hangs below.
 fn next_to_image(span: &Span) -> Option<SpanRef> {
     let facts = Facts::of(span);
@@ -231,7 +235,7 @@ fn next_to_image(span: &Span) -> Option<SpanRef> {
 }
 
 impl ImageKey {
-    fn of(span: &Span) -> Option<Self> {
+    pub(super) fn of(span: &Span) -> Option<Self> {
         let said = |name: semconv::Name| facts::attribute(span, name.as_str());
         Some(Self {
             session: session_of(span)?,
