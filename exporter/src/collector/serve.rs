@@ -27,13 +27,11 @@ use crate::otlp::settings::Settings;
 use crate::ownership::{Owner, Ownership};
 use crate::recording::WriteError;
 use crate::session::{SessionId, UserId};
-use crate::store::{self, Limits, Store, StoreError};
+use crate::store::{self, CONTENT_LIMITS, Limits, Store, StoreError};
 use crate::telemetry::{Account, ExporterError};
 
 /// What the store may hold; the oldest go first.
 const STORE_LIMITS: Limits = Limits { bytes: 1 << 30, age: Duration::from_secs(30 * 86_400) };
-/// What contents may take of it beside that; the spans stay when these go.
-const CONTENT_LIMITS: Limits = Limits { bytes: 1 << 30, age: Duration::from_secs(7 * 86_400) };
 /// Events between the drain and the pipeline. When it is full the drain waits and the ring fills, which counts its losses.
 pub(crate) const INPUTS_MAX: usize = 65_536;
 /// How long the stub is kept for the delivery of the last spans; it waits 2 s in all.

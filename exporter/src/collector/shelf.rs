@@ -113,3 +113,35 @@ impl Shelf {
         Some(format!("{what} could not be stored and are lost: {reason}"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use opentelemetry::trace::{SpanId, TraceId};
+
+    use super::*;
+    use crate::content::ContentHash;
+    use crate::spans::model::{ContentLayout, SpanContent};
+    use crate::store::scratch::Scratch;
+
+    #[test]
+    fn while_the_store_refuses_contents_wait_in_bounded_memory_and_what_is_lost_is_said() {
+        let scratch = Scratch::new();
+        let mut store = Store::open(&scratch.path().join("store")).unwrap();
+        // It was never begun, so the store takes nothing of it.
+        let mut shelf = Shelf::new(SessionId([1; 16]), Vec::new(), Account::default());
+        for number in 0..40_u64 {
+            let content = SpanContent {
+                trace_id: TraceId::from_bytes([1; 16]),
+                span_id: SpanId::from_bytes(number.to_be_bytes()),
+                hash: ContentHash([2; 32]),
+                bytes: vec![b'x'; 1 << 20],
+                layout: ContentLayout::default(),
+            };
+            shelf.put(&mut store, &[Signal::Content(Box::new(content))]);
+        }
+        assert_eq!((shelf.waiting.len(), shelf.waiting_content_bytes, shelf.dropped_contents), (32, 32 << 20, 8));
+        let complaint = shelf.complaint().expect("there is something to say");
+        assert!(complaint.starts_with("the contents of 40 spans could not be stored and are lost: "), "{complaint}");
+        assert_eq!((shelf.stored(), shelf.dropped), (0, 0), "no span was lost");
+    }
+}

@@ -20,7 +20,7 @@ pub(crate) const TIME_LIMIT: Duration = Duration::from_secs(10);
 /// Spans on one page, or bytes of them (and one span more); whoever asks goes on with the next.
 const PAGE_SPANS: usize = 500;
 const PAGE_BYTES: usize = 1 << 20;
-/// Spans, or bytes of them, in an answer that has no pages. A trace has 8,000.
+/// Spans, or bytes of them or of contents, in an answer that has no pages. A trace has 8,000.
 const STEP_SPANS: usize = 10_000;
 const STEP_BYTES: usize = 32 << 20;
 /// New spans at a time, whoever's: they are looked at four times a second.
@@ -172,6 +172,11 @@ fn content(store: &Store, sight: &mut Sight<'_>, id: SpanRef) -> Result<Option<B
     let Some(content) = store.content(id)? else { return Ok(None) };
     if whose == Whose::NotKnown {
         return Err(Trouble::MayBeAnothers);
+    }
+    if content.bytes.len() > STEP_BYTES {
+        let told =
+            "these contents have more bytes than the daemon answers with: `sudo agentsight content` has no such limit";
+        return Err(SourceError::TooMuch(told.to_owned()).into());
     }
     Ok(Some(Box::new(Moved::pack(content))))
 }

@@ -17,6 +17,9 @@ use crate::query::{StoreSource, ask};
 use crate::session::SpanRef;
 use crate::store::{Reader, SessionSummary, Store};
 
+/// Of contents in one answer, which has them as digits and as text.
+const CONTENT_BYTES_MAX: usize = 16 << 20;
+
 /// What an answer has to go by.
 pub(super) struct Ask<'d> {
     pub(super) store: &'d Store,
@@ -77,8 +80,14 @@ pub(super) fn content(ask: &Ask<'_>, trace: &str, span: &str, parameters: Parame
     if let Some(reader) = ask.reader {
         ask.store.log_reading(id, reader, ask.clock().now)?;
     }
-    let content = ask.store.content(id)?;
-    content.as_ref().map(json::content).ok_or(Trouble::NotFound("span with contents"))
+    let content = ask.store.content(id)?.ok_or(Trouble::NotFound("span with contents"))?;
+    if content.bytes.len() > CONTENT_BYTES_MAX {
+        return Err(Trouble::TooMuch(format!(
+            "the contents have {} bytes, which is more than one answer may: `agentsight content` has no such limit",
+            content.bytes.len()
+        )));
+    }
+    Ok(json::content(&content))
 }
 
 pub(super) fn slice(

@@ -73,7 +73,7 @@ fn contents_come_back_as_they_were_appended() {
     let layout = ContentLayout {
         runs: vec![(10, 4), (u64::MAX - 8, 3)],
         holes: vec![hole(0..10, Missing::RingFull), hole(14..1 << 40, Missing::Budget)],
-        redacted: vec![11..13],
+        redacted: vec![11..13, 14..20],
         lost_chunks: 3,
         complete: false,
     };

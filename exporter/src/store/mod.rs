@@ -46,7 +46,7 @@ pub use place::PlaceError;
 pub use read::{Part, StoredSpan};
 pub(crate) use reading::READING_TARGET;
 pub use reading::{Door, Reader, Reading};
-pub use retention::{Limits, Pruned};
+pub use retention::{CONTENT_LIMITS, Limits, Pruned};
 pub use row::{Kind, Row};
 pub use schema::SchemaError;
 pub use search::{Behind, Direction, Narrow, PathText, SortKey};

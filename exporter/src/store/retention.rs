@@ -17,6 +17,9 @@ pub struct Limits {
     pub age: Duration,
 }
 
+/// How much of contents is kept, beside the spans.
+pub const CONTENT_LIMITS: Limits = Limits { bytes: 1 << 30, age: Duration::from_secs(7 * 86_400) };
+
 /// What was discarded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Pruned {

@@ -89,7 +89,7 @@ mod tests {
     #[test]
     fn lines_say_the_place_the_digits_and_the_signs() {
         let content =
-            content(&[(5, b"password=*******&folder=7\x1b"), (4096, b"x")], &[14..21], &[(31..33, Missing::Budget)]);
+            content(&[(5, b"password=*******&folder=7\x1b"), (4096, b"x")], &[(14, 21)], &[(31, 33, Missing::Budget)]);
         assert_eq!(
             hex(&content),
             "\

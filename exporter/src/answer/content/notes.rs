@@ -44,7 +44,7 @@ mod tests {
 
     #[test]
     fn what_is_not_whole_says_so() {
-        let mut odd = content(&[(7, b"b****")], &[8..10, 11..12], &[(12..13, Missing::Budget)]);
+        let mut odd = content(&[(7, b"b****")], &[(8, 10), (11, 12)], &[(12, 13, Missing::Budget)]);
         odd.layout.lost_chunks = 2;
         odd.layout.complete = false;
         assert_eq!(

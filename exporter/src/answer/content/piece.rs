@@ -51,7 +51,7 @@ fn split<'c>(offset: u64, run: &'c [u8], redacted: &[Range<u64>], parts: &mut Ve
     let within = |place: u64| usize::try_from(place.clamp(offset, end) - offset).unwrap_or(run.len());
     let known = |from: u64, to: u64| {
         let bytes = &run[within(from)..within(to).max(within(from))];
-        (!bytes.is_empty()).then(|| (from..to, Piece::Known { at: from, bytes }))
+        (!bytes.is_empty()).then_some((from..to, Piece::Known { at: from, bytes }))
     };
     let first = redacted.partition_point(|range| range.end <= offset);
     let mut at = offset;
@@ -79,8 +79,8 @@ pub(super) mod tests {
     /// Runs at their offsets, redacted at these places, with these holes.
     pub(in super::super) fn content(
         runs: &[(u64, &[u8])],
-        redacted: &[Range<u64>],
-        holes: &[(Range<u64>, Missing)],
+        redacted: &[(u64, u64)],
+        holes: &[(u64, u64, Missing)],
     ) -> SpanContent {
         SpanContent {
             trace_id: TraceId::from_bytes([1; 16]),
@@ -89,8 +89,8 @@ pub(super) mod tests {
             bytes: runs.iter().flat_map(|(_, bytes)| bytes.iter().copied()).collect(),
             layout: ContentLayout {
                 runs: runs.iter().map(|(offset, bytes)| (*offset, bytes.len() as u64)).collect(),
-                holes: holes.iter().map(|(range, cause)| ContentHole { range: range.clone(), cause: *cause }).collect(),
-                redacted: redacted.to_vec(),
+                holes: holes.iter().map(|&(start, end, cause)| ContentHole { range: start..end, cause }).collect(),
+                redacted: redacted.iter().map(|&(start, end)| start..end).collect(),
                 lost_chunks: 0,
                 complete: true,
             },
@@ -101,8 +101,8 @@ pub(super) mod tests {
     fn pieces_come_in_the_order_of_their_places() {
         let content = content(
             &[(4, b"ab**ef"), (20, b"*z")],
-            &[6..8, 20..21],
-            &[(0..4, Missing::RingFull), (10..15, Missing::Budget)],
+            &[(6, 8), (20, 21)],
+            &[(0, 4, Missing::RingFull), (10, 15, Missing::Budget)],
         );
         assert_eq!(
             pieces(&content),
@@ -122,12 +122,12 @@ pub(super) mod tests {
     #[test]
     fn a_layout_that_cannot_be_is_no_harm() {
         for (runs, redacted) in [
-            (vec![(0, u64::MAX)], vec![0..u64::MAX]),
-            (vec![(u64::MAX, 3), (0, 9)], vec![5..2, 0..1]),
-            (vec![], vec![0..9]),
-            (vec![(3, 1), (3, 1)], vec![2..4, 3..9, 0..5]),
+            (vec![(0, u64::MAX)], vec![(0, u64::MAX)]),
+            (vec![(u64::MAX, 3), (0, 9)], vec![(5, 2), (0, 1)]),
+            (vec![], vec![(0, 9)]),
+            (vec![(3, 1), (3, 1)], vec![(2, 4), (3, 9), (0, 5)]),
         ] {
-            let mut odd = content(&[(0, b"bytes")], &redacted, &[(7..3, Missing::Budget)]);
+            let mut odd = content(&[(0, b"bytes")], &redacted, &[(7, 3, Missing::Budget)]);
             odd.layout.runs = runs;
             assert!(pieces(&odd).len() < 20);
         }

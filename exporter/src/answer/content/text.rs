@@ -64,8 +64,8 @@ mod tests {
     fn holes_redactions_and_leaps_are_marked_where_they_are() {
         let content = content(
             &[(10, b"{\"token\": \"****\",\n"), (4096, b"\t\"id\": 7}")],
-            &[21..25],
-            &[(0..10, Missing::RingFull), (28..29, Missing::Unreadable)],
+            &[(21, 25)],
+            &[(0, 10, Missing::RingFull), (28, 29, Missing::Unreadable)],
         );
         assert_eq!(
             text(&content),

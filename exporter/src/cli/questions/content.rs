@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use agentsight::answer::{content, readings_table};
 use agentsight::session::SpanRef;
+use agentsight::store::CONTENT_LIMITS;
 
 use super::focus::focus;
 use super::place::{Place, clock};
@@ -43,7 +44,8 @@ fn try_content(args: &ContentArgs) -> Result<(), Trouble> {
 
 fn none(id: SpanRef) -> Trouble {
     Trouble::NotFound(format!(
-        "there are no contents of span {} here: contents are captured only where `run --capture` or the daemon's configuration asks for it, and kept for 7 days",
-        id.span_id
+        "there are no contents of span {} here: contents are captured only where `run --capture` or the daemon's configuration asks for it, and kept for {} days",
+        id.span_id,
+        CONTENT_LIMITS.age.as_secs() / 86_400
     ))
 }
