@@ -7,16 +7,23 @@ use std::ops::ControlFlow;
 
 use agentsight_semconv as semconv;
 use agentsight_semconv::value::{action, object_type};
+use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::trace::v1::Span;
+use opentelemetry_proto::tonic::trace::v1::span::Link;
 
 use super::sight::{ImageKey, Party, Sight, became};
 use crate::facts::is_true;
-use crate::query::memory::parent_of;
+use crate::query::memory::{parent_of, reference};
 use crate::session::{SpanRef, UserId};
-use crate::store::{Direction, Narrow, SortKey, StoreError};
+use crate::store::{Direction, Narrow, SortKey, StoreError, StoredSpan};
 
 /// Copies of copies of one program: more is no program's doing.
 const FORKS_MAX: usize = 64;
+
+/// What a span says of the bytes themselves, where that was asked for.
+const TEXT: &str = "agentsight.content.text";
+/// What a link says of bytes that its cause and its effect have in common.
+const MATCH_PREFIX: &str = "agentsight.link.match.";
 
 /// Whose bytes they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +44,37 @@ pub(super) fn whose(sight: &mut Sight<'_>, span: &Span) -> Result<Whose, StoreEr
     if !sight.owns_session_of(span)? || sight.party(span)? == Party::Other {
         return Ok(Whose::Others);
     }
-    let Some(mut image) = ImageKey::of(span) else { return Ok(Whose::Others) };
+    let Some(image) = ImageKey::of(span) else { return Ok(Whose::Others) };
+    if let Some(known) = sight.known_of_contents(&image) {
+        return Ok(known);
+    }
+    let whose = whose_life(sight, image.clone())?;
+    sight.remember_of_contents(image, whose);
+    Ok(whose)
+}
+
+/// A span of a process of the user's, with what it and its links say of bytes only where those are the user's too.
+pub(super) fn without_doubtful_bytes(sight: &mut Sight<'_>, mut found: StoredSpan) -> Result<StoredSpan, StoreError> {
+    let is_text = |attribute: &KeyValue| attribute.key == TEXT;
+    let is_match = |attribute: &KeyValue| attribute.key.starts_with(MATCH_PREFIX);
+    let matches = |link: &Link| link.attributes.iter().any(is_match);
+    if !found.span.attributes.iter().any(is_text) && !found.span.links.iter().any(matches) {
+        return Ok(found);
+    }
+    let is_theirs = whose(sight, &found.span)? == Whose::Theirs;
+    found.span.attributes.retain(|attribute| is_theirs || !is_text(attribute));
+    for link in found.span.links.iter_mut().filter(|link| matches(link)) {
+        let cause = reference(&link.trace_id, &link.span_id).map(|id| sight.store.spans(&[id])).transpose()?;
+        let is_theirs_too = match cause.and_then(|mut found| found.pop()) {
+            Some(cause) => is_theirs && whose(sight, &cause.span)? == Whose::Theirs,
+            None => false,
+        };
+        link.attributes.retain(|attribute| is_theirs_too || !is_match(attribute));
+    }
+    Ok(found)
+}
+
+fn whose_life(sight: &mut Sight<'_>, mut image: ImageKey) -> Result<Whose, StoreError> {
     for _ in 0..FORKS_MAX {
         let life = Life::of(sight, &image)?;
         if life.changed || !life.ended {

@@ -8,7 +8,7 @@ use super::tests::{ALICE, BOB, OF_ALICE, OF_BOB, burst, image, of, store};
 use super::wire::{Inquiry, Reply};
 use super::{Trouble, answer};
 use crate::content::ContentHash;
-use crate::query::fixture::{With, found, id, key_value, span};
+use crate::query::fixture::{With, found, id, key_value, span, text};
 use crate::session::{SessionId, UserId};
 use crate::spans::model::{ContentLayout, Signal, SpanContent};
 use crate::store::scratch::Scratch;
@@ -86,6 +86,38 @@ fn becoming(user: i64, mut span: Span) -> Span {
     let attributes = vec![key_value("process.user.id", Value::IntValue(user))];
     span.events.push(Event { name: "setuid".to_owned(), attributes, ..Event::default() });
     span
+}
+
+/// What Alice is told of burst 20, whose link to burst 19 says what both have in common: its text, and that.
+fn said_of_bytes(life: impl IntoIterator<Item = Span>, cause: Span) -> (bool, bool) {
+    let scratch = Scratch::new();
+    let mut store = store(&scratch);
+    let mut effect = burst(20, 21, OF_ALICE, 120).says("agentsight.content.text", "folder=7").because("flow", 19, 0.95);
+    let excerpt = key_value("agentsight.link.match.excerpt", text("folder: 7"));
+    effect.links[0].attributes.push(excerpt);
+    for span in life.into_iter().chain([cause, effect]) {
+        let found = found(span);
+        store.append_rows(OF_ALICE, &[Row::of_span(&found.span, &found.resource)]).unwrap();
+    }
+    let Ok(Reply::Spans(spans)) = answer(&store, ALICE, Inquiry::Spans { ids: vec![id(20).into()] }) else {
+        panic!("it is theirs to see")
+    };
+    let span = spans.unpack().unwrap().remove(0).span;
+    let said = format!("{:?}", span.links);
+    assert!(span.links.is_empty() || said.contains("agentsight.link.confidence"), "{said}");
+    (format!("{:?}", span.attributes).contains("folder=7"), said.contains("folder: 7"))
+}
+
+#[test]
+fn what_a_span_or_a_link_says_of_bytes_is_told_like_the_bytes() {
+    let promoted = || own(21, 1, 120).admits("agentsight.span.promoted");
+    let by_shell = || burst(19, 1, OF_ALICE, 101);
+    assert_eq!(said_of_bytes([own(21, 1, 120)], by_shell()), (true, true));
+    assert_eq!(said_of_bytes([promoted()], by_shell()), (false, false));
+    assert_eq!(said_of_bytes([promoted(), exit(22, 21, 120)], by_shell()), (true, true));
+    let other = own(23, 1, 123).admits("agentsight.span.promoted");
+    assert_eq!(said_of_bytes([own(21, 1, 120), other], burst(19, 23, OF_ALICE, 123)), (true, false));
+    assert_eq!(said_of_bytes([own(21, 1, 120)], burst(19, 2, OF_ALICE, 102)), (true, false), "the cause is hidden");
 }
 
 /// Of a process that spans 21 and so on tell of, what burst 20 moved.

@@ -10,6 +10,7 @@ use agentsight_semconv::value::{action, link_type, object_type};
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value};
 use opentelemetry_proto::tonic::trace::v1::Span;
 
+use super::content::{Whose, without_doubtful_bytes};
 use super::reduce::reduce;
 use crate::facts::{self, Facts};
 use crate::query::memory::{parent_of, reference};
@@ -29,6 +30,7 @@ pub(super) struct Sight<'s> {
     sessions: HashMap<SessionId, bool>,
     images: HashMap<ImageKey, Party>,
     causes: HashMap<SpanRef, Cause>,
+    contents: HashMap<ImageKey, Whose>,
 }
 
 /// Whose process it was.
@@ -61,7 +63,14 @@ pub(super) struct ImageKey {
 impl<'s> Sight<'s> {
     /// Of this user. Nothing is hidden from root.
     pub(super) fn of(store: &'s Store, user: UserId) -> Self {
-        Self { store, user, sessions: HashMap::new(), images: HashMap::new(), causes: HashMap::new() }
+        Self {
+            store,
+            user,
+            sessions: HashMap::new(),
+            images: HashMap::new(),
+            causes: HashMap::new(),
+            contents: HashMap::new(),
+        }
     }
 
     /// As much of a span as the user may see; `None` where that is nothing.
@@ -73,7 +82,10 @@ impl<'s> Sight<'s> {
             return Ok(None);
         }
         match self.party(&found.span)? {
-            Party::Own => self.without_hidden_causes(found).map(Some),
+            Party::Own => {
+                let found = self.without_hidden_causes(found)?;
+                without_doubtful_bytes(self, found).map(Some)
+            }
             Party::Other => Ok(reduce(&found)),
         }
     }
@@ -117,6 +129,16 @@ impl<'s> Sight<'s> {
         forget_much(&mut self.images);
         self.images.insert(key, party);
         Ok(party)
+    }
+
+    /// Whose the bytes are that an image moved, where that was found out before.
+    pub(super) fn known_of_contents(&self, image: &ImageKey) -> Option<Whose> {
+        self.contents.get(image).copied()
+    }
+
+    pub(super) fn remember_of_contents(&mut self, image: ImageKey, whose: Whose) {
+        forget_much(&mut self.contents);
+        self.contents.insert(image, whose);
     }
 
     /// Up to the image's own span, which names its users.
