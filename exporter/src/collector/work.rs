@@ -164,7 +164,7 @@ impl Work {
                 match signal {
                     Signal::Span(span) if self.shown.len() < SHOWN_SPANS_MAX => self.shown.push(*span),
                     Signal::Span(_) => self.hidden += 1,
-                    Signal::Log(_) | Signal::Draft(_) => {}
+                    Signal::Log(_) | Signal::Draft(_) | Signal::Content(_) => {}
                 }
             }
         }
