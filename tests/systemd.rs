@@ -79,8 +79,11 @@ fn boot(debian: &Debian, directory: &Directory) -> String {
     // As in tests/kernels/run.sh.
     machine.args(["-accel", "tcg,thread=multi", "-cpu", "max,-cx16", "-smp", "2", "-m", "3072"]);
     machine.arg("-kernel").arg(kernel).arg("-initrd").arg(initrd);
-    machine.args(["-append", "console=ttyS0 panic=-1 quiet no_timer_check rdinit=/lib/systemd/systemd \
-         systemd.mask=serial-getty@ttyS0.service systemd.show_status=no"]);
+    machine.args([
+        "-append",
+        "console=ttyS0 panic=-1 quiet no_timer_check rdinit=/lib/systemd/systemd \
+         systemd.mask=serial-getty@ttyS0.service systemd.show_status=no",
+    ]);
     machine.args(["-nographic", "-no-reboot", "-nic", "none"]).stdin(Stdio::null());
     run(&mut machine, LIMIT).expect_code(0).stdout
 }
