@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use rusqlite::{Connection, OptionalExtension, named_params};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, named_params};
 use serde::{Deserialize, Serialize};
 
 use super::{DestinationId, Store, StoreError};
@@ -41,12 +41,12 @@ pub struct StoredRow {
     pub seq: Seq,
     /// Key into [`Batch::resources`].
     pub resource: i64,
-    /// The OTLP message.
+    /// The OTLP message; empty where the database is damaged and does not give it.
     pub encoded: Vec<u8>,
 }
 
 impl Store {
-    /// The rows after the cursor; empty when there are none.
+    /// The rows after the cursor; empty when there are none. What the disk has damaged hides nothing but itself.
     ///
     /// # Errors
     /// When the store cannot be read, or knows no such destination.
@@ -60,9 +60,62 @@ impl Store {
             })
             .map_err(&failed)?
             .ok_or(StoreError::UnknownDestination(id))?;
-        read_batch(&self.connection, session, &kind, cursor, limit).map_err(&failed)
+        match read_batch(&self.connection, session, &kind, cursor, limit) {
+            Err(error) if is_damage(&error) => {
+                read_one_by_one(&self.connection, session, &kind, cursor, limit).map_err(&failed)
+            }
+            read => read.map_err(&failed),
+        }
     }
 }
+
+fn is_damage(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(ErrorCode::DatabaseCorrupt)
+}
+
+/// Which rows there are the index knows too, when their own pages do not give them.
+fn read_one_by_one(
+    connection: &Connection,
+    session: i64,
+    kind: &str,
+    cursor: i64,
+    limit: BatchLimit,
+) -> rusqlite::Result<Batch> {
+    let mut listing = connection.prepare_cached(
+        "SELECT seq FROM signal INDEXED BY signal_of_session
+         WHERE session = :session AND kind = :kind AND seq > :cursor ORDER BY seq",
+    )?;
+    let mut statement = connection.prepare_cached("SELECT resource, encoded FROM signal WHERE seq = ?1")?;
+    let mut places = listing.query(named_params! {":session": session, ":kind": kind, ":cursor": cursor})?;
+    let mut batch = Batch::default();
+    let mut bytes = 0;
+    while batch.rows.len() < limit.rows
+        && bytes < limit.bytes
+        && let Some(place) = places.next()?
+    {
+        let seq: i64 = place.get(0)?;
+        let read = statement.query_row([seq], |row| Ok((row.get(0)?, row.get(1)?))).and_then(|(key, encoded)| {
+            let encoded: Vec<u8> = encoded;
+            Ok((key, read_resource(connection, key)?, encoded))
+        });
+        let (resource, encoded) = match read {
+            Ok((key, resource, encoded)) => {
+                bytes += encoded.len() + resource.len() + ROW_OVERHEAD + RESOURCE_OVERHEAD;
+                batch.resources.insert(key, resource);
+                (key, encoded)
+            }
+            Err(error) if is_damage(&error) || error == rusqlite::Error::QueryReturnedNoRows => {
+                (NO_RESOURCE, Vec::new())
+            }
+            Err(error) => return Err(error),
+        };
+        batch.rows.push(StoredRow { seq: Seq(seq), resource, encoded });
+    }
+    Ok(batch)
+}
+
+/// SQLite counts from 1.
+const NO_RESOURCE: i64 = 0;
 
 fn read_batch(
     connection: &Connection,

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use rusqlite::ErrorCode;
+
 use super::destination::DestinationId;
 use super::place::PlaceError;
 use super::schema::SchemaError;
@@ -14,7 +16,7 @@ pub enum StoreError {
     #[error("cannot use the store: {0}")]
     Place(#[from] PlaceError),
     /// Opening the database.
-    #[error("cannot open the store {path:?}: {source}")]
+    #[error("cannot open the store {path:?}: {source}{}", way_out(source))]
     Open {
         /// The database.
         path: PathBuf,
@@ -22,7 +24,7 @@ pub enum StoreError {
         source: rusqlite::Error,
     },
     /// Bringing it to the present shape.
-    #[error("cannot use the store {path:?}: {source}")]
+    #[error("cannot use the store {path:?}: {source}{}", if let SchemaError::Sqlite(source) = source { way_out(source) } else { "" })]
     Shape {
         /// The database.
         path: PathBuf,
@@ -67,6 +69,18 @@ pub enum StoreError {
         /// SQLite's answer.
         source: rusqlite::Error,
     },
+}
+
+/// How to go on when SQLite cannot read it.
+fn way_out(source: &rusqlite::Error) -> &'static str {
+    let damaged = [Some(ErrorCode::DatabaseCorrupt), Some(ErrorCode::NotADatabase)];
+    // A statement of the schema that does not parse is an error of the general kind.
+    let is_schema = source.to_string().starts_with("malformed database schema");
+    if is_schema || damaged.contains(&source.sqlite_error_code()) {
+        ": it is damaged; move it away, and a new one is made (`agentsight query --store FILE` reads what can be read of it)"
+    } else {
+        ""
+    }
 }
 
 impl StoreError {
