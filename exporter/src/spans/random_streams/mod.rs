@@ -307,7 +307,7 @@ fn whenever_the_collector_dies_what_is_sent_later_makes_the_traces_whole() {
                         Some(span) => drop(drafts.insert(draft.of, span)),
                         None => assert!(drafts.remove(&draft.of).is_some(), "what ended was not open"),
                     },
-                    Signal::Log(_) => {}
+                    Signal::Log(_) | Signal::Content(_) => {}
                 }
             }
             all.extend(drafts.values());
