@@ -9,7 +9,9 @@ use super::stream::{Hole, Run};
 pub struct ContentHash(pub [u8; 32]);
 
 impl ContentHash {
-    pub(super) fn of(bytes: &[u8]) -> Self {
+    /// Of bytes without a hole, as `sha256sum` says it.
+    #[must_use]
+    pub fn of(bytes: &[u8]) -> Self {
         Self::digest([bytes].into_iter())
     }
 
