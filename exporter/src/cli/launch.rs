@@ -96,6 +96,7 @@ fn options(args: &TracingArgs) -> SessionOptions {
         set_traceparent: !args.no_traceparent,
         live_after_nanos: nanos(args.live_after),
         segment: segment_limits(args),
+        content_on_spans: false,
     }
 }
 

@@ -15,6 +15,11 @@ impl ContentHash {
         Self::digest([bytes].into_iter())
     }
 
+    /// Of parts, as if they were one.
+    pub fn of_parts<'a>(parts: impl Iterator<Item = &'a [u8]>) -> Self {
+        Self::digest(parts)
+    }
+
     /// Without holes that of the bytes, as `sha256sum` says it; else of the bytes and their places.
     pub(super) fn of_runs(runs: &[Run], holes: &[Hole]) -> Self {
         if holes.is_empty() && runs.len() <= 1 {

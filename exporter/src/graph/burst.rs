@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
 
 use agentsight_ebpf::{
-    BurstBegin, BurstEnd, BurstId, Direction, Doer, ExecNumber, FileId, KernelNanos, OpenHow, ProcessKey,
+    BurstBegin, BurstEnd, BurstId, Content, Direction, Doer, ExecNumber, FileId, KernelNanos, OpenHow, ProcessKey,
 };
 
 use super::edges::Edge;
@@ -40,6 +40,8 @@ pub(super) struct Shown {
     pub(super) copies_dropped: u32,
     /// Bursts that a descriptor was sent in which this one received.
     pub(super) passed: Vec<Edge>,
+    /// What was captured of it.
+    pub(super) content: Option<Arc<Content>>,
     /// Room that was taken in its trace when something referred to it before its causes were known.
     pub(super) reserved: Option<Load>,
 }
@@ -156,7 +158,15 @@ impl Graph {
         if !begin.mapped {
             self.bursts.begun.insert((begin.first, begin.burst));
         }
-        let shown = Shown { moved, flow, copied: Vec::new(), copies_dropped: 0, passed: Vec::new(), reserved: None };
+        let shown = Shown {
+            moved,
+            flow,
+            copied: Vec::new(),
+            copies_dropped: 0,
+            passed: Vec::new(),
+            content: None,
+            reserved: None,
+        };
         self.bursts.by_id.insert(begin.burst, Burst::Shown(Box::new(shown)));
     }
 
@@ -199,6 +209,7 @@ impl Graph {
                 if let (Way::File(id), Direction::Out) = (way(&moved), moved.direction) {
                     self.files.end_writing(id);
                 }
+                self.take_in(end.burst);
             }
         }
     }

@@ -178,7 +178,7 @@ mod tests {
         let (image, object) = (Arc::clone(&of.image), Arc::clone(&of.object));
         let trace = Arc::clone(&image.trace);
         let target = Target::Burst { id: of.id, image, direction: of.direction, object, trace, before_nanos: 1 };
-        Cause { kind, confidence: Confidence::CERTAIN, target, bytes: None }
+        Cause { kind, confidence: Confidence::CERTAIN, target, bytes: None, matched: None }
     }
 
     fn said(transfer: &Transfer) -> Activity {
