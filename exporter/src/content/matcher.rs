@@ -350,16 +350,18 @@ impl<N: Fn(SourceId) -> Nearness> Search<'_, N> {
     fn evidence(&self, candidate: &Candidate, alike: usize) -> Option<Evidence> {
         let held = self.matcher.index.get(candidate.number)?;
         let most = if candidate.nearness == Nearness::Apart { APART } else { 1.0 };
+        let (source, sink) = (held.normal.bytes(), self.text.bytes());
+        let (held_at, text_at) = (quoted(source, &candidate.held_at), quoted(sink, &candidate.text_at));
         Some(Evidence {
             likeness: candidate.likeness,
             confidence: candidate.confidence.min(most) / alike as f64,
-            source: held.normal.origin(candidate.held_at.clone()),
-            sink: self.text.origin(candidate.text_at.clone()),
+            source: held.normal.origin(held_at.clone()),
+            sink: self.text.origin(text_at.clone()),
             length: candidate.compared.len(),
-            hash: ContentHash::of(&self.text.bytes()[candidate.compared.clone()]),
+            hash: ContentHash::of(&sink[candidate.compared.clone()]),
             alike,
-            source_text: excerpt(&held.normal.bytes()[quoted(held.normal.bytes(), &candidate.held_at)]),
-            sink_text: excerpt(&self.text.bytes()[quoted(self.text.bytes(), &candidate.text_at)]),
+            source_text: excerpt(&source[held_at]),
+            sink_text: excerpt(&sink[text_at]),
         })
     }
 }

@@ -241,6 +241,44 @@ mod tests {
     }
 
     #[test]
+    fn bytes_that_were_found_again_are_the_evidence_of_a_flow() {
+        let text = "
+            0 clock
+            0 root 100
+            1 exec 100 /bin/python3 python3 agent.py
+            2 open 100 #1 file config.json
+            3 in 100 #1.1 0.. source 1
+            3 content #1.1 '{\"comment\": \"where\", \"priority_folder_id\": 7}'
+            4 end #1.1 43
+            5 open 100 #2 tcp 10.0.0.1:9 10.0.0.2:80
+            6 out 100 #2.1 0.. flow 0..1
+            7 content #2.1 'POST /move?folder=7 HTTP/1.1'
+            8 end #2.1 28
+            9 exit 100 0
+            20s tick
+        ";
+        let rendered = crate::spans::fixture::render(&crate::spans::fixture::signals(
+            &session(),
+            &crate::graph::fixture::events(text),
+        ));
+        let lines: String = rendered.lines().filter(|line| line.contains("link")).map(|it| format!("{it}\n")).collect();
+        expect![[r#"
+              link to #2 in 11111111111111111111111111111111
+                agentsight.link.type=flow
+                agentsight.link.confidence=0.6
+                agentsight.link.match.kind=value
+                agentsight.link.match.source.offset=22
+                agentsight.link.match.sink.offset=11
+                agentsight.link.match.bytes=1
+                agentsight.link.match.coverage=0.022
+                agentsight.link.match.hash=7902699be42c8a8e46fbbb4501726517e86b22c56a189f7625a6da49081b2451
+                agentsight.link.match.excerpt="priority_folder_id": 7
+                agentsight.link.match.sink.excerpt=folder=7
+        "#]]
+        .assert_eq(&lines);
+    }
+
+    #[test]
     fn an_unsampled_span_is_linked_as_asserted() {
         check(
             "
