@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
-use agentsight_ebpf::{Address, Content, Direction, Exec, Object};
+use agentsight_ebpf::{Address, BurstId, Content, Direction, Exec, Object};
 
 use super::burst::Shown;
 use super::cause::Match;
@@ -15,7 +15,7 @@ use super::edges::{Edge, Edges};
 use super::load::Load;
 use super::moved::Moved;
 use super::passage::{Passages, Reach};
-use super::{CauseKind, Confidence, Graph, ImageId, object};
+use super::{Activity, CauseKind, Confidence, Graph, ImageId, object};
 use crate::content::{
     ChannelId, Flow, Form, Matcher, Moment, Nearness, ObjectId, Origin, Redacted, Seed, Sink, Source, SourceId,
 };
@@ -54,7 +54,8 @@ impl Contents {
 
 impl Graph {
     /// What a burst moved, right before its end.
-    pub(super) fn content(&mut self, content: &Content) {
+    pub(super) fn content(&mut self, content: &Content, out: &mut Vec<Activity>) {
+        self.unfold(content.burst, out);
         let is_its = |shown: &&mut Shown| {
             shown.content.is_none() && shown.moved.end.get().is_none() && shown.moved.direction == content.direction
         };
@@ -70,24 +71,34 @@ impl Graph {
         }
     }
 
-    /// An input has ended: it may come out from here on.
-    pub(super) fn take_in(&mut self, id: agentsight_ebpf::BurstId) {
-        let Some(shown) = self.bursts.shown(id).filter(|it| it.moved.direction == Direction::In) else { return };
-        let Some(content) = &shown.content else { return };
-        let (moved, redacted) = (Arc::clone(&shown.moved), Redacted::of_event(content));
-        let (Ok(redacted), Some(taken_at)) = (redacted, moved.last()) else { return };
+    /// An input has ended: what was captured of it may come out from here on.
+    pub(super) fn take_in(&mut self, id: BurstId) {
+        let Some(shown) = self.bursts.shown(id) else { return };
+        if shown.content.is_none() && self.contents.matcher.is_none() {
+            return;
+        }
+        let (moved, content) = (Arc::clone(&shown.moved), shown.content.clone());
+        let Some(taken_at) = moved.last() else { return };
         let mut given = Edges::to(moved.first, taken_at);
         self.gather(shown, &mut given);
         let (given, _) = given.finish(usize::MAX);
-        let is_data = |edge: &Edge| edge.kind != CauseKind::Flow;
-        let origin = if given.iter().any(is_data) { Origin::Relayed } else { Origin::Entered };
         let contents = &mut self.contents;
-        contents.passages.begin();
+        // Who gave it may be said late, and then it is noted when the burst leaves; an output does not wait for that.
+        if content.is_some() {
+            contents.passages.begin();
+        }
         contents.passages.note_edges(&moved, &given);
+        let Some(content) = content.as_deref().and_then(|content| Redacted::of_event(content).ok()) else { return };
+        let is_data = |edge: &Edge| edge.kind != CauseKind::Flow;
         contents.next += 1;
         let id = SourceId(contents.next);
-        let object = ObjectId(number_of(&object::key(&moved.object)));
-        let source = Source { id, object, taken_at: Moment(taken_at.0), origin, content: &redacted };
+        let source = Source {
+            id,
+            object: ObjectId(number_of(&object::key(&moved.object))),
+            taken_at: Moment(taken_at.0),
+            origin: if given.iter().any(is_data) { Origin::Relayed } else { Origin::Entered },
+            content: &content,
+        };
         contents.matcher.get_or_insert_with(|| Matcher::new(Seed::shared(), MATCHER_BYTES)).take_in(&source);
         contents.sources.insert(id, moved);
         if contents.sources.len() > SOURCES_MAX {
@@ -179,7 +190,8 @@ fn number_of(thing: &impl Hash) -> u64 {
 mod tests {
     use expect_test::expect;
 
-    use crate::graph::fixture::check;
+    use super::*;
+    use crate::graph::fixture::{check, events, session};
 
     const AGENT: &str = "
         0 root 100
@@ -207,7 +219,7 @@ mod tests {
                 began    100#1 Root python3 under -
                 ended    100#1 0..9 exit 0
                 read     #1.1 100#1 config.json 0..43 at 3..4 under 100#1
-                write    #2.1 100#1 tcp 0..28 at 6..8 under 100#1 <-Flow #1.1 (0.6) Value at 22 '"priority_folder_id": 7' as at 11 'folder=7'
+                write    #2.1 100#1 tcp 0..28 at 6..8 under 100#1 <-Flow #1.1 (0.6) Value at 21 '"priority_folder_id": 7' as at 11 'folder=7'
             "#]],
         );
     }
@@ -367,5 +379,92 @@ mod tests {
                 odd      odd_contents: 3
             "#]],
         );
+    }
+
+    #[test]
+    fn what_was_captured_of_the_system_is_shown_and_not_counted_among_the_folded() {
+        check(
+            "
+                0 root 100
+                1 exec 100 /bin/python3 python3 agent.py
+                2 open 100 #1 file /etc/passwd
+                3 in 100 #1.1 0..20 source 1
+                4 open 100 #2 file /etc/passwd
+                5 in 100 #2.1 0.. source 2
+                6 content #2.1 'root:x:0:0:root:/root:/bin/fld7Qx2Lq9Zx8Wc3Vb6Nm1Ty'
+                7 end #2.1 51
+                8 open 100 #3 tcp 10.0.0.1:9 10.0.0.2:80
+                9 out 100 #3.1 0.. flow 0..2
+                10 content #3.1 'fld7Qx2Lq9Zx8Wc3Vb6Nm1Ty'
+                10 end #3.1 24
+                11 exit 100 0
+                20s tick
+            ",
+            &expect![[r#"
+                began    100#1 Root python3 under -
+                ended    100#1 0..11 exit 0 folded 1 files 1 bursts 20 bytes
+                read     #2.1 100#1 passwd 0..51 at 5..7 under 100#1
+                write    #3.1 100#1 tcp 0..24 at 9..10 under 100#1 <-Flow #2.1 (0.95) Token at 27 'fld7Qx2Lq9Zx8Wc3Vb6Nm1Ty' as at 0 'fld7Qx2Lq9Zx8Wc3Vb6Nm1Ty'
+            "#]],
+        );
+    }
+
+    #[test]
+    fn a_way_over_an_input_that_still_waits_for_its_writer_counts() {
+        check(
+            "
+                0 root 100
+                1 exec 100 /bin/python3 python3 agent.py
+                1 fork 100 101
+                2 open 100 #1 file config.json
+                3 in 100 #1.1 0.. source 1
+                3 content #1.1 'target=fld7Qx2Lq9Zx8Wc3Vb6Nm1Ty'
+                4 end #1.1 31
+                4 open 100 #3 pipe 7
+                5 out 100 #3.1 0..31
+                6 in 101 #3.2 0..90
+                7 open 101 #2 tcp 10.0.0.1:9 10.0.0.2:80
+                8 out 101 #2.1 0..
+                9 content #2.1 'POST /move?target=fld7Qx2Lq9Zx8Wc3Vb6Nm1Ty HTTP/1.1'
+                9 end #2.1 51
+                12 tick
+                20s tick
+            ",
+            &expect![[r#"
+                began    100#1 Root python3 under -
+                began    101#0 Forked python3/python3 under 100#1
+                read     #1.1 100#1 config.json 0..31 at 3..4 under 100#1
+                write    #3.1 100#1 pipe 0..31 at 5..5 under 100#1
+                write    #2.1 101#0 tcp 0..51 at 8..9 under 101#0 <-Flow #1.1 (0.95) Token at 7 'fld7Qx2Lq9Zx8Wc3Vb6Nm1Ty' as at 18 'fld7Qx2Lq9Zx8Wc3Vb6Nm1Ty'
+                read     #3.2 101#0 pipe 0..90 at 6..6 under 101#0 <-Pipe #3.1 31
+                promoted 100#1 0..20000
+                promoted 101#0 1..20000
+                exited   100#1 0..20000 incomplete
+                exited   101#0 1..20000 incomplete
+            "#]],
+        );
+    }
+
+    #[test]
+    fn contents_are_let_go_with_their_bursts() {
+        let session = session();
+        let mut graph = Graph::new(&session);
+        let mut out = Vec::new();
+        let text = "0 root 100\n1 exec 100 /bin/python3 python3\n2 open 100 #1 file a\n2 open 100 #2 file b\n";
+        let mut text = text.to_owned();
+        for number in 1..500 {
+            let body = format!("{number} x{}", "y".repeat(500));
+            text += &format!("3 in 100 #1.{number} 0.. source {number}\n3 content #1.{number} '{body}'\n");
+            text += &format!("4 end #1.{number} 500\n5 out 100 #2.{number} 0..\n5 content #2.{number} '{body}'\n");
+            text += &format!("6 end #2.{number} 500\n");
+        }
+        for event in events(&text) {
+            graph.apply(&event, &mut out);
+        }
+        assert!(graph.contents.held_bytes > 500_000);
+        for event in events("20s tick\n40s tick") {
+            graph.apply(&event, &mut out);
+        }
+        assert_eq!((graph.contents.held_bytes, graph.bursts.len()), (0, 0));
     }
 }

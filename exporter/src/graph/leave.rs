@@ -64,7 +64,7 @@ impl Graph {
     fn leave(&mut self, id: BurstId, at: KernelNanos, out: &mut Vec<Activity>) {
         let shown = match self.bursts.by_id.get(&id) {
             None => return,
-            Some(Burst::Folded { by }) => {
+            Some(Burst::Folded { by, .. }) => {
                 let by = *by;
                 self.end_folded(by, None, id);
                 return;

@@ -168,7 +168,7 @@ impl Graph {
             Event::Wait(wait) => self.wait(wait),
             Event::Pass(pass) => self.pass(pass),
             Event::Call(call) => self.call(call, out),
-            Event::Content(content) => self.content(content),
+            Event::Content(content) => self.content(content, out),
             // Raw payload ends in the capture.
             Event::Chunk(_) => {}
             Event::Loss(loss) => {

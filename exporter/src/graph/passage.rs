@@ -11,6 +11,8 @@ use super::{CauseKind, ImageId};
 
 /// Passages that are remembered: the newest.
 const PASSAGES_MAX: usize = 16_384;
+/// A passage that was noted is looked for among so many of the newest.
+const SAME_AMONG: usize = 32;
 /// Steps of a way. What went further is as good as unknown.
 const HOPS_MAX: u32 = 16;
 
@@ -45,6 +47,11 @@ impl Passages {
 
     pub(super) fn note(&mut self, passage: Passage) {
         if !self.is_wanted || passage.from == passage.to {
+            return;
+        }
+        // An input is told of at its end and again when it leaves.
+        let known = self.into.get(&passage.to).into_iter().flatten().rev().take(SAME_AMONG);
+        if known.into_iter().any(|it| *it == passage) {
             return;
         }
         self.into.entry(passage.to).or_default().push_back(passage);
