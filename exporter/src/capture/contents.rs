@@ -279,9 +279,23 @@ mod tests {
         let mut capture = Capture::of(chunks);
         let content = capture.content(end(0, whole.len() as u64));
         assert_eq!(text(&content), "folder=7\npassword=*******\n");
-        assert_eq!((content.redacted.as_slice(), content.holes.len(), content.lost_chunks), (&[18..25][..], 0, 0));
+        assert_eq!((content.redacted.first(), content.holes.len(), content.lost_chunks), (Some(&(18..25)), 0, 0));
         assert_eq!((content.at, content.complete), (KernelNanos(99), true));
         assert_eq!(capture.contents.held_bytes, 0);
+    }
+
+    #[test]
+    fn a_request_whose_answer_follows_keeps_the_id_at_its_end_and_not_the_beginning_of_a_secret() {
+        for (request, kept) in [
+            ("POST / HTTP/1.1\r\n\r\ntarget=fld7Qx2Lq9Zx8Wc3Vb6Nm1Ty", true),
+            ("{\"folder\": 7}", true),
+            ("Authorization: Bearer abc", false),
+            ("x ghp_a8F", false),
+        ] {
+            let mut capture = Capture::of([chunk(0, 0, request)]);
+            let content = capture.content(BurstEnd { cut: Cut::Direction, ..end(0, request.len() as u64) });
+            assert_eq!(text(&content) == request, kept, "{}", text(&content));
+        }
     }
 
     #[test]

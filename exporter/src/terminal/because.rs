@@ -116,7 +116,7 @@ fn had<'a>(deeds: &Deeds<'a>, family: &Family<'a>, place: usize, link: &Link, ca
 
 /// The bytes that came out again, where contents were captured.
 fn found_again(link: &Link) -> Option<String> {
-    let of = |name| text(&link.attributes, name).map(|it| shortened(it));
+    let of = |name| text(&link.attributes, name).map(shortened);
     let was = of(semconv::AGENTSIGHT_LINK_MATCH_EXCERPT)?;
     let is = of(semconv::AGENTSIGHT_LINK_MATCH_SINK_EXCERPT).map(|is| format!(" → {is}"));
     Some(was + &is.unwrap_or_default())
