@@ -33,7 +33,7 @@ impl Shelf {
         for signal in signals {
             if self.waiting.len() < WAITING_MAX {
                 self.waiting.push_back(signal.clone());
-            } else if !matches!(signal, Signal::Draft(_) | Signal::Content(_)) {
+            } else if !matches!(signal, Signal::Draft(_)) {
                 self.dropped += 1;
             }
         }
@@ -74,7 +74,7 @@ impl Shelf {
 
     /// What the user must know: nothing, when all is stored.
     pub(crate) fn complaint(&self) -> Option<String> {
-        let waiting = self.waiting.iter().filter(|signal| matches!(signal, Signal::Span(_) | Signal::Log(_))).count();
+        let waiting = self.waiting.iter().filter(|signal| !matches!(signal, Signal::Draft(_))).count();
         let missing = self.dropped + u64::try_from(waiting).unwrap_or(u64::MAX);
         let reason = self.last_error.as_deref().unwrap_or("it refused some of them earlier");
         (missing > 0).then(|| format!("{missing} spans could not be stored and are lost: {reason}"))
