@@ -267,7 +267,7 @@ mod tests {
                 agentsight.link.type=flow
                 agentsight.link.confidence=0.6
                 agentsight.link.match.kind=value
-                agentsight.link.match.source.offset=22
+                agentsight.link.match.source.offset=21
                 agentsight.link.match.sink.offset=11
                 agentsight.link.match.bytes=1
                 agentsight.link.match.coverage=0.022
