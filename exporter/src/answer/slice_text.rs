@@ -35,7 +35,8 @@ pub fn slice_text(slice: &Slice, way: Way, clock: &Clock) -> String {
         let _ = write!(text, "{branch}{}", edge.map(edge_text).unwrap_or_default());
         text.push_str(&printable(&node.found.span.name));
         if is_repeated {
-            text.push_str("  (see its other place)\n");
+            let found = edge.and_then(|edge| edge.evidence.as_ref()).map(|it| format!("  [{}]", found_again(it)));
+            let _ = writeln!(text, "{}  (see its other place)", found.unwrap_or_default());
             continue;
         }
         let _ = writeln!(text, "{}", evidence(node_facts(slice, place, clock), edge, way));
