@@ -76,7 +76,9 @@ fn every_scenario_that_moves_a_file_has_the_same_bytes_at_each_hop() {
         let mut captured = scenario.clone();
         captured.options.extend(CAPTURE.map(str::to_owned));
         let (trace, finished) = Stage::new(&captured).run();
-        assert!(!finished.stderr.contains("lost"), "{}: {}", scenario.name, finished.stderr);
+        if finished.stderr.contains("lost") {
+            mistakes.push(format!("{}: {}", scenario.name, finished.stderr));
+        }
         mistakes.extend(scenario::failures(scenario, &trace).iter().map(Failure::to_string));
         assert_sums_are_right(&trace);
         for (cause, effect) in hops(&trace) {
