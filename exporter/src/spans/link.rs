@@ -174,8 +174,8 @@ mod tests {
     use opentelemetry::trace::{SpanId, TraceId};
 
     use super::*;
-    use crate::graph::fixture::session;
-    use crate::spans::fixture::{check, image};
+    use crate::graph::fixture::{events, session};
+    use crate::spans::fixture::{check, image, render, signals};
     use crate::spans::model::Value;
 
     #[test]
@@ -257,23 +257,21 @@ mod tests {
             9 exit 100 0
             20s tick
         ";
-        let rendered = crate::spans::fixture::render(&crate::spans::fixture::signals(
-            &session(),
-            &crate::graph::fixture::events(text),
-        ));
-        let lines: String = rendered.lines().filter(|line| line.contains("link")).map(|it| format!("{it}\n")).collect();
+        let rendered = render(&signals(&session(), &events(text)));
+        let lines: String =
+            rendered.lines().filter(|line| line.contains("link")).map(|it| format!("{}\n", it.trim_start())).collect();
         expect![[r#"
-              link to #2 in 11111111111111111111111111111111
-                agentsight.link.type=flow
-                agentsight.link.confidence=0.6
-                agentsight.link.match.kind=value
-                agentsight.link.match.source.offset=21
-                agentsight.link.match.sink.offset=11
-                agentsight.link.match.bytes=1
-                agentsight.link.match.coverage=0.022
-                agentsight.link.match.hash=7902699be42c8a8e46fbbb4501726517e86b22c56a189f7625a6da49081b2451
-                agentsight.link.match.excerpt="priority_folder_id": 7
-                agentsight.link.match.sink.excerpt=folder=7
+            link to #2 in 11111111111111111111111111111111
+            agentsight.link.type=flow
+            agentsight.link.confidence=0.6
+            agentsight.link.match.kind=value
+            agentsight.link.match.source.offset=21
+            agentsight.link.match.sink.offset=11
+            agentsight.link.match.bytes=1
+            agentsight.link.match.coverage=0.022
+            agentsight.link.match.hash=7902699be42c8a8e46fbbb4501726517e86b22c56a189f7625a6da49081b2451
+            agentsight.link.match.excerpt="priority_folder_id": 7
+            agentsight.link.match.sink.excerpt=folder=7
         "#]]
         .assert_eq(&lines);
     }
