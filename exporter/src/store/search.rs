@@ -143,20 +143,14 @@ impl Ways {
         }
         match &narrow.path {
             Some(PathText::Whole(path)) => {
-                let place = ways.compare("path =", Value::Text(path.clone()));
-                ways.index("span_path", &[place], &time);
+                let place = ways.compare("directory =", Value::Text(directory_of(path).to_owned()));
+                ways.compare("path =", Value::Text(path.clone()));
+                ways.index("span_directory", &[place], &time);
             }
-            Some(PathText::Prefix(prefix)) if !prefix.is_empty() => {
-                let from = ways.compare("path >=", Value::Text(prefix.clone()));
-                let mut places = vec![from];
-                if let Some(end) = behind_prefix(prefix) {
-                    places.push(ways.compare("path <", Value::Text(end)));
-                }
-                ways.index("span_path", &places, &[]);
-            }
+            Some(PathText::Prefix(prefix)) if !prefix.is_empty() => ways.begins_so(prefix),
             Some(PathText::Prefix(_)) => {
-                let place = ways.plain("path IS NOT NULL".to_owned());
-                ways.index("span_path", &[place], &[]);
+                let place = ways.plain("directory IS NOT NULL".to_owned());
+                ways.index("span_directory", &[place], &[]);
             }
             None => {}
         }
@@ -214,6 +208,18 @@ impl Ways {
         }
         ways.index("span_start", &time, &[]);
         Ok(Some(ways))
+    }
+
+    /// The folders from the one that the beginning is in to the last that begins so; what is not meant among them, the path
+    /// itself excludes.
+    fn begins_so(&mut self, prefix: &str) {
+        let mut places = vec![self.compare("directory >=", Value::Text(directory_of(prefix).to_owned()))];
+        self.compare("path >=", Value::Text(prefix.to_owned()));
+        if let Some(end) = behind_prefix(prefix) {
+            places.push(self.compare("directory <", Value::Text(end.clone())));
+            self.compare("path <", Value::Text(end));
+        }
+        self.index("span_directory", &places, &[]);
     }
 
     fn value(&mut self, value: Value) -> usize {
@@ -305,6 +311,11 @@ const IN_ORDER: [&str; 4] = ["span_pid", "span_failed", "span_executable", "span
 
 fn indexed_by(name: &str) -> String {
     if name.is_empty() { String::new() } else { format!("INDEXED BY {name}") }
+}
+
+/// As the column of that name has it: up to the last `/`, nothing where there is none.
+fn directory_of(path: &str) -> &str {
+    path.rfind('/').map_or("", |last| &path[..=last])
 }
 
 /// The least text that is behind every text with this beginning; `None` where there is none.
