@@ -237,6 +237,7 @@ fn options(request: &Request) -> Options {
         adopts: matches!(request.target, Target::Running(_)),
         watches: false,
         sessions: live::Sessions::One,
+        capture: None,
         verifier_log: wants_verifier_log(),
     }
 }

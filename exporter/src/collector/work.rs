@@ -104,6 +104,10 @@ impl Work {
             }
             return;
         }
+        // It may hold secrets, and goes no further.
+        if let Event::Chunk(_) = event {
+            return;
+        }
         shop.containers.place(&mut event);
         shop.redactor.redact(&mut event);
         if let Some(recorder) = &mut self.recorder {

@@ -348,6 +348,7 @@ fn options(settled: &Settled) -> Result<Options, ServiceError> {
         adopts: true,
         watches: true,
         sessions: live::Sessions::Many,
+        capture: None,
         verifier_log: serve::wants_verifier_log(),
     })
 }
