@@ -69,11 +69,13 @@ impl Automaton {
     }
 
     /// Where every path begins.
+    #[cfg(any(feature = "live", test))]
     pub(crate) fn start(&self) -> u16 {
         self.start
     }
 
     /// All states; the first two are those of every table.
+    #[cfg(any(feature = "live", test))]
     pub(crate) fn states(&self) -> &[State] {
         &self.states
     }

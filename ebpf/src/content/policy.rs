@@ -112,8 +112,8 @@ impl CapturePolicy {
         })
     }
 
-    /// What another asks for, where all of it is among what this wants: without what this denies, and with no greater
-    /// budgets.
+    /// What another asks for, where all of it is among what this wants: without what this denies, with no greater
+    /// budgets, and with what this knows of addresses.
     ///
     /// # Errors
     /// Something is not among it.
@@ -137,7 +137,8 @@ impl CapturePolicy {
             burst_bytes: asked.budgets.burst_bytes.min(self.budgets.burst_bytes),
             session_bytes: asked.budgets.session_bytes.min(self.budgets.session_bytes),
         };
-        Ok(Self { denied_files, budgets, ..asked })
+        // What a name stands for is not the asker's to say.
+        Ok(Self { denied_files, budgets, addresses: self.addresses.clone(), ..asked })
     }
 }
 

@@ -47,8 +47,8 @@ pub struct CaptureRoom {
 impl Default for CaptureRoom {
     fn default() -> Self {
         Self {
-            // Half a second of a gigabit line.
-            ring_bytes: 64 << 20,
+            // What one session may have in all, by default.
+            ring_bytes: 16 << 20,
             // Two hundred sessions with a handful of patterns each.
             states: 8192,
             networks: 4096,
@@ -57,7 +57,25 @@ impl Default for CaptureRoom {
     }
 }
 
+/// A name's further addresses, by far more than any has.
+const ADDRESSES_OF_NAMES: u32 = 1024;
+
 impl CaptureRoom {
+    /// As much as one session needs. It is alone, so what it may take is bounded by its own budget.
+    ///
+    /// # Errors
+    /// The patterns are too much.
+    pub fn of(policy: &CapturePolicy) -> Result<Self, LiveError> {
+        let states = policy.automaton()?.states().len();
+        let networks = policy.networks.len();
+        Ok(Self {
+            states: u32::try_from(states).unwrap_or(u32::MAX),
+            networks: u32::try_from(networks).unwrap_or(u32::MAX).saturating_add(ADDRESSES_OF_NAMES),
+            bytes_per_minute: u64::MAX,
+            ..Self::default()
+        })
+    }
+
     /// Gives the maps their sizes.
     pub(super) fn make(&self, loader: &mut EbpfLoader<'_>, sessions: Sessions) {
         let slots = match sessions {
@@ -223,7 +241,7 @@ impl Capture {
         let all = usize::try_from(self.states.len()).unwrap_or(usize::MAX);
         let mut start = SHARED_STATES;
         let mut left = 0;
-        for next in taken.into_iter().chain([all..all]) {
+        for next in taken.into_iter().chain(std::iter::once(all..all)) {
             let gap = next.start.saturating_sub(start);
             if gap >= needed {
                 return Ok(start..start + needed);
