@@ -75,6 +75,30 @@ const SEEN_ELSEWHERE: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "spans::content::tests",
+        &[
+            "agentsight.content.bytes",
+            "agentsight.content.hash",
+            "agentsight.content.holes",
+            "agentsight.content.missing_bytes",
+            "agentsight.content.redactions",
+            "agentsight.content.text",
+        ],
+    ),
+    (
+        "spans::link::tests",
+        &[
+            "agentsight.link.match.bytes",
+            "agentsight.link.match.coverage",
+            "agentsight.link.match.excerpt",
+            "agentsight.link.match.hash",
+            "agentsight.link.match.kind",
+            "agentsight.link.match.sink.excerpt",
+            "agentsight.link.match.sink.offset",
+            "agentsight.link.match.source.offset",
+        ],
+    ),
+    (
         "spans::connection::tests",
         &[
             "agentsight.connection.duration",

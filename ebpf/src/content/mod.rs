@@ -107,6 +107,14 @@ pub struct ContentRun {
     pub bytes: Vec<u8>,
 }
 
+impl ContentRun {
+    /// The range in the stream or file.
+    #[must_use]
+    pub fn range(&self) -> Range<u64> {
+        self.offset..self.offset.saturating_add(self.bytes.len() as u64)
+    }
+}
+
 /// Bytes that were moved and are not known.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ContentHole {

@@ -112,7 +112,7 @@ fn print(signals: &[Signal], format: Option<SummaryFormat>) {
         .iter()
         .filter_map(|signal| match signal {
             Signal::Span(span) => Some((**span).clone()),
-            Signal::Log(_) | Signal::Draft(_) => None,
+            Signal::Log(_) | Signal::Draft(_) | Signal::Content(_) => None,
         })
         .collect();
     let stdout = io::stdout();

@@ -42,7 +42,7 @@ impl Request {
             match signal {
                 Signal::Span(span) => add(&mut spans, &span.resource, encode::span(span)),
                 Signal::Log(log) => add(&mut records, &log.resource, encode::log_record(log)),
-                Signal::Draft(_) => {}
+                Signal::Draft(_) | Signal::Content(_) => {}
             }
         }
         let mut requests = Vec::new();

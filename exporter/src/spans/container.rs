@@ -85,7 +85,7 @@ mod tests {
         let spans = signals(&session(), &events);
         let text = spans.iter().filter_map(|signal| match signal {
             Signal::Span(span) => Some(format!("{}: {:?}\n", span.name, span.resource.attributes)),
-            Signal::Log(_) | Signal::Draft(_) => None,
+            Signal::Log(_) | Signal::Draft(_) | Signal::Content(_) => None,
         });
         expect![[r#"
             a: {"container.id": "c0", "container.image.name": "a", "container.runtime.name": "cri-o", "host.name": "box", "k8s.pod.uid": "7b2e", "os.type": "linux", "service.name": "unknown_service:docker"}

@@ -119,6 +119,7 @@ pub(crate) fn transfer(image: &Arc<Image>, direction: Direction, object: Arc<Obj
         mapped: false,
         found: false,
         promised: false,
+        content: None,
         causes: Vec::new(),
         causes_dropped: 0,
     }
@@ -161,7 +162,7 @@ pub(crate) fn render(signals: &[Signal]) -> String {
                     text += &if count > 0 { format!("  {count} more {what}\n") } else { String::new() };
                 }
             }
-            Signal::Draft(_) => {}
+            Signal::Draft(_) | Signal::Content(_) => {}
             Signal::Log(log) => {
                 let span = log.span.map_or_else(|| "-".to_owned(), |span| place(span.span_id));
                 text += &format!("log {} severity {} on {span}: {}\n", log.event_name.as_str(), log.severity, log.body);

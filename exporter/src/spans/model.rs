@@ -2,12 +2,15 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
-use agentsight_ebpf::WallNanos;
+use agentsight_ebpf::{ContentHole, WallNanos};
 use agentsight_semconv::Name;
-use opentelemetry::trace::{SpanId, SpanKind, Status};
+use opentelemetry::trace::{SpanId, SpanKind, Status, TraceId};
+use serde::{Deserialize, Serialize};
 
+use crate::content::ContentHash;
 use crate::session::SpanRef;
 
 /// What the pipeline emits.
@@ -19,6 +22,8 @@ pub enum Signal {
     Log(Box<LogRecord>),
     /// What a later collector has to send, should this one die before it does; nothing that is sent now.
     Draft(Box<Draft>),
+    /// What a span's calls moved; for the store alone.
+    Content(Box<SpanContent>),
 }
 
 /// The span that is yet to come of something that is open.
@@ -127,6 +132,36 @@ pub struct LogRecord {
     pub span: Option<SpanRef>,
     /// Who emitted it.
     pub resource: Arc<Resource>,
+}
+
+/// The captured bytes of one span, redacted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SpanContent {
+    /// The span's trace.
+    pub trace_id: TraceId,
+    /// The span's id within it.
+    pub span_id: SpanId,
+    /// What the bytes are called by.
+    pub hash: ContentHash,
+    /// The runs, one after another.
+    pub bytes: Vec<u8>,
+    /// Where they stood.
+    pub layout: ContentLayout,
+}
+
+/// Where bytes stood in the stream or file.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContentLayout {
+    /// Offset and length in bytes of each run, ascending, apart.
+    pub runs: Vec<(u64, u64)>,
+    /// What was moved and is not known, ascending.
+    pub holes: Vec<ContentHole>,
+    /// What was redacted: places in the stream or file, ascending.
+    pub redacted: Vec<Range<u64>>,
+    /// Chunks that were made and did not come.
+    pub lost_chunks: u64,
+    /// Whether nothing may follow the last byte.
+    pub complete: bool,
 }
 
 /// Resource attributes: `service.*`, `host.*`, `os.*`, and whatever `OTEL_RESOURCE_ATTRIBUTES` of the traced process names.

@@ -124,7 +124,7 @@ impl Row {
         match signal {
             Signal::Span(span) => Some(Self::of_span(&encode::span(span), &encode::resource(&span.resource))),
             Signal::Log(log) => Some(Self::of_log(&encode::log_record(log), &encode::resource(&log.resource))),
-            Signal::Draft(_) => None,
+            Signal::Draft(_) | Signal::Content(_) => None,
         }
     }
 
