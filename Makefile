@@ -50,6 +50,8 @@ define PACKAGE_TEST_NEEDS
 PATH=$$PATH:/usr/sbin command -v debootstrap|debootstrap|makes the clean Debian
 command -v dpkg-deb|dpkg|reads the .deb
 command -v rpm|rpm|reads the .rpm
+command -v qemu-system-x86_64|qemu-system-x86|emulates the machine that systemd runs
+command -v cpio|cpio|packs its file system
 endef
 define LINT_NEEDS
 command -v clang-format|clang-format|checks the style of the eBPF programs
@@ -87,11 +89,11 @@ test-docker: test-deps ## Build AgentSight's image and trace containers of a rea
 	@$(TEST_AS_ROOT) --package agentsight-tests --test docker
 
 # The debug build, because what it does is not the question here. Its files are made first: the test only looks.
-test-package: test-deps ## Install the .deb in a clean Debian, start the daemon, trace, remove it; installs debootstrap where there is none
+test-package: test-deps ## Install the .deb in a clean Debian, trace, remove it; boot it with systemd; installs debootstrap and QEMU where there are none
 	@tests/install-missing.sh <<<"$$PACKAGE_TEST_NEEDS"
 	@$(MAKE) --no-print-directory package PROFILE=dev
 	@$(CARGO) build --workspace --bin agentsight
-	@$(TEST_AS_ROOT) --package agentsight-tests --test package
+	@$(TEST_AS_ROOT) --package agentsight-tests --test package --test systemd
 
 test-phoenix: test-deps ## Send to Phoenix, a backend that others wrote for agents; installs it from PyPI (3 minutes, once)
 	@tests/backends/phoenix/build.sh

@@ -9,6 +9,8 @@ use agentsight_tests::agentsight::{Agentsight, path_text};
 use agentsight_tests::backend::cached;
 use agentsight_tests::run::run;
 use agentsight_tests::server::Server;
+use agentsight_tests::store::put_content;
+use serde_json::json;
 
 /// What a run is cut off at: it looks for trouble as long as it may.
 const SECONDS: u64 = 25;
@@ -21,9 +23,11 @@ fn no_question_in_the_form_of_the_document_or_near_it_gets_an_answer_that_is_not
     let agentsight = Agentsight::as_root();
     let script = "expr 1 + 2; cat /etc/hosts | wc -l; exit 3";
     let _ = agentsight.run(["run", "--no-tree", "--no-self-telemetry", "--", "sh", "-c", script]).expect_code(3);
-    let server = Server::start(&agentsight);
+    let server = Server::start_with_contents(&agentsight);
     let (_, spans) = server.get("/api/v1/spans?exe=wc");
     let id = |name: &str| spans["spans"][0][name].as_str().unwrap_or_else(|| panic!("no {name} in {spans}")).to_owned();
+    let whole = json!({"runs": [[0, 2]], "holes": [], "redacted": [], "lost_chunks": 0, "complete": true});
+    put_content(&agentsight, (&id("trace_id"), &id("span_id")), 1, b"3\n", &whole);
     // With ids out of the air all is "not found"; with real ones what lies behind is asked too.
     let real = format!(
         "[parameters]\n\"path.trace\" = {:?}\n\"path.span\" = {:?}\n\"path.session\" = {:?}\n",
@@ -37,7 +41,7 @@ fn no_question_in_the_form_of_the_document_or_near_it_gets_an_answer_that_is_not
         let mut fuzz = Command::new(cached("schemathesis"));
         fuzz.args(["--config-file", path_text(&file), "run"])
             .arg(format!("http://127.0.0.1:{}/api/v1/openapi.json", server.port()))
-            .args(["--header", &format!("Authorization: Bearer {}", server.token())])
+            .args(["--header", &format!("Authorization: Bearer {}", server.content_token())])
             // A pattern of paths that is never closed is a string to the document, and refused: that is no trouble.
             .args(["--exclude-checks", "positive_data_acceptance"])
             .args(["--max-examples", "25", "--max-time", &SECONDS.to_string(), "--no-color", "--warnings", "off"])

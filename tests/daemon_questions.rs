@@ -278,7 +278,7 @@ fn new_matches_are_said_as_they_come_and_others_spans_are_none() {
     let _ = agentsight.run(["run", "--no-tree", "--", "/bin/echo", SECRET]).expect_code(0);
     let _ = by_user(&user, &daemon, &["run", "--no-tree", "--", "/bin/echo", "second"]).expect_code(0);
     wait_for("what came", LIMIT, || followed().contains("second").then_some(()));
-    kill(nix::unistd::Pid::from_raw(i32::try_from(following.id()).expect("it is a pid")), Signal::SIGINT)
+    kill(nix::unistd::Pid::from_raw(i32::try_from(following.id()).expect("it is a pid")), Signal::SIGTERM)
         .expect("it runs");
     let _ = following.wait();
     assert!(!followed().contains(SECRET), "{}", followed());

@@ -7,12 +7,13 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use agentsight_tests::backend::{Running, cached};
+use agentsight_tests::backend::Running;
 use agentsight_tests::deadline::wait_for;
+use agentsight_tests::debian::{Debian, package};
 use agentsight_tests::directory::Directory;
 use agentsight_tests::receiver::Receiver;
 use agentsight_tests::requirement::{need_program, need_root};
-use agentsight_tests::run::{Finished, run};
+use agentsight_tests::run::run;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -26,10 +27,10 @@ fn the_deb_installs_traces_and_leaves_nothing_but_data() {
     fs::copy(package("deb"), debian.root.join("agentsight.deb")).expect("the root is ours");
     let _ = debian.run(&["dpkg", "--install", "/agentsight.deb"]).expect_code(0);
     fs::remove_file(debian.root.join("agentsight.deb")).expect("it was put there");
-    debian.daemon_traces_what_a_rule_names();
+    daemon_traces_what_a_rule_names(&debian);
 
     let _ = debian.run(&["dpkg", "--purge", "agentsight"]).expect_code(0);
-    assert_eq!(debian.left(&before), BTreeSet::new());
+    assert_eq!(left(&debian, &before), BTreeSet::new());
 }
 
 /// By Debian's `rpm`, which works on any root; what stands there is not asked for what the package needs: it needs nothing.
@@ -45,10 +46,10 @@ fn the_rpm_installs_traces_and_leaves_nothing_but_data_and_a_changed_configurati
     };
     rpm(&["--nodeps", "--install"], &package("rpm"));
     rpm(&["--nodeps", "--verify"], Path::new("agentsight"));
-    debian.daemon_traces_what_a_rule_names();
+    daemon_traces_what_a_rule_names(&debian);
 
     rpm(&["--nodeps", "--erase"], Path::new("agentsight"));
-    let mut left = debian.left(&before);
+    let mut left = left(&debian, &before);
     // Where packages are .rpm, the distribution itself has these folders; they are empty.
     left.retain(|path| {
         !["usr/share/fish", "usr/share/zsh", "usr/share/licenses"].iter().any(|own| path.starts_with(own))
@@ -94,123 +95,66 @@ fn the_program_of_the_archive_runs_where_there_is_nothing_else() {
     assert_eq!(said.stdout.trim(), format!("agentsight {}", env!("CARGO_PKG_VERSION")));
 }
 
-/// A clean root, with the machine's `/proc` and `/sys` in it while something runs there.
-struct Debian {
-    root: PathBuf,
-    _directory: Directory,
+/// That the daemon which was installed traces a process that its configuration names, and ends when it is told to.
+#[track_caller]
+fn daemon_traces_what_a_rule_names(debian: &Debian) {
+    let check = ["agentsight", "daemon", "--check", "--config", "/etc/agentsight/agentsight.yaml"];
+    let _ = debian.run(&check).expect_code(0);
+
+    let backend = Receiver::start();
+    let rules = "rules: [{executable: '*/dash', command_line: '*tulip*', service: tulip-agent}]";
+    let config = format!("export: {{endpoint: '{}', protocol: grpc}}\n{rules}\n", backend.endpoint());
+    fs::write(debian.root.join("etc/agentsight/agentsight.yaml"), config).expect("the package made it");
+    let daemon = start_daemon(debian);
+    let _ = debian.run(&["sh", "-c", "expr 1 + 2; : tulip; exit 3"]).expect_code(3);
+    wait_for("the trace of the rule's session", LIMIT, || {
+        let trace = backend.trace();
+        let of_rule = trace.spans.iter().filter(|span| format!("{:?}", span.resource).contains("tulip-agent"));
+        let codes: BTreeSet<_> = of_rule.filter_map(|span| span.int("process.exit.code")).collect();
+        (codes == [0, 3].into()).then_some(())
+    });
+    let Ok(id) = i32::try_from(daemon.0.id()) else { panic!("a process id fits in 31 bits") };
+    kill(Pid::from_raw(id), Signal::SIGTERM).expect("it runs");
+    let mut daemon = daemon;
+    let ended = wait_for("the daemon's end", LIMIT, || daemon.0.try_wait().expect("it is ours"));
+    assert_eq!(ended.code(), Some(0));
 }
 
-impl Debian {
-    fn new() -> Self {
-        let _ = need_program("debootstrap", "debootstrap");
-        let directory = Directory::new();
-        let root = directory.join("root");
-        fs::create_dir(&root).expect("the directory is ours");
-        let mut unpack = Command::new("tar");
-        unpack.arg("--extract").arg("--file").arg(cached("debian")).arg("--directory").arg(&root);
-        let _ = run(&mut unpack, LIMIT).expect_code(0);
-        Self { root, _directory: directory }
-    }
-
-    /// `arguments`, to be run in it.
-    fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(need_program("unshare", "util-linux"));
-        command.args(["--mount", "--propagation", "private", "sh", "-c"]);
-        command.arg("mount --rbind /proc \"$0/proc\" && mount --rbind /sys \"$0/sys\" && exec chroot \"$0\" \"$@\"");
-        command.arg(&self.root).args(arguments);
-        command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").env("DEBIAN_FRONTEND", "noninteractive");
-        command
-    }
-
-    fn run(&self, arguments: &[&str]) -> Finished {
-        run(&mut self.command(arguments), LIMIT)
-    }
-
-    /// That the daemon which was installed traces a process that its configuration names, and ends when it is told to.
-    #[track_caller]
-    fn daemon_traces_what_a_rule_names(&self) {
-        let check = ["agentsight", "daemon", "--check", "--config", "/etc/agentsight/agentsight.yaml"];
-        let _ = self.run(&check).expect_code(0);
-
-        let backend = Receiver::start();
-        let rules = "rules: [{executable: '*/dash', command_line: '*tulip*', service: tulip-agent}]";
-        let config = format!("export: {{endpoint: '{}', protocol: grpc}}\n{rules}\n", backend.endpoint());
-        fs::write(self.root.join("etc/agentsight/agentsight.yaml"), config).expect("the package made it");
-        let daemon = self.start_daemon();
-        let _ = self.run(&["sh", "-c", "expr 1 + 2; : tulip; exit 3"]).expect_code(3);
-        wait_for("the trace of the rule's session", LIMIT, || {
-            let trace = backend.trace();
-            let of_rule = trace.spans.iter().filter(|span| format!("{:?}", span.resource).contains("tulip-agent"));
-            let codes: BTreeSet<_> = of_rule.filter_map(|span| span.int("process.exit.code")).collect();
-            (codes == [0, 3].into()).then_some(())
-        });
-        let Ok(id) = i32::try_from(daemon.0.id()) else { panic!("a process id fits in 31 bits") };
-        kill(Pid::from_raw(id), Signal::SIGTERM).expect("it runs");
-        let mut daemon = daemon;
-        let ended = wait_for("the daemon's end", LIMIT, || daemon.0.try_wait().expect("it is ours"));
-        assert_eq!(ended.code(), Some(0));
-    }
-
-    /// What the installed unit starts, with no more capabilities than it has there, once it takes sessions.
-    fn start_daemon(&self) -> Running {
-        let unit = fs::read_to_string(self.root.join("usr/lib/systemd/system/agentsight.service"))
-            .or_else(|_| fs::read_to_string(self.root.join("lib/systemd/system/agentsight.service")))
-            .expect("the package has a unit");
-        let setting = |name: &str| {
-            let line = unit.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
-            line.unwrap_or_else(|| panic!("the unit says no {name}"))
-        };
-        let capabilities: Vec<String> = setting("CapabilityBoundingSet")
-            .split(' ')
-            .map(|name| format!("+{}", name.trim_start_matches("CAP_").to_lowercase()))
-            .collect();
-        let bounding = format!("--bounding-set=-all,{}", capabilities.join(","));
-        let mut words = vec!["setpriv", "--no-new-privs", &bounding];
-        words.extend(setting("ExecStart").split(' '));
-        // As StateDirectory and RuntimeDirectory do.
-        let _ = self.run(&["mkdir", "-p", "-m", "0700", "/var/lib/agentsight"]).expect_code(0);
-        let _ = self.run(&["mkdir", "-p", "/run/agentsight"]).expect_code(0);
-        let mut daemon = Running(self.command(&words).spawn().expect("it was found"));
-        wait_for("the daemon's socket", LIMIT, || {
-            if let Some(status) = daemon.0.try_wait().expect("it is ours") {
-                panic!("the daemon ended with {status}");
-            }
-            self.root.join("run/agentsight/daemon.sock").exists().then_some(())
-        });
-        daemon
-    }
-
-    /// What is there beside `before` and the data, which stay. Nothing of what was there is gone.
-    #[track_caller]
-    fn left(&self, before: &BTreeSet<String>) -> BTreeSet<String> {
-        let after = self.files();
-        let gone: Vec<_> = before.difference(&after).collect();
-        assert!(gone.is_empty(), "gone: {gone:?}");
-        assert!(after.iter().any(|path| path.starts_with("var/lib/agentsight/")), "the data stays");
-        after.difference(before).filter(|path| !path.starts_with("var/lib/agentsight")).cloned().collect()
-    }
-
-    /// All files but those of the running system and of the package manager itself.
-    fn files(&self) -> BTreeSet<String> {
-        let not_ours = ["proc", "sys", "dev", "run", "tmp", "var/lib/dpkg", "var/lib/rpm", "var/log", "var/cache"];
-        let mut find = Command::new("find");
-        find.current_dir(&self.root).arg("-P").arg(".").arg("-printf").arg("%P\\n");
-        let listed = run(&mut find, LIMIT).expect_code(0).stdout;
-        let all = listed.lines().filter(|path| !not_ours.iter().any(|start| Path::new(path).starts_with(start)));
-        all.map(str::to_owned).collect()
-    }
-}
-
-/// The one file of this kind that `make package` left.
-fn package(kind: &str) -> PathBuf {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/package");
-    let files =
-        fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}; run `make test-package`", folder.display()));
-    let mut of_kind: Vec<PathBuf> = files
-        .flatten()
-        .map(|file| file.path())
-        .filter(|path| path.extension().is_some_and(|end| end == kind))
+/// What the installed unit starts, with no more capabilities than it has there, once it takes sessions.
+fn start_daemon(debian: &Debian) -> Running {
+    let unit = fs::read_to_string(debian.root.join("usr/lib/systemd/system/agentsight.service"))
+        .or_else(|_| fs::read_to_string(debian.root.join("lib/systemd/system/agentsight.service")))
+        .expect("the package has a unit");
+    let setting = |name: &str| {
+        let line = unit.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
+        line.unwrap_or_else(|| panic!("the unit says no {name}"))
+    };
+    let capabilities: Vec<String> = setting("CapabilityBoundingSet")
+        .split(' ')
+        .map(|name| format!("+{}", name.trim_start_matches("CAP_").to_lowercase()))
         .collect();
-    assert_eq!(of_kind.len(), 1, "{} should have one .{kind}; run `make test-package`", folder.display());
-    of_kind.remove(0)
+    let bounding = format!("--bounding-set=-all,{}", capabilities.join(","));
+    let mut words = vec!["setpriv", "--no-new-privs", &bounding];
+    words.extend(setting("ExecStart").split(' '));
+    // As StateDirectory and RuntimeDirectory do.
+    let _ = debian.run(&["mkdir", "-p", "-m", "0700", "/var/lib/agentsight"]).expect_code(0);
+    let _ = debian.run(&["mkdir", "-p", "/run/agentsight"]).expect_code(0);
+    let mut daemon = Running(debian.command(&words).spawn().expect("it was found"));
+    wait_for("the daemon's socket", LIMIT, || {
+        if let Some(status) = daemon.0.try_wait().expect("it is ours") {
+            panic!("the daemon ended with {status}");
+        }
+        debian.root.join("run/agentsight/daemon.sock").exists().then_some(())
+    });
+    daemon
+}
+
+/// What is there beside `before` and the data, which stay. Nothing of what was there is gone.
+#[track_caller]
+fn left(debian: &Debian, before: &BTreeSet<String>) -> BTreeSet<String> {
+    let after = debian.files();
+    let gone: Vec<_> = before.difference(&after).collect();
+    assert!(gone.is_empty(), "gone: {gone:?}");
+    assert!(after.iter().any(|path| path.starts_with("var/lib/agentsight/")), "the data stays");
+    after.difference(before).filter(|path| !path.starts_with("var/lib/agentsight")).cloned().collect()
 }

@@ -11,7 +11,8 @@ use agentsight_tests::difference::difference;
 use agentsight_tests::http::{encoded, get};
 use agentsight_tests::jaeger::Jaeger;
 use agentsight_tests::server::Server;
-use serde_json::Value;
+use agentsight_tests::store::put_content;
+use serde_json::{Value, json};
 
 const SCRIPT: &str = "expr 1 + 2; cat /etc/hosts | wc -l; /bin/false; exit 3";
 
@@ -26,14 +27,18 @@ fn traced(options: &[&str]) -> Agentsight {
 #[test]
 fn every_path_of_the_document_answers_and_its_examples_do() {
     let agentsight = traced(&[]);
-    let server = Server::start(&agentsight);
-    let (code, document) = server.get("/api/v1/openapi.json");
+    let server = Server::start_with_contents(&agentsight);
+    let get = |path: &str| server.get_by(server.content_token(), path);
+    let (code, document) = get("/api/v1/openapi.json");
     assert_eq!(code, 200);
-    let (_, spans) = server.get("/api/v1/spans?exe=wc");
+    let (_, spans) = get("/api/v1/spans?exe=wc");
     let span = &spans["spans"][0];
     let text = |name: &str| span[name].as_str().unwrap_or_else(|| panic!("no {name} in {spans}")).to_owned();
+    let layout = json!({"runs": [[0, 5], [9, 1]], "holes": [{"range": {"start": 5, "end": 9}, "cause": "ring_full"}],
+        "redacted": [{"start": 1, "end": 3}], "lost_chunks": 1, "complete": false});
+    put_content(&agentsight, (&text("trace_id"), &text("span_id")), 1, b"a**de\xff", &layout);
     let paths = document["paths"].as_object().expect("a document has paths");
-    assert!(paths.len() >= 8, "{paths:?}");
+    assert!(paths.len() >= 9, "{paths:?}");
     for (path, methods) in paths {
         assert_eq!(
             methods.as_object().map(|methods| methods.keys().collect::<Vec<_>>()),
@@ -43,7 +48,7 @@ fn every_path_of_the_document_answers_and_its_examples_do() {
             .replace("{session}", &text("session_id"))
             .replace("{trace}", &text("trace_id"))
             .replace("{span}", &text("span_id"));
-        let (code, answer) = server.get(&filled);
+        let (code, answer) = get(&filled);
         assert_eq!(code, 200, "{filled}: {answer}");
         let schema = &methods["get"]["responses"]["200"]["content"]["application/json"]["schema"];
         assert_fits(&answer, schema, &document, path);
@@ -51,11 +56,11 @@ fn every_path_of_the_document_answers_and_its_examples_do() {
             // What the document says of a parameter is a question that is understood.
             for example in examples(parameter, &document) {
                 let example: String = example.bytes().map(|byte| format!("%{byte:02X}")).collect();
-                let (code, answer) = server.get(&format!("{filled}?{name}={example}"));
+                let (code, answer) = get(&format!("{filled}?{name}={example}"));
                 assert_eq!(code, 200, "{path}?{name}={example}: {answer}");
             }
         }
-        let (code, refused) = server.get(&format!("{filled}?no-such-parameter=1"));
+        let (code, refused) = get(&format!("{filled}?no-such-parameter=1"));
         if path != "/api/v1/openapi.json" {
             assert_eq!((code, refused["error"]["reason"].as_str()), (400, Some("bad_parameter")), "{path}");
         }
@@ -185,7 +190,7 @@ const TRICKS: [&str; 16] = [
 #[test]
 fn no_trick_in_any_parameter_or_path_gets_elsewhere() {
     let agentsight = traced(&[]);
-    let server = Server::start(&agentsight);
+    let server = Server::start_with_contents(&agentsight);
     let everything = |server: &Server| server.get("/api/v1/spans?limit=10000").1;
     let before = everything(&server);
     let (_, document) = server.get("/api/v1/openapi.json");
@@ -202,7 +207,7 @@ fn no_trick_in_any_parameter_or_path_gets_elsewhere() {
                 other.replace("{session}", id).replace("{trace}", id).replace("{span}", &id[..16])
             }));
             for asked in asked {
-                let (code, answer) = server.get(&asked);
+                let (code, answer) = server.get_by(server.content_token(), &asked);
                 assert!([200, 400, 404, 422].contains(&code), "{asked} ({trick}): {code} {answer}");
                 let told = answer.to_string();
                 assert!(!told.contains("root:") && !told.contains("CREATE TABLE"), "{asked} ({trick}): {told}");

@@ -46,7 +46,8 @@ impl Caller {
     }
 
     /// The user to whom the session belongs.
-    pub(crate) fn uid(&self) -> Uid {
+    #[must_use]
+    pub fn uid(&self) -> Uid {
         match self {
             Self::Ourselves => Uid::current(),
             Self::ThroughSudo(user) => user.uid,

@@ -24,6 +24,7 @@ fn main() -> ExitCode {
         Command::Query(args) => cli::questions::query(&args),
         Command::Why(args) => cli::questions::why(&args),
         Command::Impact(args) => cli::questions::impact(&args),
+        Command::Content(args) => cli::questions::content(&args),
         Command::Serve(args) => cli::serve::serve(args),
         Command::Export(args) => cli::questions::export(&args),
         #[cfg(feature = "live")]

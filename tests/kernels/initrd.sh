@@ -10,6 +10,8 @@ shift 2
 root=$(mktemp -d)
 trap 'rm -rf "$root"' EXIT
 mkdir -p "$root"/{usr/bin,usr/lib,usr/lib64,usr/sbin,dev,proc,sys,tmp,root,tests}
+# Nothing is mounted there: the repository may be below it.
+chmod 1777 "$root/tmp"
 # As every distribution of today has it.
 ln -s usr/bin "$root/bin"
 ln -s usr/sbin "$root/sbin"

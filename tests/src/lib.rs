@@ -12,6 +12,7 @@ pub mod comparison;
 pub mod conversation;
 pub mod daemon;
 pub mod deadline;
+pub mod debian;
 pub mod difference;
 pub mod directory;
 pub mod executable;

@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::Command;
 
+use serde_json::Value;
+
 use crate::agentsight::{Agentsight, path_text};
 use crate::programs::python;
 
@@ -102,4 +104,33 @@ pub fn count_unsent(store: &Path) -> (u64, u64) {
     let numbers: Vec<u64> = text.split_whitespace().filter_map(|number| number.parse().ok()).collect();
     let [open, unsent] = numbers[..] else { panic!("{text}{}", String::from_utf8_lossy(&output.stderr)) };
     (open, unsent)
+}
+
+const PUT_CONTENT: &str = "
+import sqlite3, sys
+file, trace, span, size, packed, digest, layout = sys.argv[1:]
+store = sqlite3.connect(file, timeout=30)
+with store:
+    blob = store.execute('INSERT INTO blob (hash, bytes, packed) VALUES (?, ?, ?)',
+        (bytes.fromhex(digest), int(size), bytes.fromhex(packed))).lastrowid
+    content = store.execute('''INSERT INTO content (session, trace_id, span_id, blob, layout)
+        SELECT session, trace_id, span_id, ?, ? FROM signal WHERE kind = 'span' AND trace_id = ? AND span_id = ?''',
+        (blob, layout, bytes.fromhex(trace), bytes.fromhex(span)))
+    assert content.rowcount == 1, 'there is no such span'
+";
+
+/// Puts into the store that a span moved these bytes, which stood where `layout` says; `number` tells them from all others.
+///
+/// # Panics
+/// When the store cannot be written, or has no such span.
+#[track_caller]
+pub fn put_content(agentsight: &Agentsight, (trace, span): (&str, &str), number: u8, bytes: &[u8], layout: &Value) {
+    let store = agentsight.directory().join("store").join("agentsight.db");
+    let packed = zstd::encode_all(bytes, 0).expect("bytes in memory can be packed");
+    let digits = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let arguments = [&bytes.len().to_string(), &digits(&packed), &digits(&[number; 32]), &layout.to_string()];
+    let mut python = Command::new(python());
+    python.args(["-c", PUT_CONTENT, path_text(&store), trace, span]).args(arguments);
+    let output = python.output().expect("python3 was found");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }

@@ -12,6 +12,7 @@ use crate::facts::{self, Facts};
 use crate::query::moment::rfc3339;
 use crate::query::slice::{Edge, Gap, Slice, edge_type};
 use crate::session::SpanRef;
+use crate::spans::model::SpanContent;
 use crate::store::{SessionState, SessionSummary, StoredSpan};
 
 /// A span: what questions ask about it on top, everything else below.
@@ -93,6 +94,39 @@ pub fn session(summary: &SessionSummary) -> Value {
         object.insert("command".to_owned(), command.into());
     }
     Value::Object(object)
+}
+
+/// What a span moved: the runs of bytes as hex digits, and as text where they are UTF-8.
+#[must_use]
+pub fn content(content: &SpanContent) -> Value {
+    let layout = &content.layout;
+    let mut rest = content.bytes.as_slice();
+    let runs = layout.runs.iter().map(|(offset, length)| {
+        let length = usize::try_from(*length).map_or(rest.len(), |length| length.min(rest.len()));
+        let (run, behind) = rest.split_at(length);
+        rest = behind;
+        let mut object = Map::new();
+        object.insert("offset".to_owned(), (*offset).into());
+        object.insert("hex".to_owned(), hex::encode(run).into());
+        if let Ok(text) = std::str::from_utf8(run) {
+            object.insert("text".to_owned(), text.into());
+        }
+        Value::Object(object)
+    });
+    let runs: Value = runs.collect();
+    let holes = layout.holes.iter();
+    let holes = holes.map(|hole| json!({"start": hole.range.start, "end": hole.range.end, "cause": hole.cause}));
+    json!({
+        "trace_id": content.trace_id.to_string(),
+        "span_id": content.span_id.to_string(),
+        "hash": content.hash.to_string(),
+        "bytes": content.bytes.len(),
+        "runs": runs,
+        "holes": holes.collect::<Value>(),
+        "redacted": layout.redacted.iter().map(|range| json!({"start": range.start, "end": range.end})).collect::<Value>(),
+        "lost_chunks": layout.lost_chunks,
+        "complete": layout.complete,
+    })
 }
 
 /// A slice: spans, edges and gaps.

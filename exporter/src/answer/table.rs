@@ -1,4 +1,4 @@
-//! Spans and sessions as tables.
+//! Spans, sessions, and who read contents, as tables.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use agentsight_ebpf::WallNanos;
 use super::json::command;
 use crate::facts::Facts;
 use crate::query::moment::Clock;
-use crate::store::{SessionState, SessionSummary, StoredSpan};
+use crate::store::{Reading, SessionState, SessionSummary, StoredSpan};
 use crate::terminal::{duration, fit, printable, width};
 
 /// Spans, one a line, under a heading; a line is no wider than `columns`.
@@ -35,6 +35,20 @@ pub fn sessions_table(sessions: &[SessionSummary], clock: &Clock, columns: usize
         })
         .collect();
     draw(["STARTED", "SESSION", "SPANS", "TOOK", "COMMAND"], &rows, columns, 4)
+}
+
+/// Who read the contents of a span, one a line.
+#[must_use]
+pub fn readings_table(readings: &[Reading], clock: &Clock) -> String {
+    let rows: Vec<[String; 5]> = readings
+        .iter()
+        .map(|reading| {
+            let by = reading.by;
+            let (first, last) = (clock.local(reading.first), clock.local(reading.last));
+            [by.user.0.to_string(), by.door.as_str().to_owned(), reading.times.to_string(), first, last]
+        })
+        .collect();
+    draw(["USER", "BY", "TIMES", "FIRST", "LAST"], &rows, usize::MAX, 1)
 }
 
 fn row(found: &StoredSpan, clock: &Clock, all_today: bool) -> [String; 8] {

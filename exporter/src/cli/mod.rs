@@ -79,6 +79,11 @@ pub(crate) enum Command {
     Why(questions::SliceArgs),
     /// Say what a span led to, with the evidence
     Impact(questions::SliceArgs),
+    /// Show the bytes that a span read, wrote, sent or received, as they were at that moment
+    ///
+    /// They are there where they were captured, with secrets redacted. What is missing and what is redacted is marked, and said on
+    /// standard error. That they are read is written down: --readers says by whom.
+    Content(questions::ContentArgs),
     /// Send again what the store holds, under the same ids
     Export(questions::ExportArgs),
     /// Answer questions over HTTP: AgentSight's own API, and Jaeger's

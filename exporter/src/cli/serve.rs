@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use agentsight::serve::{OpenStore, Options, TlsFiles, Token, serve as serve_store};
+use agentsight::serve::{OpenStore, Options, TlsFiles, Token, Tokens, serve as serve_store};
 use agentsight::store::chosen_dir;
 use clap::Args;
 
@@ -23,6 +23,9 @@ pub(crate) struct ServeArgs {
     /// The token's file, which is made at the first start (default: beside the store; with --store, in ~/.config/agentsight)
     #[arg(long, value_name = "FILE")]
     pub token_file: Option<PathBuf>,
+    /// Serve contents too, to whoever has the token in this file, which is made at the first start; it opens the rest as well
+    #[arg(long, value_name = "FILE")]
+    pub content_token_file: Option<PathBuf>,
     /// PEM file of the certificate chain
     #[arg(long, value_name = "FILE", requires = "tls_key")]
     pub tls_certificate: Option<PathBuf>,
@@ -36,6 +39,7 @@ pub(crate) struct ServeArgs {
 
 /// `agentsight serve`: until Ctrl-C; 2 where it could not begin.
 pub(crate) fn serve(args: ServeArgs) -> ExitCode {
+    agentsight::telemetry::log_to_stderr();
     match try_serve(args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -59,9 +63,11 @@ fn try_serve(args: ServeArgs) -> Result<(), Box<dyn std::error::Error>> {
         (None, OpenStore::Own(dir)) => dir.join("api-token"),
         (None, OpenStore::Copy(..)) => user_token_file()?,
     };
+    let content_token_file = args.content_token_file;
+    let content_token = content_token_file.as_deref().map(Token::of_file).transpose()?;
     let options = Options {
         listen: args.listen,
-        token: Token::of_file(&token_file)?,
+        tokens: Tokens::new(Token::of_file(&token_file)?, content_token)?,
         tls: args.tls_certificate.zip(args.tls_key).map(|(certificate, key)| TlsFiles { certificate, key }),
         store,
         time_limit: args.time_limit,
@@ -69,7 +75,11 @@ fn try_serve(args: ServeArgs) -> Result<(), Box<dyn std::error::Error>> {
     let scheme = if options.tls.is_some() { "https" } else { "http" };
     serve_store(options, |address| {
         let token_file = token_file.display();
-        println!("{scheme}://{address}/api/v1/openapi.json says what can be asked; the token is in {token_file}");
+        let contents = content_token_file.map(|file| format!(", that for contents in {}", file.display()));
+        println!(
+            "{scheme}://{address}/api/v1/openapi.json says what can be asked; the token is in {token_file}{}",
+            contents.unwrap_or_default()
+        );
         // A reader that waits for this line should not wait for a full buffer.
         let _ = std::io::stdout().flush();
     })?;

@@ -28,7 +28,7 @@ use crate::otlp::settings::Settings;
 use crate::ownership::{Owner, Ownership};
 use crate::recording::WriteError;
 use crate::session::{SessionId, UserId};
-use crate::store::{self, Limits, Store, StoreError};
+use crate::store::{self, CONTENT_LIMITS, Limits, Store, StoreError};
 use crate::telemetry::{Account, ExporterError};
 
 /// What the store may hold; the oldest go first.
@@ -191,6 +191,9 @@ pub(super) fn serve(
 
 /// Keeps the disk bounded. What is discarded before it was sent is counted with its destination, and said.
 pub(crate) fn prune(store: &mut Store, now: WallNanos) {
+    if let Err(error) = store.prune_contents(CONTENT_LIMITS, now) {
+        tracing::warn!(%error, "old contents could not be discarded");
+    }
     match store.prune(STORE_LIMITS, now) {
         Ok(pruned) if pruned.unsent > 0 => {
             tracing::warn!(pruned.rows, pruned.unsent, "old spans were discarded before they could be sent");

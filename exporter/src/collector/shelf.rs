@@ -11,6 +11,9 @@ use crate::telemetry::Account;
 /// While the disk is full so many signals wait in memory (about 100 MB); what comes after them is lost, and counted.
 const WAITING_MAX: usize = 100_000;
 
+/// So many bytes of contents among them; more are lost, and counted: a session may have captured 16 MiB.
+const WAITING_CONTENT_BYTES_MAX: usize = 32 << 20;
+
 /// The store, as the pipeline sees it: it always takes.
 #[derive(Debug)]
 pub(crate) struct Shelf {
@@ -18,23 +21,42 @@ pub(crate) struct Shelf {
     senders: Vec<Waker>,
     account: Account,
     waiting: VecDeque<Signal>,
+    waiting_content_bytes: usize,
     stored: u64,
     dropped: u64,
+    dropped_contents: u64,
     last_error: Option<String>,
 }
 
 impl Shelf {
     pub(crate) fn new(session: SessionId, senders: Vec<Waker>, account: Account) -> Self {
-        Self { session, senders, account, waiting: VecDeque::new(), stored: 0, dropped: 0, last_error: None }
+        Self {
+            session,
+            senders,
+            account,
+            waiting: VecDeque::new(),
+            waiting_content_bytes: 0,
+            stored: 0,
+            dropped: 0,
+            dropped_contents: 0,
+            last_error: None,
+        }
     }
 
     pub(super) fn put(&mut self, store: &mut Store, signals: &[Signal]) {
         let dropped_before = self.dropped;
         for signal in signals {
-            if self.waiting.len() < WAITING_MAX {
-                self.waiting.push_back(signal.clone());
-            } else if !matches!(signal, Signal::Draft(_)) {
-                self.dropped += 1;
+            let content_bytes = if let Signal::Content(content) = signal { content.bytes.len() } else { 0 };
+            let has_room = self.waiting.len() < WAITING_MAX
+                && self.waiting_content_bytes.saturating_add(content_bytes) <= WAITING_CONTENT_BYTES_MAX;
+            match signal {
+                _ if has_room => {
+                    self.waiting_content_bytes += content_bytes;
+                    self.waiting.push_back(signal.clone());
+                }
+                Signal::Span(_) | Signal::Log(_) => self.dropped += 1,
+                Signal::Content(_) => self.dropped_contents += 1,
+                Signal::Draft(_) => {}
             }
         }
         self.account.count_dropped(self.dropped - dropped_before);
@@ -54,6 +76,7 @@ impl Shelf {
                 self.stored += spans;
                 self.account.count_stored(spans);
                 self.waiting.clear();
+                self.waiting_content_bytes = 0;
                 self.last_error = None;
                 for sender in &self.senders {
                     sender.wake();
@@ -74,9 +97,51 @@ impl Shelf {
 
     /// What the user must know: nothing, when all is stored.
     pub(crate) fn complaint(&self) -> Option<String> {
-        let waiting = self.waiting.iter().filter(|signal| !matches!(signal, Signal::Draft(_))).count();
-        let missing = self.dropped + u64::try_from(waiting).unwrap_or(u64::MAX);
+        let waiting = |is_meant: fn(&Signal) -> bool| {
+            let count = self.waiting.iter().filter(|signal| is_meant(signal)).count();
+            u64::try_from(count).unwrap_or(u64::MAX)
+        };
+        let spans = self.dropped + waiting(|signal| matches!(signal, Signal::Span(_) | Signal::Log(_)));
+        let contents = self.dropped_contents + waiting(|signal| matches!(signal, Signal::Content(_)));
+        let what = match (spans, contents) {
+            (0, 0) => return None,
+            (spans, 0) => format!("{spans} spans"),
+            (0, contents) => format!("the contents of {contents} spans"),
+            (spans, contents) => format!("{spans} spans, and the contents of {contents},"),
+        };
         let reason = self.last_error.as_deref().unwrap_or("it refused some of them earlier");
-        (missing > 0).then(|| format!("{missing} spans could not be stored and are lost: {reason}"))
+        Some(format!("{what} could not be stored and are lost: {reason}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use opentelemetry::trace::{SpanId, TraceId};
+
+    use super::*;
+    use crate::content::ContentHash;
+    use crate::spans::model::{ContentLayout, SpanContent};
+    use crate::store::scratch::Scratch;
+
+    #[test]
+    fn while_the_store_refuses_contents_wait_in_bounded_memory_and_what_is_lost_is_said() {
+        let scratch = Scratch::new();
+        let mut store = Store::open(&scratch.path().join("store")).unwrap();
+        // It was never begun, so the store takes nothing of it.
+        let mut shelf = Shelf::new(SessionId([1; 16]), Vec::new(), Account::default());
+        for number in 0..40_u64 {
+            let content = SpanContent {
+                trace_id: TraceId::from_bytes([1; 16]),
+                span_id: SpanId::from_bytes(number.to_be_bytes()),
+                hash: ContentHash([2; 32]),
+                bytes: vec![b'x'; 1 << 20],
+                layout: ContentLayout::default(),
+            };
+            shelf.put(&mut store, &[Signal::Content(Box::new(content))]);
+        }
+        assert_eq!((shelf.waiting.len(), shelf.waiting_content_bytes, shelf.dropped_contents), (32, 32 << 20, 8));
+        let complaint = shelf.complaint().expect("there is something to say");
+        assert!(complaint.starts_with("the contents of 40 spans could not be stored and are lost: "), "{complaint}");
+        assert_eq!((shelf.stored(), shelf.dropped), (0, 0), "no span was lost");
     }
 }

@@ -137,7 +137,13 @@ impl Service {
             });
         match begun {
             Ok(Some(_)) => tracing::info!(rule = rule.name, process = process.0, "a session begins"),
-            Ok(None) => tracing::info!(rule = rule.name, process = process.0, "it ended before it could be traced"),
+            Ok(None) => {
+                tracing::warn!(
+                    rule = rule.name,
+                    process = process.0,
+                    "a process that a rule names ended before it could be traced"
+                );
+            }
             Err(error @ BeginError::Owned { .. }) => tracing::debug!(%error, rule = rule.name, "no session begins"),
             Err(error) => tracing::warn!(%error, rule = rule.name, process = process.0, "no session begins"),
         }

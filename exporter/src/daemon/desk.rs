@@ -9,10 +9,13 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use agentsight_ebpf::WallNanos;
+use jiff::Timestamp;
+
 use crate::channel::{self, ChannelError, ToCollector, ToStub};
 use crate::inquiry::{Inquiry, Reply, TIME_LIMIT, answer};
-use crate::session::UserId;
-use crate::store::{Store, StoreError};
+use crate::session::{SpanRef, UserId};
+use crate::store::{Door, Reader, Store, StoreError};
 
 /// A question, in bytes: a thousand ids, or words that nobody types.
 pub(super) const QUESTION_BYTES_MAX: u32 = 256 << 10;
@@ -88,13 +91,25 @@ impl Desk {
             return Reply::Refused("the daemon has too many questions at the moment: try again".to_owned());
         };
         let begun = Instant::now();
+        let contents_of = if let Inquiry::Content { of } = &inquiry { Some(SpanRef::from(*of)) } else { None };
         match within_time(store, || answer(store, user, inquiry)) {
+            Ok(reply @ Reply::Content(Some(_))) => {
+                let logged = contents_of.map_or(Ok(()), |of| self.log_reading(of, user));
+                logged.map_or_else(|error| self.refusal(&error), |()| reply)
+            }
             Ok(reply) => reply,
             // What was interrupted says so in SQLite's words.
             Err(_) if begun.elapsed() >= TIME_LIMIT => Reply::Refused(crate::query::SourceError::TooLong.to_string()),
             Err(crate::inquiry::Trouble::Store(error)) => self.refusal(&error),
             Err(error) => Reply::Refused(error.to_string()),
         }
+    }
+
+    /// Written by a connection of its own: the others only read.
+    fn log_reading(&self, of: SpanRef, user: UserId) -> Result<(), StoreError> {
+        let now = u64::try_from(Timestamp::now().as_nanosecond()).unwrap_or(0);
+        let by = Reader { user, door: Door::Daemon };
+        Store::open(&self.store_dir)?.log_reading(of, by, WallNanos(now))
     }
 
     /// What is wrong with the store is root's to know.

@@ -6,8 +6,9 @@ use std::time::Duration;
 use opentelemetry::trace::TraceId;
 use prost::Message;
 
+use super::content::{Whose, whose};
 use super::sight::Sight;
-use super::wire::{Inquiry, Listed, Next, Reply, Spans, WireId};
+use super::wire::{Inquiry, Listed, Moved, Next, Reply, Spans, WireId};
 use crate::query::moment::Clock;
 use crate::query::words::{WordError, Words};
 use crate::query::{Cursor, Question, Source, SourceError, StoreSource};
@@ -19,7 +20,7 @@ pub(crate) const TIME_LIMIT: Duration = Duration::from_secs(10);
 /// Spans on one page, or bytes of them (and one span more); whoever asks goes on with the next.
 const PAGE_SPANS: usize = 500;
 const PAGE_BYTES: usize = 1 << 20;
-/// Spans, or bytes of them, in an answer that has no pages. A trace has 8,000.
+/// Spans, or bytes of them or of contents, in an answer that has no pages. A trace has 8,000.
 const STEP_SPANS: usize = 10_000;
 const STEP_BYTES: usize = 32 << 20;
 /// New spans at a time, whoever's: they are looked at four times a second.
@@ -36,6 +37,10 @@ const WORDS_MAX: usize = 32;
 pub(crate) enum Trouble {
     #[error("the question is malformed: {0}")]
     Malformed(&'static str),
+    #[error(
+        "whether this process stayed yours to its end is not known (it may still run, or its end was not seen): root may read what it moved, by `sudo agentsight content`"
+    )]
+    MayBeAnothers,
     #[error(transparent)]
     Word(#[from] WordError),
     #[error(transparent)]
@@ -73,6 +78,7 @@ pub(crate) fn answer(store: &Store, user: UserId, inquiry: Inquiry) -> Result<Re
         Inquiry::Session { id, after } => {
             Reply::Spans(own.part(store.session_part(id, after, (PAGE_SPANS, PAGE_BYTES))?)?)
         }
+        Inquiry::Content { of } => Reply::Content(content(store, &mut own.sight, of.into())?),
         Inquiry::LastStored => Reply::Place(store.last_stored()?),
         Inquiry::StoredSince { after } => {
             let (found, last) = store.stored_since(after, NEW_SPANS)?;
@@ -154,6 +160,25 @@ fn sessions(store: &Store, owner: Option<UserId>, own: &mut Own<'_>, limit: usiz
         listed.push(Listed::of(&summary, root.as_ref()));
     }
     Ok(listed)
+}
+
+/// What a span moved, where that is the user's to know.
+fn content(store: &Store, sight: &mut Sight<'_>, id: SpanRef) -> Result<Option<Box<Moved>>, Trouble> {
+    let Some(found) = store.spans(&[id])?.pop() else { return Ok(None) };
+    let whose = whose(sight, &found.span)?;
+    if whose == Whose::Others {
+        return Ok(None);
+    }
+    let Some(content) = store.content(id)? else { return Ok(None) };
+    if whose == Whose::NotKnown {
+        return Err(Trouble::MayBeAnothers);
+    }
+    if content.bytes.len() > STEP_BYTES {
+        let told =
+            "these contents have more bytes than the daemon answers with: `sudo agentsight content` has no such limit";
+        return Err(SourceError::TooMuch(told.to_owned()).into());
+    }
+    Ok(Some(Box::new(Moved::pack(content))))
 }
 
 fn search(own: &mut Own<'_>, words: &Words) -> Result<Spans, Trouble> {

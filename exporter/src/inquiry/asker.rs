@@ -13,6 +13,7 @@ use crate::daemon_socket::{self, Found};
 use crate::query::words::Words;
 use crate::query::{Question, Source, SourceError};
 use crate::session::{SessionId, SpanRef};
+use crate::spans::model::SpanContent;
 use crate::store::{Seq, SessionSummary, StoredSpan};
 
 /// For its hello.
@@ -108,6 +109,17 @@ impl Asker {
     /// As of all questions.
     pub fn session_spans(&self, id: SessionId, limit: usize) -> Result<Vec<StoredSpan>, SourceError> {
         self.all_parts(limit, |after| Inquiry::Session { id, after })
+    }
+
+    /// What a span moved; `None` where nothing was captured, nothing is kept, or nothing of it is for whoever asks.
+    ///
+    /// # Errors
+    /// As of all questions; and where it is not sure that the process stayed that of whoever asks.
+    pub fn content(&self, of: SpanRef) -> Result<Option<SpanContent>, SourceError> {
+        match self.ask(Inquiry::Content { of: of.into() })? {
+            Reply::Content(moved) => moved.map(|moved| moved.unpack(of)).transpose().map_err(|error| damaged(&error)),
+            other => Err(odd(other)),
+        }
     }
 
     /// The place of the span that was stored last.

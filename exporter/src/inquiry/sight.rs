@@ -10,6 +10,7 @@ use agentsight_semconv::value::{action, link_type, object_type};
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value};
 use opentelemetry_proto::tonic::trace::v1::Span;
 
+use super::content::{Whose, without_doubtful_bytes};
 use super::reduce::reduce;
 use crate::facts::{self, Facts};
 use crate::query::memory::{parent_of, reference};
@@ -24,16 +25,17 @@ const REMEMBERED_MAX: usize = 100_000;
 
 /// One user's view.
 pub(super) struct Sight<'s> {
-    store: &'s Store,
-    user: UserId,
+    pub(super) store: &'s Store,
+    pub(super) user: UserId,
     sessions: HashMap<SessionId, bool>,
     images: HashMap<ImageKey, Party>,
     causes: HashMap<SpanRef, Cause>,
+    contents: HashMap<ImageKey, Whose>,
 }
 
 /// Whose process it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Party {
+pub(super) enum Party {
     Own,
     Other,
 }
@@ -51,9 +53,9 @@ enum Cause {
 
 /// What every span says of its image.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct ImageKey {
-    session: SessionId,
-    pid: i64,
+pub(super) struct ImageKey {
+    pub(super) session: SessionId,
+    pub(super) pid: i64,
     start: String,
     exec: i64,
 }
@@ -61,7 +63,14 @@ struct ImageKey {
 impl<'s> Sight<'s> {
     /// Of this user. Nothing is hidden from root.
     pub(super) fn of(store: &'s Store, user: UserId) -> Self {
-        Self { store, user, sessions: HashMap::new(), images: HashMap::new(), causes: HashMap::new() }
+        Self {
+            store,
+            user,
+            sessions: HashMap::new(),
+            images: HashMap::new(),
+            causes: HashMap::new(),
+            contents: HashMap::new(),
+        }
     }
 
     /// As much of a span as the user may see; `None` where that is nothing.
@@ -73,7 +82,10 @@ impl<'s> Sight<'s> {
             return Ok(None);
         }
         match self.party(&found.span)? {
-            Party::Own => self.without_hidden_causes(found).map(Some),
+            Party::Own => {
+                let found = self.without_hidden_causes(found)?;
+                without_doubtful_bytes(self, found).map(Some)
+            }
             Party::Other => Ok(reduce(&found)),
         }
     }
@@ -100,14 +112,15 @@ impl<'s> Sight<'s> {
         Ok(owns)
     }
 
-    fn owns_session_of(&mut self, span: &Span) -> Result<bool, StoreError> {
+    pub(super) fn owns_session_of(&mut self, span: &Span) -> Result<bool, StoreError> {
         match session_of(span) {
             Some(session) => self.owns(session),
             None => Ok(false),
         }
     }
 
-    fn party(&mut self, span: &Span) -> Result<Party, StoreError> {
+    /// Whose process did what this span tells.
+    pub(super) fn party(&mut self, span: &Span) -> Result<Party, StoreError> {
         let Some(key) = ImageKey::of(span) else { return Ok(Party::Other) };
         if let Some(known) = self.images.get(&key) {
             return Ok(*known);
@@ -116,6 +129,16 @@ impl<'s> Sight<'s> {
         forget_much(&mut self.images);
         self.images.insert(key, party);
         Ok(party)
+    }
+
+    /// Whose the bytes are that an image moved, where that was found out before.
+    pub(super) fn known_of_contents(&self, image: &ImageKey) -> Option<Whose> {
+        self.contents.get(image).copied()
+    }
+
+    pub(super) fn remember_of_contents(&mut self, image: ImageKey, whose: Whose) {
+        forget_much(&mut self.contents);
+        self.contents.insert(image, whose);
     }
 
     /// Up to the image's own span, which names its users.
@@ -144,11 +167,7 @@ impl<'s> Sight<'s> {
         let ours = |user: i64| user == i64::from(self.user.0);
         let said = |name: semconv::Name| facts::attribute(span, name.as_str()).and_then(facts::int);
         let began = [semconv::PROCESS_USER_ID, semconv::PROCESS_REAL_USER_ID].map(said);
-        let became = span.events.iter().flat_map(|event| &event.attributes);
-        let mut became = became
-            .filter(|attribute| attribute.key == semconv::PROCESS_USER_ID.as_str())
-            .filter_map(|attribute| attribute.value.as_ref().and_then(facts::int));
-        let is_own = began.iter().all(|user| user.is_some_and(ours)) && became.all(ours);
+        let is_own = began.iter().all(|user| user.is_some_and(ours)) && became(span).all(ours);
         Some(if is_own { Party::Own } else { Party::Other })
     }
 
@@ -220,6 +239,13 @@ fn session_of(span: &Span) -> Option<SessionId> {
     SessionId::try_from(Facts::of(span).session?.to_owned()).ok()
 }
 
+/// The users that an image became while it ran, as far as this span of it tells.
+pub(super) fn became(span: &Span) -> impl Iterator<Item = i64> {
+    let told = span.events.iter().flat_map(|event| &event.attributes);
+    told.filter(|attribute| attribute.key == semconv::PROCESS_USER_ID.as_str())
+        .filter_map(|attribute| attribute.value.as_ref().and_then(facts::int))
+}
+
 /// A continuation of an image is linked to it; everything else hangs below.
 fn next_to_image(span: &Span) -> Option<SpanRef> {
     let facts = Facts::of(span);
@@ -231,7 +257,7 @@ fn next_to_image(span: &Span) -> Option<SpanRef> {
 }
 
 impl ImageKey {
-    fn of(span: &Span) -> Option<Self> {
+    pub(super) fn of(span: &Span) -> Option<Self> {
         let said = |name: semconv::Name| facts::attribute(span, name.as_str());
         Some(Self {
             session: session_of(span)?,

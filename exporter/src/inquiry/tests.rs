@@ -15,15 +15,15 @@ use crate::session::{CallerContext, Session, SessionId, SessionOptions, UserId};
 use crate::store::scratch::Scratch;
 use crate::store::{Row, Seq, Store};
 
-const ALICE: UserId = UserId(1000);
-const BOB: UserId = UserId(1001);
-const OF_ALICE: SessionId = SessionId([0xa; 16]);
-const OF_BOB: SessionId = SessionId([0xb; 16]);
+pub(super) const ALICE: UserId = UserId(1000);
+pub(super) const BOB: UserId = UserId(1001);
+pub(super) const OF_ALICE: SessionId = SessionId([0xa; 16]);
+pub(super) const OF_BOB: SessionId = SessionId([0xb; 16]);
 /// Begun before owners were written down.
 const OF_NOBODY: SessionId = SessionId([0xc; 16]);
 
 /// What every span says of its image.
-fn of(span: Span, session: SessionId, pid: i64) -> Span {
+pub(super) fn of(span: Span, session: SessionId, pid: i64) -> Span {
     let mut span = span;
     span.attributes.retain(|attribute| attribute.key != "agentsight.session.id");
     span.says("agentsight.session.id", &session.to_string())
@@ -31,7 +31,7 @@ fn of(span: Span, session: SessionId, pid: i64) -> Span {
         .counts("agentsight.process.exec_number", 1)
 }
 
-fn image(number: u8, parent: u8, session: SessionId, pid: i64, users: (i64, i64)) -> Span {
+pub(super) fn image(number: u8, parent: u8, session: SessionId, pid: i64, users: (i64, i64)) -> Span {
     let span = span(number, parent, &format!("program-{pid} secret-{pid}"), (number.into(), 100));
     of(span.image(pid, &format!("program-{pid}")), session, pid)
         .says("process.command_args", &format!("secret-{pid}"))
@@ -39,14 +39,14 @@ fn image(number: u8, parent: u8, session: SessionId, pid: i64, users: (i64, i64)
         .counts("process.real_user.id", users.1)
 }
 
-fn burst(number: u8, parent: u8, session: SessionId, pid: i64) -> Span {
+pub(super) fn burst(number: u8, parent: u8, session: SessionId, pid: i64) -> Span {
     let span = span(number, parent, &format!("write secret-{pid}"), (number.into(), 100));
     of(span.burst(pid, &format!("program-{pid}"), "write", &format!("/secret-{pid}")), session, pid)
 }
 
 /// Alice's shell (1) runs a setuid program (2), which writes (3) and starts root's (4); the shell writes (5) because of that
 /// and of Bob's (11), and goes on (6), writing (7). A process whose image is not there wrote (8), and one became root (9, 10).
-fn store(scratch: &Scratch) -> Store {
+pub(super) fn store(scratch: &Scratch) -> Store {
     let mut store = Store::open(&scratch.path().join("store")).unwrap();
     for (session, owner) in [(OF_ALICE, Some(ALICE)), (OF_BOB, Some(BOB)), (OF_NOBODY, None)] {
         let session = Session {

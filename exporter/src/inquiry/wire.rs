@@ -11,8 +11,10 @@ use prost::Message;
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
+use crate::content::ContentHash;
 use crate::query::words::Words;
 use crate::session::{SessionId, SpanRef};
+use crate::spans::model::{ContentLayout, SpanContent};
 use crate::store::{Seq, SessionState, SessionSummary, StoredSpan};
 
 /// One question.
@@ -77,6 +79,11 @@ pub enum Inquiry {
         /// Behind this place in the store.
         after: Seq,
     },
+    /// What a span moved.
+    Content {
+        /// The span.
+        of: WireId,
+    },
     /// The place of the span that was stored last.
     LastStored,
     /// What was stored behind this place.
@@ -99,6 +106,8 @@ pub enum Reply {
     SpanIds(Vec<WireId>),
     /// Spans.
     Spans(Spans),
+    /// What a span moved; `None` where nothing was captured, nothing is kept, or nothing of it is for whoever asks.
+    Content(Option<Box<Moved>>),
     /// A place in the store.
     Place(Seq),
     /// None; why, for a person.
@@ -108,6 +117,14 @@ pub enum Reply {
 /// A trace's and a span's id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WireId([u8; 16], [u8; 8]);
+
+/// What one span moved.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Moved {
+    hash: [u8; 32],
+    bytes: ByteBuf,
+    layout: ContentLayout,
+}
 
 /// One session.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -146,9 +163,9 @@ pub enum Next {
     Behind(Seq),
 }
 
-/// What came is no span.
+/// What came is no span, or no contents.
 #[derive(Debug, thiserror::Error)]
-#[error("sends spans that cannot be read ({0}): is it of the same version?")]
+#[error("sends what cannot be read ({0}): is it of the same version?")]
 pub(super) struct Damaged(String);
 
 impl From<SpanRef> for WireId {
@@ -212,6 +229,20 @@ impl Spans {
     }
 }
 
+impl Moved {
+    pub(super) fn pack(content: SpanContent) -> Self {
+        Self { hash: content.hash.0, bytes: ByteBuf::from(content.bytes), layout: content.layout }
+    }
+
+    /// The contents again, of the span that was asked about.
+    pub(super) fn unpack(self, of: SpanRef) -> Result<SpanContent, Damaged> {
+        let Self { hash, bytes, layout } = self;
+        layout.check(bytes.len()).map_err(|error| Damaged(error.to_string()))?;
+        let SpanRef { trace_id, span_id } = of;
+        Ok(SpanContent { trace_id, span_id, hash: ContentHash(hash), bytes: bytes.into_vec(), layout })
+    }
+}
+
 impl Listed {
     /// With the root as whoever asks may see it.
     pub(super) fn of(summary: &SessionSummary, root: Option<&StoredSpan>) -> Self {
@@ -265,6 +296,17 @@ mod tests {
         assert_eq!(Spans::pack(&spans, 1).len(), 1);
         let some = Spans::pack(&spans, 1_000).len();
         assert!(some > 1 && some < spans.len(), "{some}");
+    }
+
+    #[test]
+    fn contents_whose_places_cannot_be_are_refused() {
+        let of = SpanRef::from(WireId([1; 16], [2; 8]));
+        let layout = |runs| ContentLayout { runs, ..ContentLayout::default() };
+        let moved = |runs| Moved { hash: [3; 32], bytes: ByteBuf::from(b"bytes".to_vec()), layout: layout(runs) };
+        assert_eq!(moved(vec![(7, 5)]).unpack(of).unwrap().bytes, b"bytes");
+        for runs in [vec![(7, 4)], vec![], vec![(7, 2), (8, 3)], vec![(u64::MAX, 5)], vec![(0, u64::MAX), (0, 6)]] {
+            assert!(moved(runs.clone()).unpack(of).is_err(), "{runs:?}");
+        }
     }
 
     #[test]

@@ -84,6 +84,13 @@ fn questions() -> Vec<Question> {
         with("agentsight.io.bytes", "47"),
         with("service.name", "agent"),
         with("service.name", "' OR 1=1 --"),
+        path("/**"),
+        path("/s*/*.json"),
+        path("/srv/conf*"),
+        path("/srv/x*"),
+        path("/usr/b**"),
+        path("/usr/bin/python3"),
+        path("/usr/bin/python3?"),
     ];
     let mut questions: Vec<Question> = filters.into_iter().map(filter).collect();
     for sort in [SortKey::Start, SortKey::End, SortKey::Duration, SortKey::Bytes] {

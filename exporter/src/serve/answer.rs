@@ -22,6 +22,11 @@ pub(super) enum Trouble {
         "this takes the token: send the header \"Authorization: Bearer TOKEN\"; `agentsight serve` says which file it is in"
     )]
     Unauthorized,
+    /// The token has not the right.
+    #[error(
+        "contents take a token of their own: start `agentsight serve` with --content-token-file FILE, and send the token that is in it"
+    )]
+    Forbidden,
     /// No such path.
     #[error("there is nothing here: /api/v1/openapi.json says what there is")]
     NoSuchPath,
@@ -49,6 +54,7 @@ impl Trouble {
     fn status(&self) -> StatusCode {
         match self {
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
+            Self::Forbidden => StatusCode::FORBIDDEN,
             Self::NoSuchPath | Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::Parameter(_) => StatusCode::BAD_REQUEST,
@@ -62,6 +68,7 @@ impl Trouble {
     fn reason(&self) -> &'static str {
         match self {
             Self::Unauthorized => "unauthorized",
+            Self::Forbidden => "forbidden",
             Self::NoSuchPath => "no_such_path",
             Self::Method => "method_not_allowed",
             Self::Parameter(_) => "bad_parameter",

@@ -1,11 +1,12 @@
 //! `agentsight serve`: questions over HTTP. Read-only; on the loopback interface unless TLS is set up; each request needs the
-//! token, has a time limit, and an answer has a size limit.
+//! token, has a time limit, and an answer has a size limit. Contents need a token of their own, and Jaeger's API has none.
 
 mod answer;
 mod connection;
 mod jaeger;
 mod open;
 mod parameters;
+mod right;
 mod route;
 mod token;
 mod v1;
@@ -22,6 +23,7 @@ use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 
 pub use open::OpenStore;
+pub use right::{SameToken, Tokens};
 pub use token::{Token, TokenError};
 
 use crate::store::StoreError;
@@ -34,7 +36,7 @@ pub struct Options {
     /// Which store answers.
     pub store: OpenStore,
     /// What whoever asks must know.
-    pub token: Token,
+    pub tokens: Tokens,
     /// PEM files of a certificate chain and its key.
     pub tls: Option<TlsFiles>,
     /// How long one answer may take.
@@ -89,7 +91,7 @@ const ANSWERS_AT_ONCE: usize = 4;
 #[derive(Debug)]
 struct Desk {
     store: OpenStore,
-    token: Token,
+    tokens: Tokens,
     turns: Semaphore,
     time_limit: Duration,
     zone: TimeZone,
@@ -108,7 +110,7 @@ pub fn serve(options: Options, ready: impl FnOnce(SocketAddr)) -> Result<(), Ser
     options.store.put_back(options.store.open()?);
     let desk = Arc::new(Desk {
         store: options.store,
-        token: options.token,
+        tokens: options.tokens,
         turns: Semaphore::new(ANSWERS_AT_ONCE),
         time_limit: options.time_limit,
         zone: TimeZone::system(),

@@ -39,6 +39,12 @@ impl OpenStore {
         }
     }
 
+    /// Whether it is a copy, of which nobody can write down who reads it.
+    #[must_use]
+    pub fn is_copy(&self) -> bool {
+        matches!(self, Self::Copy(..))
+    }
+
     /// Takes back what [`open`](Self::open) gave.
     pub fn put_back(&self, store: Store) {
         if let Self::Copy(_, idle) = self {

@@ -8,7 +8,10 @@ use hyper::{Method, Request};
 
 use super::answer::{Answer, Trouble, json_answer};
 use super::parameters::Parameters;
+use super::right::Right;
 use super::{Desk, jaeger, v1};
+use crate::session::UserId;
+use crate::store::{Door, Reader};
 
 /// The form in which trouble is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,17 +56,22 @@ async fn try_answer<B>(desk: &Arc<Desk>, request: &Request<B>) -> Result<Answer,
         return Ok(json_answer(&v1::openapi()));
     }
     let authorization = request.headers().get(AUTHORIZATION).map(|value| value.as_bytes()).unwrap_or_default();
-    if !desk.token.is_in(authorization) {
-        return Err(Trouble::Unauthorized);
-    }
+    let right = desk.tokens.right_of(authorization).ok_or(Trouble::Unauthorized)?;
     let handler = handler(&segments).ok_or(Trouble::NoSuchPath)?;
     only_reads(request.method())?;
+    if right < right_needed(&segments) {
+        return Err(Trouble::Forbidden);
+    }
     let parameters = Parameters::of(request.uri().query())?;
     work(desk, handler, parameters).await
 }
 
 fn only_reads(method: &Method) -> Result<(), Trouble> {
     if matches!(*method, Method::GET | Method::HEAD) { Ok(()) } else { Err(Trouble::Method) }
+}
+
+fn right_needed(segments: &[&str]) -> Right {
+    if matches!(segments, ["api", "v1", "spans", _, _, "content"]) { Right::Contents } else { Right::Spans }
 }
 
 fn handler(segments: &[&str]) -> Option<Handler> {
@@ -83,6 +91,10 @@ fn handler(segments: &[&str]) -> Option<Handler> {
             let (trace, span) = (own(trace), own(span));
             let way = if way == "why" { crate::query::slice::Way::Why } else { crate::query::slice::Way::Impact };
             Box::new(move |ask, parameters| v1::slice(ask, &trace, &span, way, parameters))
+        }
+        ["api", "v1", "spans", trace, span, "content"] => {
+            let (trace, span) = (own(trace), own(span));
+            Box::new(move |ask, parameters| v1::content(ask, &trace, &span, parameters))
         }
         ["api", "v1", "traces", id] => {
             let id = own(id);
@@ -116,7 +128,9 @@ async fn work(desk: &Arc<Desk>, handler: Handler, parameters: Parameters) -> Res
         let store = asked.store.open()?;
         // Whoever waits may have gone.
         let _ = tell.send(store.interrupter());
-        let ask = v1::Ask { store: &store, limit: asked.time_limit, zone: &asked.zone };
+        let user = UserId(nix::unistd::Uid::current().as_raw());
+        let reader = (!asked.store.is_copy()).then_some(Reader { user, door: Door::Http });
+        let ask = v1::Ask { store: &store, reader, limit: asked.time_limit, zone: &asked.zone };
         let body = handler(&ask, parameters);
         asked.store.put_back(store);
         body.map(|body| json_answer(&body))

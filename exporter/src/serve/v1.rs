@@ -15,11 +15,16 @@ use crate::query::slice::{Way, slice as slice_of};
 use crate::query::words;
 use crate::query::{StoreSource, ask};
 use crate::session::SpanRef;
-use crate::store::{SessionSummary, Store};
+use crate::store::{Reader, SessionSummary, Store};
+
+/// Of contents in one answer, which has them as digits and as text.
+const CONTENT_BYTES_MAX: usize = 16 << 20;
 
 /// What an answer has to go by.
 pub(super) struct Ask<'d> {
     pub(super) store: &'d Store,
+    /// Who reads contents; `None` where that cannot be written down.
+    pub(super) reader: Option<Reader>,
     pub(super) limit: Duration,
     pub(super) zone: &'d TimeZone,
 }
@@ -66,6 +71,23 @@ pub(super) fn span(ask: &Ask<'_>, trace: &str, span: &str, parameters: Parameter
     parameters.end()?;
     let id = reference(trace, span)?;
     ask.store.spans(&[id])?.first().map(json::span).ok_or(Trouble::NotFound("span"))
+}
+
+/// That they are read is written down before they are.
+pub(super) fn content(ask: &Ask<'_>, trace: &str, span: &str, parameters: Parameters) -> Result<Value, Trouble> {
+    parameters.end()?;
+    let id = reference(trace, span)?;
+    if let Some(reader) = ask.reader {
+        ask.store.log_reading(id, reader, ask.clock().now)?;
+    }
+    let content = ask.store.content(id)?.ok_or(Trouble::NotFound("span with contents"))?;
+    if content.bytes.len() > CONTENT_BYTES_MAX {
+        return Err(Trouble::TooMuch(format!(
+            "the contents have {} bytes, which is more than one answer may: `agentsight content` has no such limit",
+            content.bytes.len()
+        )));
+    }
+    Ok(json::content(&content))
 }
 
 pub(super) fn slice(

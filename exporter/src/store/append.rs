@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use rusqlite::{Connection, TransactionBehavior, params};
 
 use super::session::session_key;
-use super::{Row, Store, StoreError, index, open_image, sqlite_nanos};
+use super::{Row, Store, StoreError, content, index, open_image, sqlite_nanos};
 use crate::session::SessionId;
 use crate::spans::model::Signal;
 
@@ -19,7 +19,7 @@ pub struct Appended {
 }
 
 impl Store {
-    /// Appends what the pipeline emitted, drafts included, all of it or nothing.
+    /// Appends what the pipeline emitted, drafts and contents included, all of it or nothing.
     ///
     /// # Errors
     /// When the store cannot be written (disk full, …) or knows no such session; nothing is stored then.
@@ -35,12 +35,13 @@ impl Store {
         self.append_all(session, rows, &[])
     }
 
-    fn append_all(&mut self, session: SessionId, rows: &[Row], drafts: &[Signal]) -> Result<Appended, StoreError> {
+    fn append_all(&mut self, session: SessionId, rows: &[Row], signals: &[Signal]) -> Result<Appended, StoreError> {
         let failed = StoreError::sqlite("append spans");
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(&failed)?;
         let session = session_key(&transaction, session)?;
         let stored = insert(&transaction, session, rows).map_err(&failed)?;
-        open_image::file_drafts(&transaction, session, drafts).map_err(&failed)?;
+        open_image::file_drafts(&transaction, session, signals).map_err(&failed)?;
+        content::insert(&transaction, session, signals).map_err(&failed)?;
         transaction.commit().map_err(&failed)?;
         Ok(Appended { stored, repeated: rows.len() - stored })
     }

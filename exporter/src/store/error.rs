@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::destination::DestinationId;
 use super::place::PlaceError;
 use super::schema::SchemaError;
-use crate::session::SessionId;
+use crate::session::{SessionId, SpanRef};
 
 /// Why the store could not do something.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +40,14 @@ pub enum StoreError {
     DamagedHeader {
         /// Its row.
         number: i64,
+        /// How.
+        reason: String,
+    },
+    /// What is stored of a span's contents is not what was written.
+    #[error("the store's contents of span {} are damaged: {reason}", span.span_id)]
+    DamagedContent {
+        /// The span.
+        span: SpanRef,
         /// How.
         reason: String,
     },

@@ -1,10 +1,11 @@
 //! The embedded store: every span is written here before it is sent.
 //!
-//! A SQLite database in a folder of root's own. One process writes a session, others may read or
+//! A SQLite database in a folder of root's own, with the contents that were captured beside the spans. One process writes a session, others may read or
 //! write other sessions at the same time. What was appended survives the death of every process.
 
 mod append;
 mod batch;
+mod content;
 mod destination;
 mod error;
 mod index;
@@ -13,12 +14,15 @@ mod lock;
 mod open_image;
 mod place;
 mod read;
+mod reading;
 mod retention;
 mod row;
 mod schema;
 mod search;
 mod session;
 
+#[cfg(test)]
+mod content_tests;
 #[cfg(test)]
 pub(crate) mod scratch;
 #[cfg(test)]
@@ -32,6 +36,7 @@ use rusqlite::{Connection, OpenFlags};
 
 pub use append::Appended;
 pub use batch::{Batch, BatchLimit, Seq, StoredRow};
+pub use content::LayoutError;
 pub use destination::{Advance, Counts, Destination, DestinationId, SettingsJson};
 pub use error::StoreError;
 pub use listing::{Operation, SessionState, SessionSummary};
@@ -39,7 +44,9 @@ pub use lock::Lock;
 pub use open_image::LeftOpen;
 pub use place::PlaceError;
 pub use read::{Part, StoredSpan};
-pub use retention::{Limits, Pruned};
+pub(crate) use reading::READING_TARGET;
+pub use reading::{Door, Reader, Reading};
+pub use retention::{CONTENT_LIMITS, Limits, Pruned};
 pub use row::{Kind, Row};
 pub use schema::SchemaError;
 pub use search::{Behind, Direction, Narrow, PathText, SortKey};

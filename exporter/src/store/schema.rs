@@ -8,13 +8,15 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::index;
 
 /// In the order in which they run. To change the shape, add a file here.
-const MIGRATIONS: [Migration; 6] = [
+const MIGRATIONS: [Migration; 8] = [
     Migration { sql: include_str!("schema/0001_sessions_signals_destinations.sql"), fill: |_| Ok(()) },
     Migration { sql: include_str!("schema/0002_open_images.sql"), fill: |_| Ok(()) },
     Migration { sql: include_str!("schema/0003_questions.sql"), fill: index::add_all },
     Migration { sql: include_str!("schema/0004_lasting_sessions.sql"), fill: |_| Ok(()) },
     Migration { sql: include_str!("schema/0005_housekeeping.sql"), fill: |_| Ok(()) },
     Migration { sql: include_str!("schema/0006_owners.sql"), fill: |_| Ok(()) },
+    Migration { sql: include_str!("schema/0007_contents.sql"), fill: |_| Ok(()) },
+    Migration { sql: include_str!("schema/0008_directories.sql"), fill: |_| Ok(()) },
 ];
 
 /// One step to the present shape.

@@ -143,20 +143,14 @@ impl Ways {
         }
         match &narrow.path {
             Some(PathText::Whole(path)) => {
-                let place = ways.compare("path =", Value::Text(path.clone()));
-                ways.index("span_path", &[place], &time);
+                let place = ways.compare("directory =", Value::Text(directory_of(path).to_owned()));
+                ways.compare("path =", Value::Text(path.clone()));
+                ways.index("span_directory", &[place], &time);
             }
-            Some(PathText::Prefix(prefix)) if !prefix.is_empty() => {
-                let from = ways.compare("path >=", Value::Text(prefix.clone()));
-                let mut places = vec![from];
-                if let Some(end) = behind_prefix(prefix) {
-                    places.push(ways.compare("path <", Value::Text(end)));
-                }
-                ways.index("span_path", &places, &[]);
-            }
+            Some(PathText::Prefix(prefix)) if !prefix.is_empty() => ways.begins_so(prefix),
             Some(PathText::Prefix(_)) => {
-                let place = ways.plain("path IS NOT NULL".to_owned());
-                ways.index("span_path", &[place], &[]);
+                let place = ways.plain("directory IS NOT NULL".to_owned());
+                ways.index("span_directory", &[place], &[]);
             }
             None => {}
         }
@@ -214,6 +208,29 @@ impl Ways {
         }
         ways.index("span_start", &time, &[]);
         Ok(Some(ways))
+    }
+
+    /// A path begins so when its folder does, or when it is of the folder that the beginning is in.
+    fn begins_so(&mut self, prefix: &str) {
+        let at = self.value(Value::Text(prefix.to_owned()));
+        let end = behind_prefix(prefix).map(|end| self.value(Value::Text(end)));
+        let within = |column: &str| match end {
+            Some(end) => format!("{column} >= ?{at} AND {column} < ?{end}"),
+            None => format!("{column} >= ?{at}"),
+        };
+        let directory = directory_of(prefix);
+        let place = if directory == prefix {
+            self.plain(within("directory"))
+        } else {
+            let inside = self.value(Value::Text(directory.to_owned()));
+            let (of_folders, of_path) = (within("directory"), within("path"));
+            self.plain(format!(
+                "seq IN (SELECT seq FROM span INDEXED BY span_directory WHERE {of_folders} UNION ALL \
+                 SELECT seq FROM span INDEXED BY span_directory WHERE directory = ?{inside} AND {of_path})"
+            ))
+        };
+        let name = if directory == prefix { "span_directory" } else { "" };
+        self.index(name, &[place], &[]);
     }
 
     fn value(&mut self, value: Value) -> usize {
@@ -305,6 +322,11 @@ const IN_ORDER: [&str; 4] = ["span_pid", "span_failed", "span_executable", "span
 
 fn indexed_by(name: &str) -> String {
     if name.is_empty() { String::new() } else { format!("INDEXED BY {name}") }
+}
+
+/// As the column of that name has it: up to the last `/`, nothing where there is none.
+fn directory_of(path: &str) -> &str {
+    path.rfind('/').map_or("", |last| &path[..=last])
 }
 
 /// The least text that is behind every text with this beginning; `None` where there is none.

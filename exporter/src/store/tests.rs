@@ -75,7 +75,7 @@ fn a_daemons_session_of_which_a_process_lives_is_left_to_the_next_daemon() {
 const WIDE: BatchLimit = BatchLimit { bytes: 1 << 20, rows: 1_000 };
 const SECRET: &str = "s3cret-s3cret-s3cret";
 
-fn session(number: u8) -> Session {
+pub(super) fn session(number: u8) -> Session {
     Session {
         id: SessionId([number; 16]),
         trace_id: TraceId::from_bytes([number; 16]),
@@ -87,7 +87,7 @@ fn session(number: u8) -> Session {
     }
 }
 
-fn span(number: u64, service: &str) -> Signal {
+pub(super) fn span(number: u64, service: &str) -> Signal {
     let attributes = BTreeMap::from([("service.name".to_owned(), service.to_owned())]);
     Signal::Span(Box::new(Span {
         id: SpanRef { trace_id: TraceId::from_bytes([7; 16]), span_id: SpanId::from_bytes(number.to_be_bytes()) },
@@ -113,15 +113,15 @@ fn spans(numbers: impl IntoIterator<Item = u64>) -> Vec<Signal> {
 }
 
 /// A store with session 1 in it, and a destination for its spans.
-struct Desk {
-    scratch: Scratch,
-    store: Store,
+pub(super) struct Desk {
+    pub(super) scratch: Scratch,
+    pub(super) store: Store,
     id: DestinationId,
     /// The session's collector lives.
-    lock: Option<super::Lock>,
+    pub(super) lock: Option<super::Lock>,
 }
 
-fn desk() -> Desk {
+pub(super) fn desk() -> Desk {
     let scratch = Scratch::new();
     let mut store = Store::open(&scratch.path().join("store")).unwrap();
     let lock = store.begin_session(&session(1), None, WallNanos(1)).unwrap();

@@ -80,8 +80,7 @@ impl Telemetry {
 
     /// From now on the process's log goes to standard error, and its spans to the endpoint.
     pub fn subscribe(&self) {
-        let filter = EnvFilter::try_from_env(LOG_VARIABLE).unwrap_or_else(|_| EnvFilter::new("warn"));
-        let log = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_filter(filter);
+        let log = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_filter(log_filter());
         // A second collector in one process keeps the first one's.
         let _ = tracing_subscriber::registry().with(self.traces()).with(log).try_init();
     }
@@ -138,6 +137,18 @@ impl Telemetry {
         drop(ended);
         let _ = wait.recv_timeout(limit);
     }
+}
+
+/// From now on the process's log goes to standard error: of one that sends nothing of its own.
+pub fn log_to_stderr() {
+    let log = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_filter(log_filter());
+    let _ = tracing_subscriber::registry().with(log).try_init();
+}
+
+/// Warnings, and who reads contents; what the variable says instead where it is set.
+fn log_filter() -> EnvFilter {
+    let usual = || EnvFilter::new(format!("warn,{}=info", crate::store::READING_TARGET));
+    EnvFilter::try_from_env(LOG_VARIABLE).unwrap_or_else(|_| usual())
 }
 
 /// A collector of one session names it.

@@ -1,10 +1,10 @@
 #!/bin/bash
-# Makes the smallest Debian, once per machine, and prints the path of its tar archive. The archive is this machine's own
+# Makes a small Debian with systemd, once per machine, and prints the path of its tar archive. The archive is this machine's own
 # source of packages, or AGENTSIGHT_DEBIAN_MIRROR.
 set -euo pipefail
 
 suite=bookworm
-home=${XDG_CACHE_HOME:-$HOME/.cache}/agentsight/debian-$suite
+home=${XDG_CACHE_HOME:-$HOME/.cache}/agentsight/debian-$suite-systemd
 mkdir -p "$home"
 exec 9>"$home/.lock"
 flock 9
@@ -17,7 +17,7 @@ mirror=${AGENTSIGHT_DEBIAN_MIRROR:-$(apt-get indextargets --format '$(REPO_URI)'
 echo "making a small Debian for the tests, once (about a minute)" >&2
 work=$(mktemp -d "$home/build.XXXXXX")
 trap 'rm -rf "$work"' EXIT
-PATH=$PATH:/usr/sbin debootstrap --variant=minbase "$suite" "$work/root" ${mirror:+"$mirror"} >&2
+PATH=$PATH:/usr/sbin debootstrap --variant=minbase --include=systemd-sysv "$suite" "$work/root" ${mirror:+"$mirror"} >&2
 tar --create --directory "$work/root" --file "$work/root.tar" .
 mv "$work/root.tar" "$home/root.tar"
 echo "$home/root.tar"

@@ -1,6 +1,8 @@
-//! The questions as typed: `sessions`, `show`, `query`, `why`, `impact`, `export`.
+//! The questions as typed: `sessions`, `show`, `query`, `why`, `impact`, `content`, `export`.
 
+mod content;
 mod export;
+mod focus;
 mod output;
 mod place;
 mod query;
@@ -15,6 +17,7 @@ use std::process::ExitCode;
 use agentsight::query::words::Words;
 use clap::{Args, ValueEnum};
 
+pub(crate) use content::content;
 pub(crate) use export::export;
 pub(crate) use query::query;
 pub(crate) use sessions::sessions;
@@ -160,12 +163,9 @@ pub(crate) struct QueryArgs {
     pub follow: bool,
 }
 
-/// `agentsight why` and `agentsight impact`.
+/// Which span.
 #[derive(Debug, Args)]
-pub(crate) struct SliceArgs {
-    /// Where is asked.
-    #[command(flatten)]
-    pub place: PlaceArgs,
+pub(crate) struct FocusArgs {
     /// The span: TRACE:SPAN, or the beginning of its own id; or choose it by what follows
     #[arg(value_name = "SPAN")]
     pub span: Option<String>,
@@ -175,6 +175,17 @@ pub(crate) struct SliceArgs {
     /// Of all that match, the one that began last
     #[arg(long)]
     pub last: bool,
+}
+
+/// `agentsight why` and `agentsight impact`.
+#[derive(Debug, Args)]
+pub(crate) struct SliceArgs {
+    /// Where is asked.
+    #[command(flatten)]
+    pub place: PlaceArgs,
+    /// Which span.
+    #[command(flatten)]
+    pub focus: FocusArgs,
     /// Follow so many edges at most
     #[arg(long, value_name = "EDGES", default_value_t = 100)]
     pub depth: u32,
@@ -187,6 +198,26 @@ pub(crate) struct SliceArgs {
     /// As what
     #[arg(long, value_enum, default_value_t = TreeFormat::Tree)]
     pub format: TreeFormat,
+}
+
+/// `agentsight content`.
+#[derive(Debug, Args)]
+pub(crate) struct ContentArgs {
+    /// Where is asked.
+    #[command(flatten)]
+    pub place: PlaceArgs,
+    /// Which span.
+    #[command(flatten)]
+    pub focus: FocusArgs,
+    /// As hex digits, with the place of each line in the stream or file
+    #[arg(long, conflicts_with_all = ["raw", "readers"])]
+    pub hex: bool,
+    /// The bytes as they are, one run after another, without any mark
+    #[arg(long, conflicts_with = "readers")]
+    pub raw: bool,
+    /// Say who has read them, in place of them
+    #[arg(long)]
+    pub readers: bool,
 }
 
 /// `agentsight export`.

@@ -9,8 +9,9 @@ use agentsight::query::backend::{Jaeger, Tempo, TracesOf};
 use agentsight::query::moment::Clock;
 use agentsight::query::words::{self, Words};
 use agentsight::query::{Question, Source, SourceError, StoreSource};
-use agentsight::session::{SessionId, SpanRef};
-use agentsight::store::{Seq, SessionSummary, Store, StoreError, StoredSpan, chosen_dir};
+use agentsight::session::{SessionId, SpanRef, UserId};
+use agentsight::spans::model::SpanContent;
+use agentsight::store::{Door, Reader, Reading, Seq, SessionSummary, Store, StoreError, StoredSpan, chosen_dir};
 use agentsight_ebpf::WallNanos;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -20,7 +21,10 @@ use super::{PlaceArgs, Trouble};
 
 /// A place that answers.
 pub(super) enum Place {
+    /// The store of this machine.
     Store(Box<Store>),
+    /// A copy of one.
+    Copy(Box<Store>),
     /// The daemon of this machine.
     Daemon(Asker),
     /// The URL of its query service.
@@ -46,7 +50,7 @@ impl Place {
                 ))),
             };
         }
-        let store = match &args.store {
+        match &args.store {
             Some(path) => {
                 // Root by sudo reads what the user could read, no more.
                 let refused = |source| {
@@ -55,19 +59,18 @@ impl Place {
                 let caller = Caller::find().map_err(|error| Trouble::Unclear(error.to_string()))?;
                 let opened = caller.with_rights(|| File::open(path)).map_err(|errno| refused(errno.into()))?;
                 opened.map_err(|error| Trouble::Unclear(format!("{} cannot be read: {error}", path.display())))?;
-                Store::open_copy(path)?
+                Ok(Self::Copy(Box::new(Store::open_copy(path)?)))
             }
             None => match own_store() {
-                Ok(store) => store,
-                Err(trouble) => return ask_daemon(trouble),
+                Ok(store) => Ok(Self::Store(Box::new(store))),
+                Err(trouble) => ask_daemon(trouble),
             },
-        };
-        Ok(Self::Store(Box::new(store)))
+        }
     }
 
     pub(super) fn source(&self) -> Result<Box<dyn Source + '_>, Trouble> {
         Ok(match self {
-            Self::Store(store) => Box::new(StoreSource::new(store)),
+            Self::Store(store) | Self::Copy(store) => Box::new(StoreSource::new(store)),
             Self::Daemon(asker) => Box::new(DaemonSource(asker)),
             Self::Backend(BackendKind::Jaeger, url) => Box::new(TracesOf::new(Jaeger::new(url)?)),
             Self::Backend(BackendKind::Tempo, url) => Box::new(TracesOf::new(Tempo::new(url, clock().now)?)),
@@ -99,6 +102,27 @@ impl Place {
         self.list(|store| store.stored_since(last, limit), |asker| asker.stored_since(last))
     }
 
+    /// What a span moved. That it is read is written down first, by the daemon where that answers; of a copy nobody could.
+    pub(super) fn content(&self, id: SpanRef) -> Result<Option<SpanContent>, Trouble> {
+        if let Self::Store(store) = self {
+            let user = Caller::find().map_or_else(|_| nix::unistd::Uid::current(), |caller| caller.uid());
+            let by = Reader { user: UserId(user.as_raw()), door: Door::Command };
+            store.log_reading(id, by, clock().now)?;
+        }
+        self.list(|store| store.content(id), |asker| asker.content(id))
+    }
+
+    /// Who has read what a span moved.
+    pub(super) fn readings(&self, id: SpanRef) -> Result<Vec<Reading>, Trouble> {
+        match self {
+            Self::Daemon(_) => Err(Trouble::Unclear(
+                "who has read contents is root's to know: use `sudo agentsight content --readers`".to_owned(),
+            )),
+            Self::Store(store) | Self::Copy(store) => Ok(store.readings(id)?),
+            Self::Backend(..) => Err(only_of_a_store()),
+        }
+    }
+
     /// What only the store knows, or the daemon that has it.
     fn list<T>(
         &self,
@@ -106,12 +130,9 @@ impl Place {
         of_daemon: impl FnOnce(&Asker) -> Result<T, SourceError>,
     ) -> Result<T, Trouble> {
         match self {
-            Self::Store(store) => Ok(of_store(store)?),
+            Self::Store(store) | Self::Copy(store) => Ok(of_store(store)?),
             Self::Daemon(asker) => Ok(of_daemon(asker)?),
-            Self::Backend(..) => Err(Trouble::Unclear(
-                "only the store can be asked that: of a backend, ask with query, why or impact, and write whole ids"
-                    .to_owned(),
-            )),
+            Self::Backend(..) => Err(only_of_a_store()),
         }
     }
 
@@ -167,6 +188,12 @@ impl Place {
         })?;
         only("span", given, &found).copied()
     }
+}
+
+fn only_of_a_store() -> Trouble {
+    Trouble::Unclear(
+        "only the store can be asked that: of a backend, ask with query, why or impact, and write whole ids".to_owned(),
+    )
 }
 
 fn own_store() -> Result<Store, Trouble> {

@@ -3,15 +3,11 @@
 use std::process::ExitCode;
 
 use agentsight::answer::picture::Picture;
-use agentsight::answer::{json, slice_text, spans_table};
-use agentsight::query::memory::id_of;
+use agentsight::answer::{json, slice_text};
 use agentsight::query::slice::{Reach, Slice, Way, slice};
-use agentsight::query::words::Words;
-use agentsight::query::{Question, ask};
-use agentsight::session::SpanRef;
-use agentsight::store::Direction;
 use serde_json::Value;
 
+use super::focus::focus;
 use super::place::{Place, clock};
 use super::{SliceArgs, TreeFormat, Trouble, finish, output};
 
@@ -27,7 +23,7 @@ pub(crate) fn impact(args: &SliceArgs) -> ExitCode {
 
 fn try_slice(args: &SliceArgs, way: Way) -> Result<(), Trouble> {
     let place = Place::open(&args.place)?;
-    let focus = focus(&place, args)?;
+    let focus = focus(&place, &args.focus)?;
     let reach = Reach { depth: args.depth, spans: args.spans.max(1), confidence: args.confidence };
     let found = slice(&mut *place.source()?, &[focus], way, reach)?;
     if found.nodes.is_empty() {
@@ -52,34 +48,4 @@ fn objects(found: &Slice) -> Vec<Value> {
         objects.extend(values.into_iter().map(|value| serde_json::json!({ what: value })));
     }
     objects
-}
-
-/// The span that is asked about.
-fn focus(place: &Place, args: &SliceArgs) -> Result<SpanRef, Trouble> {
-    let filter: Words = args.filter.words();
-    match (&args.span, args.filter.is_empty()) {
-        (Some(span), true) => place.span(span),
-        (Some(_), false) => {
-            Err(Trouble::Unclear("name a span, or say by which filters it is found, not both".to_owned()))
-        }
-        (None, true) if !args.last => Err(Trouble::Unclear(
-            "which span? Name it (TRACE:SPAN), or say by which filters it is found, such as --action connect --host api.example.com --last"
-                .to_owned(),
-        )),
-        (None, _) => {
-            let clock = clock();
-            let question = place.question(filter, &clock)?;
-            let question = Question { direction: Direction::Descending, limit: if args.last { 1 } else { 5 }, ..question };
-            let page = ask(&mut *place.source()?, &question)?;
-            let ids: Vec<SpanRef> = page.spans.iter().filter_map(|found| id_of(&found.span)).collect();
-            match ids[..] {
-                [] => Err(Trouble::NotFound("no span matches".to_owned())),
-                [one] => Ok(one),
-                _ => Err(Trouble::Unclear(format!(
-                    "several spans match: add --last for the newest, or name one of them\n{}",
-                    spans_table(&page.spans, &clock, 200)
-                ))),
-            }
-        }
-    }
 }
