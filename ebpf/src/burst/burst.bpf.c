@@ -322,9 +322,11 @@ static __always_inline int move(__u64 *ctx, struct call *call, void *stages)
 		meet_others_at_stream(call, object, move);
 	} else {
 		call->offset = move->offset;
-		/* The file's own position has moved on by what was moved. */
-		if (call->offset == ~0ULL)
-			call->offset = BPF_CORE_READ(file, f_pos) - move->bytes;
+		/* The file's own position has moved on by what was moved; a device's without places has not. */
+		if (call->offset == ~0ULL) {
+			call->offset = BPF_CORE_READ(file, f_pos);
+			call->offset -= call->offset < move->bytes ? call->offset : move->bytes;
+		}
 		meet_others_at_file(call, object, slot);
 	}
 	if (!is_mapped(slot))
