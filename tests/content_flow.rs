@@ -33,7 +33,7 @@ fn reference_case(agentsight: &Agentsight, id: &str) -> (Trace, String) {
     let write = |name: &str, text: &str| fs::write(folder.join(name), text).expect("the directory is ours");
     write("refresh.sh", &format!("printf '%s' '{config}' > config.tmp\nmv config.tmp config.json\n"));
     write("agent.py", &AGENT.replace("SECRET", SECRET));
-    let script = format!("cd {} && sh refresh.sh && exec python3 agent.py", path_text(&folder));
+    let script = format!("cd {} && sh refresh.sh && exec /usr/bin/python3 agent.py", path_text(&folder));
     let capture = ["--capture", "config.json", "--capture-net", "127.0.0.1", "--content-on-spans", "--no-daemon"];
     let traced = agentsight.trace(&capture, &["sh", "-c", &script]);
     assert_eq!(traced.finished.code(), 0, "{}", traced.finished.stderr);
@@ -113,7 +113,7 @@ fn a_secret_that_is_sent_is_in_no_span_no_recording_and_not_in_the_store() {
     let write = |name: &str, text: &str| fs::write(folder.join(name), text).expect("the directory is ours");
     write("config.json", "{\"priority_folder_id\": 7}\n");
     write("agent.py", &AGENT.replace("SECRET", SECRET));
-    let script = format!("cd {} && exec python3 agent.py", path_text(&folder));
+    let script = format!("cd {} && exec /usr/bin/python3 agent.py", path_text(&folder));
     // The agent's own text has it: that is not captured.
     let options = ["--capture-net", "127.0.0.1", "--content-on-spans", "--no-daemon"];
     let traced = agentsight.record(&options, &[], &["sh", "-c", &script]);

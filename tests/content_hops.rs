@@ -76,14 +76,17 @@ fn every_scenario_that_moves_a_file_has_the_same_bytes_at_each_hop() {
         let mut captured = scenario.clone();
         captured.options.extend(CAPTURE.map(str::to_owned));
         let (trace, finished) = Stage::new(&captured).run();
-        assert!(finished.stderr.contains("nothing lost"), "{}: {}", scenario.name, finished.stderr);
+        if finished.stderr.contains("lost") {
+            mistakes.push(format!("{}: {}", scenario.name, finished.stderr));
+        }
         mistakes.extend(scenario::failures(scenario, &trace).iter().map(Failure::to_string));
         assert_sums_are_right(&trace);
         for (cause, effect) in hops(&trace) {
             hop_count += 1;
             assert_eq!(hash(cause), hash(effect), "{}: {} → {}\n{trace}", scenario.name, cause.name, effect.name);
         }
-        let reads = trace.spans.iter().filter(|span| span.name == "read in.txt" && is_whole(span));
+        let is_original = |span: &&Span| span.name == "read in.txt" && !span.links.iter().any(|link| link.is("file"));
+        let reads = trace.spans.iter().filter(|span| is_original(span) && is_whole(span));
         for read in reads.filter(|read| int(read, "agentsight.io.bytes") == IN_TXT.1 as i64) {
             original_count += 1;
             assert_eq!(hash(read), Some(in_txt.as_str()), "{}\n{trace}", scenario.name);
@@ -99,7 +102,7 @@ fn traced(agentsight: &Agentsight, options: &[&str], bytes: &[u8], program: &str
     fs::create_dir(&folder).expect("the directory is ours");
     fs::write(folder.join("in.bin"), bytes).expect("the directory is ours");
     let script = format!("cd {} && {program}", path_text(&folder));
-    let options = [&CAPTURE, &["--no-daemon"], options].concat();
+    let options = [CAPTURE.as_slice(), &["--no-daemon"], options].concat();
     let traced = agentsight.trace(&options, &["sh", "-c", &script]);
     assert_eq!(traced.finished.code(), 0, "{}", traced.finished.stderr);
     assert_sums_are_right(&traced.trace);
@@ -113,7 +116,7 @@ fn text(length: usize) -> Vec<u8> {
 
 #[test]
 fn single_bytes_and_pieces_of_all_sizes_come_to_the_same_contents() {
-    let program = r#"python3 -c '
+    let program = r#"/usr/bin/python3 -c '
 import os
 source, (out, into) = os.open("in.bin", os.O_RDONLY), os.pipe()[::-1]
 if os.fork() == 0:
@@ -136,16 +139,18 @@ os.wait()
     let (trace, sum) = traced(&agentsight, &[], &text(6000), program);
     let whole = trace.spans.iter().filter(|span| int(span, "agentsight.io.bytes") == 6000);
     let hashes: Vec<_> = whole.map(|span| (span.name.as_str(), hash(span))).collect();
-    assert_eq!(hashes.len(), 4, "read, written to the pipe, read from it, written:\n{trace}");
+    // What is read from the pipe is cut where the first of it is written on.
+    assert_eq!(hashes.len(), 3, "read, written to the pipe, written to the file:\n{trace}");
     assert!(hashes.iter().all(|(_, hash)| *hash == Some(&sum)), "{hashes:?}\n{sum}\n{trace}");
 }
 
 #[test]
 fn a_write_of_a_mebibyte_is_there_as_a_whole_where_the_budget_allows_it_and_else_as_its_beginning() {
-    let program = "python3 -c 'd = open(\"in.bin\", \"rb\", 0).read(); open(\"out.bin\", \"wb\", 0).write(d)'";
+    let program = "/usr/bin/python3 -c 'd = open(\"in.bin\", \"rb\", 0).read(); open(\"out.bin\", \"wb\", 0).write(d)'";
     let bytes = text(1 << 20);
     let agentsight = Agentsight::as_root();
-    let room = ["--capture-burst-bytes", "2000000", "--capture-session-bytes", "100000000"];
+    // To redact so much once takes a build without optimization long enough.
+    let room = ["--no-capture", "in.bin", "--capture-burst-bytes", "2000000", "--capture-session-bytes", "100000000"];
     let (trace, sum) = traced(&agentsight, &room, &bytes, program);
     let written = trace.only("write out.bin");
     assert_eq!((int(written, "agentsight.content.bytes"), hash(written)), (1 << 20, Some(sum.as_str())), "{trace}");
@@ -171,10 +176,14 @@ fn with_a_ring_that_is_too_small_holes_are_said_and_nothing_is_invented() {
     for span in complete {
         assert_eq!(hash(span), Some(sum.as_str()), "{}\n{trace}", span.name);
     }
+    let mut known = 0;
     for span in holed {
         let shown = agentsight.run(["content", &span.id, "--hex"]).expect_code(0).stdout;
-        assert!(known_bytes_are_right(&shown, &bytes) > 0, "{shown}");
+        let count = known_bytes_are_right(&shown, &bytes);
+        assert_eq!(i64::try_from(count), Ok(int(span, "agentsight.content.bytes")), "{shown}");
+        known += count;
     }
+    assert!(known > 0, "nothing but holes proves too little:\n{trace}");
 }
 
 /// Each byte that is shown stands at its place in the file; how many are shown.
@@ -183,9 +192,11 @@ fn known_bytes_are_right(shown: &str, bytes: &[u8]) -> usize {
     let mut count = 0;
     for line in shown.lines() {
         let Some((offset, rest)) = line.split_once("  ") else { continue };
-        let Ok(offset) = usize::from_str_radix(offset, 16) else { continue };
-        let digits = rest.split('|').next().unwrap_or_default().split_whitespace();
-        for (at, digits) in (offset..).zip(digits) {
+        // What is missing is said in words.
+        let (Ok(offset), Some((digits, _))) = (usize::from_str_radix(offset, 16), rest.split_once('|')) else {
+            continue;
+        };
+        for (at, digits) in (offset..).zip(digits.split_whitespace()) {
             let byte = u8::from_str_radix(digits, 16).unwrap_or_else(|_| panic!("no byte at {at}: {line}"));
             assert_eq!(Some(&byte), bytes.get(at), "at {at}: {line}");
             count += 1;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use agentsight_ebpf::{Address, BurstId, Content, Direction, Exec, Object};
 
-use super::burst::Shown;
+use super::burst::{Burst, Shown};
 use super::cause::Match;
 use super::edges::{Edge, Edges};
 use super::load::Load;
@@ -55,7 +55,13 @@ impl Contents {
 impl Graph {
     /// What a burst moved, right before its end.
     pub(super) fn content(&mut self, content: &Content, out: &mut Vec<Activity>) {
-        self.unfold(content.burst, out);
+        if matches!(self.bursts.by_id.get(&content.burst), Some(Burst::Folded { .. })) {
+            // A library that was mapped, say: nothing is known of it that it could be shown for.
+            if content.runs.is_empty() {
+                return;
+            }
+            self.unfold(content.burst, out);
+        }
         let is_its = |shown: &&mut Shown| {
             shown.content.is_none() && shown.moved.end.get().is_none() && shown.moved.direction == content.direction
         };
