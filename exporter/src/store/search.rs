@@ -210,27 +210,16 @@ impl Ways {
         Ok(Some(ways))
     }
 
-    /// A path begins so when its folder does, or when it is of the folder that the beginning is in.
+    /// The folders from the one that the beginning is in to the last that begins so; what is not meant among them, the path
+    /// itself excludes.
     fn begins_so(&mut self, prefix: &str) {
-        let at = self.value(Value::Text(prefix.to_owned()));
-        let end = behind_prefix(prefix).map(|end| self.value(Value::Text(end)));
-        let within = |column: &str| match end {
-            Some(end) => format!("{column} >= ?{at} AND {column} < ?{end}"),
-            None => format!("{column} >= ?{at}"),
-        };
-        let directory = directory_of(prefix);
-        let place = if directory == prefix {
-            self.plain(within("directory"))
-        } else {
-            let inside = self.value(Value::Text(directory.to_owned()));
-            let (of_folders, of_path) = (within("directory"), within("path"));
-            self.plain(format!(
-                "seq IN (SELECT seq FROM span INDEXED BY span_directory WHERE {of_folders} UNION ALL \
-                 SELECT seq FROM span INDEXED BY span_directory WHERE directory = ?{inside} AND {of_path})"
-            ))
-        };
-        let name = if directory == prefix { "span_directory" } else { "" };
-        self.index(name, &[place], &[]);
+        let mut places = vec![self.compare("directory >=", Value::Text(directory_of(prefix).to_owned()))];
+        self.compare("path >=", Value::Text(prefix.to_owned()));
+        if let Some(end) = behind_prefix(prefix) {
+            places.push(self.compare("directory <", Value::Text(end.clone())));
+            self.compare("path <", Value::Text(end));
+        }
+        self.index("span_directory", &places, &[]);
     }
 
     fn value(&mut self, value: Value) -> usize {
