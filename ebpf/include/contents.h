@@ -117,7 +117,7 @@ struct content_scratch {
 /* Both hooks have their own: one may come between the other where programs can be preempted (copies.h). */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 2);
+	__uint(max_entries, 1);
 	__type(key, __u32);
 	__type(value, struct content_scratch);
 } content_scratch SEC(".maps");

@@ -20,6 +20,8 @@ const STATES: &str = "capture_states";
 const NETWORKS: &str = "capture_networks";
 /// Two threads race for a number within microseconds; so many numbers are given meanwhile on no machine.
 const CLAIMS: u32 = 8192;
+/// One for each hook (`is_of_request`, contents.h).
+const SCRATCHES: u32 = 2;
 /// The slot of the host's own budget: of no session.
 const HOST: u32 = 0;
 /// The first two states are the same for all sessions.
@@ -87,6 +89,7 @@ impl CaptureRoom {
             (SPENT, slots),
             (STATES, self.states),
             (NETWORKS, self.networks),
+            ("content_scratch", SCRATCHES),
             ("chunk_claims", CLAIMS),
         ] {
             loader.map_max_entries(map, entries);
