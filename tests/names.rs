@@ -134,6 +134,7 @@ const SEEN_ELSEWHERE: &[(&str, &[&str])] = &[
             "agentsight.loss.dns",
             "agentsight.loss.change",
             "agentsight.loss.call",
+            "agentsight.loss.content",
             "agentsight.loss.missed",
             "agentsight.loss.undecodable",
         ],

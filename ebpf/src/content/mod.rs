@@ -3,12 +3,23 @@
 //! [`Chunk`] is raw and may hold secrets: it is never recorded, stored or sent, and has no serialized form. [`Content`] is
 //! what the capture makes of a burst's chunks: put together, with every hole said, and redacted.
 
+mod automaton;
+mod glob;
+mod network;
+mod policy;
+pub(crate) mod wire;
+
 use std::fmt;
 use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
 use crate::{BurstId, Direction, Doer, KernelNanos};
+
+pub use automaton::{Automaton, AutomatonError};
+pub use glob::{Glob, GlobError};
+pub use network::{Host, Network, NetworkError, Subnet};
+pub use policy::{Budgets, CapturePolicy, PolicyError, StreamKind};
 
 /// A part of what one call moved.
 #[derive(Clone, PartialEq, Eq)]

@@ -209,6 +209,7 @@ fn loss_kind(text: &str) -> LossKind {
         "dns" => LossKind::Dns,
         "change" => LossKind::Change,
         "call" => LossKind::Call,
+        "content" => LossKind::Content,
         "missed" => LossKind::Missed,
         "undecodable" => LossKind::Undecodable,
         _ => panic!("not a kind of loss: {text}"),

@@ -60,6 +60,7 @@ pub(super) fn name_of_lost(kind: LossKind) -> &'static str {
         LossKind::Dns => name::DNS,
         LossKind::Change => name::CHANGE,
         LossKind::Call => name::CALL,
+        LossKind::Content => name::CONTENT,
         LossKind::Missed => name::MISSED,
         LossKind::Undecodable => name::UNDECODABLE,
     }
