@@ -111,7 +111,7 @@ impl Contents {
                 let mut all = self.end_overdue(tick.at, redactor);
                 if self.useless > 0 {
                     let count = std::mem::take(&mut self.useless);
-                    all.push(Event::Loss(Loss { at: tick.at, kind: LossKind::Undecodable, count }));
+                    all.push(Event::Loss(Loss { at: tick.at, kind: LossKind::Content, count }));
                 }
                 all
             }
@@ -331,7 +331,7 @@ mod tests {
         let _ = capture.content(end(0, 2));
         capture.contents.add(chunk(2, 2, "late"));
         let tick = Event::Tick(Tick { at: KernelNanos(100) });
-        let loss = Loss { at: KernelNanos(100), kind: LossKind::Undecodable, count: 2 };
+        let loss = Loss { at: KernelNanos(100), kind: LossKind::Content, count: 2 };
         assert_eq!(capture.before(&tick), [Event::Loss(loss)]);
         assert_eq!(capture.before(&tick), []);
     }
