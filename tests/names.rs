@@ -67,6 +67,7 @@ const SEEN_ELSEWHERE: &[(&str, &[&str])] = &[
             "agentsight.file.unlinked",
             "agentsight.io.errors",
             "agentsight.io.mapped",
+            "agentsight.io.sparse",
             "agentsight.socket.inode",
             "agentsight.socket.peer_inode",
             "agentsight.socket.protocol",
