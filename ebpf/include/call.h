@@ -52,6 +52,11 @@ enum exit_stage {
 	STAGE_DATAGRAM, /* to or from port 53 */
 	STAGE_PASS,	/* with descriptors */
 	STAGE_RIGHTS,	/* two of the descriptors */
+	/* Between the count of a transfer and the next, where payload is captured (contents.h). */
+	STAGE_POLICY,  /* whether it is wanted */
+	STAGE_MATCH,   /* a file's path against the policy */
+	STAGE_CONTENT, /* how much, and where it is */
+	STAGE_TAKE,
 	EXIT_STAGES,
 };
 
@@ -157,6 +162,9 @@ struct call {
 	struct cut cuts[CUTS_MAX];
 	/* What FD_OF_REQUEST stands for: only requests to io_uring have it. */
 	__u64 request_file;
+	/* Of a request, likewise: where its bytes are is the kernel's choice. */
+	__u32 buffer_unknown;
+	__u32 reserved;
 };
 
 /* In place of a descriptor: the request may have been made with one that is closed by now, or never had one. */
@@ -216,6 +224,16 @@ static __always_inline struct file *file_in(const struct call *call, __s32 fd)
                                                                                                                        \
 		return call ? name(ctx, call, &queued_stages) : 0;                                                     \
 	}
+
+/* On to the call's next transfer, or to what comes after all of them. */
+static __always_inline void go_on(void *ctx, struct call *call, void *stages)
+{
+	call->at++;
+	if (call->at < call->moves_count)
+		bpf_tail_call(ctx, stages, STAGE_MOVE);
+	else if (call->then)
+		bpf_tail_call(ctx, stages, call->then);
+}
 
 /* When each thread entered its last output: an output's time is its beginning. */
 struct {

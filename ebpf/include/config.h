@@ -14,6 +14,9 @@ struct config {
 	__u32 own_tgid;
 	/* The programs are there several times, because this kernel can preempt them (copies.h). */
 	__u32 preemptible;
+	/* Payload may be asked for (contents.h); otherwise the verifier drops what leads there. */
+	__u32 captures;
+	__u32 reserved;
 };
 
 const volatile struct config config = {};

@@ -26,6 +26,7 @@ enum event_kind {
 	EVENT_WAIT = 14,
 	EVENT_PASS = 15,
 	EVENT_CALL = 16,
+	EVENT_CHUNK = 17, /* payload, through a ring of its own */
 };
 
 struct event_header {
@@ -192,6 +193,7 @@ enum burst_cut {
 #define BURST_SPARSE 1
 #define BURST_THREADS 2
 #define BURST_COALESCED 4
+#define BURST_OVERDRAWN 8 /* a budget was spent, and that was said: no more of its payload is taken */
 
 struct burst_sums {
 	__u64 open;
@@ -205,7 +207,7 @@ struct burst_sums {
 	__u64 offset;
 	__u64 end;
 	__u32 errors;
-	__u32 reserved;
+	__u32 captured;	   /* bytes of payload that were taken */
 	__u64 copied_open; /* the burst that was copied from, 0: none */
 	__u64 copied_bytes;
 	__u32 copied_number;
@@ -246,6 +248,29 @@ struct copied_event {
 	__u64 bytes;
 };
 
+#define CHUNK_OUT 1 /* the bytes went out */
+
+/* Why payload is missing; the order is that of Missing in src/content/mod.rs. */
+enum chunk_missing {
+	MISSING_NOTHING,
+	MISSING_BUDGET,
+	MISSING_RING_FULL,
+	MISSING_UNREADABLE,
+};
+
+/* Up to CHUNK_BYTES_MAX bytes follow it. */
+struct chunk_event {
+	struct event_header header; /* flags: CHUNK_OUT; at: when the call ended */
+	__u64 open;
+	__u64 call_start; /* of what the whole call moved, as places in the stream or file */
+	__u64 call_end;
+	__u64 offset;  /* place of the first byte that follows */
+	__u32 burst;   /* its number */
+	__u32 number;  /* of this chunk, over this open file and this way, from 1 */
+	__u32 missing; /* enum chunk_missing: of what comes behind these bytes */
+	__u32 captured;
+};
+
 /* Why something was not delivered; the order is that of LossKind in src/loss.rs. */
 enum loss_kind {
 	LOSS_FORK,
@@ -259,6 +284,7 @@ enum loss_kind {
 	LOSS_DATAGRAM,
 	LOSS_CHANGE,
 	LOSS_CALL,
+	LOSS_CONTENT,
 	LOSS_KINDS,
 };
 

@@ -12,6 +12,13 @@
 #include "call.h"
 #include "path.h"
 
+/* Whether what goes over it is wanted. Decided once for each announcement (src/content/policy.bpf.c). */
+enum capture {
+	CAPTURE_UNDECIDED,
+	CAPTURE_NOT,
+	CAPTURE_WANTED,
+};
+
 struct open_side {
 	__u32 tgid; /* whose burst was the last this way */
 	__u32 image;
@@ -33,8 +40,10 @@ struct open_file {
 	__u32 bursts;  /* how many began */
 	__u32 asked;   /* a name server, which the socket is not connected to */
 	__u32 facing;  /* slot of its last transfer, plus 1 */
+	__u32 capture; /* enum capture */
 	__u64 last_at; /* time of its last transfer */
 	struct open_side sides[2];
+	__u32 chunks[2]; /* of payload, each way: how many were made */
 };
 
 /* One that is forgotten is announced again, as found open, when it is used again. */
@@ -331,6 +340,7 @@ static __always_inline void announce(void *ctx, const struct call *call, struct 
 	if (emit_data(ctx, &scratch->record, size, LOSS_OPEN)) {
 		open->session = call->session;
 		open->ends = ends;
+		open->capture = CAPTURE_UNDECIDED;
 		/* What the call did to the file is said once. */
 		open->how &= OPEN_FOUND;
 	}

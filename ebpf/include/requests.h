@@ -36,6 +36,8 @@ struct request {
 	__u32 session;
 	__u32 number; /* of that call */
 	__u32 stage;  /* enum exit_stage; EXIT_COPY and EXIT_NOT_WANTED, for a close, are done where the request ends */
+	__u32 buffer_unknown; /* it is chosen when the bytes are there */
+	__u32 reserved;
 };
 
 /* An LRU, because a request whose ring has no room for its end is never heard of again. */

@@ -28,6 +28,13 @@ struct {
 	__type(key, __u32);
 	__type(value, __u32);
 } transfers SEC(".maps");
+
+/* Payload, so that it can push out nothing but other payload. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERF_EVENT_ARRAY);
+	__type(key, __u32);
+	__type(value, __u32);
+} contents SEC(".maps");
 #else
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
@@ -38,6 +45,11 @@ struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 1 << 24); /* bytes; set again by the loader */
 } transfers SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 1 << 16); /* bytes; set again by the loader, where payload is captured */
+} contents SEC(".maps");
 #endif
 
 struct {
@@ -124,6 +136,18 @@ static __always_inline bool emit_data(void *ctx, void *event, __u64 size, __u32 
 	if (!output_later(ctx, &transfers, event, size))
 		return true;
 	count_lost(session, kind);
+	return false;
+}
+
+/* Likewise of payload. */
+static __always_inline bool emit_content(void *ctx, void *event, __u64 size)
+{
+	__u32 session = ((struct event_header *)event)->session;
+
+	count_made(session, LOSS_CONTENT);
+	if (!output_later(ctx, &contents, event, size))
+		return true;
+	count_lost(session, LOSS_CONTENT);
 	return false;
 }
 

@@ -28,6 +28,9 @@ struct user_mmsghdr {
 	__u32 padding;
 };
 
+/* Nothing is known of the messages of one call behind these. */
+#define MESSAGES_MAX 64
+
 struct user_cmsghdr {
 	__u64 length; /* with this head */
 	__s32 level;

@@ -26,7 +26,10 @@ pub use burst::{BurstBegin, BurstEnd, BurstId, Copied, Cut, Direction, FlowPoint
 pub use captured::{Captured, Gap};
 pub use change::{Change, ChangeKind};
 pub use connection::Connect;
-pub use content::{Chunk, Content, ContentHole, ContentRun, Missing};
+pub use content::{
+    Automaton, AutomatonError, Budgets, CapturePolicy, Chunk, Content, ContentHole, ContentRun, Glob, GlobError, Host,
+    Missing, Network, NetworkError, PolicyError, StreamKind, Subnet,
+};
 pub use control::{Call, CallKind, Kill, Pass, PassSide, Wait};
 pub use dns::{Dns, DnsAnswer};
 pub use event::{Clock, Event, Tick};

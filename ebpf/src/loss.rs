@@ -41,6 +41,8 @@ pub enum LossKind {
     Change,
     /// A signal, a wait, a passed descriptor or another single call.
     Call,
+    /// A chunk of captured payload.
+    Content,
     /// A run of a program that the kernel skipped (`recursion_misses`).
     Missed,
     /// A record that could not be decoded.
@@ -49,7 +51,7 @@ pub enum LossKind {
 
 impl LossKind {
     /// Every kind, in the order of the kernel's counters.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Fork,
         Self::Exec,
         Self::Exit,
@@ -61,10 +63,11 @@ impl LossKind {
         Self::Dns,
         Self::Change,
         Self::Call,
+        Self::Content,
         Self::Missed,
         Self::Undecodable,
     ];
 
     /// How many of them the programs count themselves, from the first on.
-    pub const COUNTED_BY_PROGRAMS: usize = 11;
+    pub const COUNTED_BY_PROGRAMS: usize = 12;
 }

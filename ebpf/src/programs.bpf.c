@@ -10,6 +10,8 @@
 #include "syscall/exit.bpf.c"
 #include "burst/burst.bpf.c"
 #include "burst/transfer.bpf.c"
+#include "content/policy.bpf.c"
+#include "content/content.bpf.c"
 #include "open/close.bpf.c"
 #include "open/open.bpf.c"
 #include "connection/connection.bpf.c"

@@ -11,6 +11,7 @@ use zerocopy::{FromBytes, Immutable, KnownLayout};
 
 use crate::change::wire::decode_change;
 use crate::connection::wire::decode_connect;
+use crate::content::wire::decode_chunk;
 use crate::control::wire::{decode_call, decode_kill, decode_pass, decode_wait};
 use crate::dns::wire::decode_datagram;
 use crate::{
@@ -50,6 +51,17 @@ pub enum DecodeError {
     /// A reason that this version does not know.
     #[error("no reason for a burst's end has the number {0}")]
     Cut(u32),
+    /// Likewise, of missing payload.
+    #[error("no reason for missing payload has the number {0}")]
+    Missing(u32),
+    /// Payload that is not within what its call moved.
+    #[error("a chunk of {bytes} bytes at {offset} is not within its call")]
+    Outside {
+        /// Where it begins.
+        offset: u64,
+        /// How long it is.
+        bytes: usize,
+    },
 }
 
 const FORK: u16 = 1;
@@ -63,6 +75,7 @@ const KILL: u16 = 13;
 const WAIT: u16 = 14;
 const PASS: u16 = 15;
 const CALL: u16 = 16;
+const CHUNK: u16 = 17;
 const OPEN: u16 = 5;
 const CLOSE: u16 = 6;
 const BURST_BEGIN: u16 = 7;
@@ -183,6 +196,10 @@ fn decode_event(header: &Header, record: &[u8]) -> Result<Event, DecodeError> {
         KILL => read(record).map(|(kill, _)| Event::Kill(decode_kill(&kill))),
         WAIT => read(record).map(|(wait, _)| Event::Wait(decode_wait(&wait))),
         PASS => read(record).map(|(pass, _)| Event::Pass(decode_pass(&pass))),
+        CHUNK => {
+            let (chunk, data) = read(record)?;
+            decode_chunk(&chunk, data).map(|chunk| Event::Chunk(Box::new(chunk)))
+        }
         CALL => decode_call(&read(record)?.0).map(|call| Event::Call(Box::new(call))),
         OPEN => {
             let (open, data) = read(record)?;
@@ -402,7 +419,7 @@ mod tests {
     fn arbitrary_bytes_are_refused_and_never_panic() {
         let mut state = 1_u64;
         for length in 0..600_usize {
-            for kind in 0..18_u16 {
+            for kind in 0..19_u16 {
                 let mut record: Vec<u8> = (0..length)
                     .map(|_| {
                         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
@@ -456,6 +473,7 @@ mod tests {
         use crate::change::wire::{self as change_wire, CHANGE_HAS_FILE, CHANGE_PARTS, WireChange};
         use crate::connection::WireAddress;
         use crate::connection::wire::WireConnect;
+        use crate::content::wire::{CHUNK_OUT, WireChunk};
         use crate::control::wire::{
             self as control_wire, CALL_HAS_TARGET, PASS_OVER_BURST, PASS_RECEIVED, WireCall, WireKill, WirePass,
             WireWait,
@@ -490,6 +508,7 @@ mod tests {
         same!(WireAddress, "socket_address", family, port, length, ip);
         same!(WireConnect, "connect_event", header, open, began, to, error, reserved);
         same!(WireDatagram, "datagram_event", header, open, when, server, burst, captured, total);
+        same!(WireChunk, "chunk_event", header, open, call_start, call_end, offset, burst, number, missing, captured);
         same!(WireChange, "change_event", header, inode, device, generation, value, change, error, parts);
         same!(WireKill, "kill_event", header, target_start, target_tgid, signal);
         same!(WireWait, "wait_event", header, child_vpid, reserved);
@@ -518,6 +537,10 @@ mod tests {
             ("EVENT_WAIT", u32::from(WAIT)),
             ("EVENT_PASS", u32::from(PASS)),
             ("EVENT_CALL", u32::from(CALL)),
+            ("EVENT_CHUNK", u32::from(CHUNK)),
+            ("CHUNK_OUT", u32::from(CHUNK_OUT)),
+            ("MISSING_BUDGET", 1),
+            ("MISSING_UNREADABLE", 3),
             ("DATAGRAM_OUT", u32::from(DATAGRAM_OUT)),
             ("DATAGRAM_STREAM", u32::from(DATAGRAM_STREAM)),
             ("CHANGE_HAS_FILE", u32::from(CHANGE_HAS_FILE)),

@@ -5,7 +5,7 @@
 use std::fs;
 use std::time::Instant;
 
-use agentsight_ebpf::live::{Carrier, Options, Probes};
+use agentsight_ebpf::live::{CaptureRoom, Carrier, Options, Probes};
 
 /// A kernel refuses a program when its verifier has walked 1,000,000 instructions. The largest of ours is a quarter of
 /// that on no kernel, so that a kernel with a less patient verifier than those we know still takes it.
@@ -15,17 +15,18 @@ const VERIFIED_INSTRUCTIONS_MAX: u64 = 250_000;
 fn the_programs_load_and_the_verifier_has_room_to_spare() {
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").expect("/proc is mounted");
     println!("kernel {}, which would choose {:?}", kernel.trim(), Carrier::best());
-    for (carrier, adopts) in
-        [Carrier::RingBuffer, Carrier::PerfBuffers].into_iter().flat_map(|c| [(c, false), (c, true)])
+    let ways = [(false, None), (true, None), (false, Some(CaptureRoom::default()))];
+    for (carrier, (adopts, capture)) in
+        [Carrier::RingBuffer, Carrier::PerfBuffers].into_iter().flat_map(|carrier| ways.map(|way| (carrier, way)))
     {
         let begun = Instant::now();
-        let options = Options { carrier: Some(carrier), adopts, ..Options::default() };
+        let options = Options { carrier: Some(carrier), adopts, capture, ..Options::default() };
         let mut probes = Probes::attach(&options).unwrap_or_else(|error| panic!("{carrier:?}: {error}"));
         let took = begun.elapsed();
         assert_eq!(probes.take_ring().expect("nobody has taken it").carrier(), carrier);
         let verified = verified_instructions();
         println!(
-            "{carrier:?}, adopts {adopts}: loaded and attached in {took:.1?}, instructions verified: {verified:?}"
+            "{carrier:?}, adopts {adopts}, {capture:?}: loaded and attached in {took:.1?}, instructions verified: {verified:?}"
         );
         assert!(verified.iter().all(|count| *count < VERIFIED_INSTRUCTIONS_MAX), "{verified:?}");
         drop(probes);

@@ -7,6 +7,7 @@ use std::io::{self, Read, Write};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use agentsight_ebpf::CapturePolicy;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::inquiry::{Inquiry, Reply};
@@ -15,7 +16,7 @@ use crate::session::{CallerContext, SessionOptions};
 use crate::terminal::Format;
 
 /// Both ends are one binary, but sudo may find another one: then this number says so.
-pub const CHANNEL_VERSION: u32 = 2;
+pub const CHANNEL_VERSION: u32 = 3;
 
 /// A frame longer than this is a fault: the largest real one is a file of type information (`--btf`).
 const FRAME_BYTES_MAX: u32 = 64 << 20;
@@ -115,6 +116,10 @@ pub struct Request {
     pub btf: Option<BtfFile>,
     /// Send AgentSight's own metrics and traces too.
     pub self_telemetry: bool,
+    /// What of payload is captured.
+    pub capture: CapturePolicy,
+    /// Size of the ring for payload, bytes.
+    pub content_ring_bytes: Option<u32>,
 }
 
 /// Whose tree is traced.

@@ -5,7 +5,7 @@
 //! two), [`store`] keeps the spans, [`otlp`] sends them, [`terminal`] shows them.
 //! `collector` runs the whole line on a live kernel; `launch` starts the command that is traced;
 //! `doctor` says what the machine allows.
-//! [`content`] compares what went in with what came out; until contents are captured its tests alone use it.
+//! [`content`] compares what went in with what came out; the graph asks it where contents are captured.
 //! `graph`, `spans` and `content` are pure: no clock, no I/O, no threads.
 
 pub mod answer;

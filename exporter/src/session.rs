@@ -53,6 +53,9 @@ pub struct SessionOptions {
     /// How much goes into one trace before the session goes on in the next. Recordings that do not say have the default.
     #[serde(default)]
     pub segment: SegmentLimits,
+    /// `--content-on-spans`: the beginning of what was captured stands on its span, redacted.
+    #[serde(default)]
+    pub content_on_spans: bool,
 }
 
 /// How much of a session one trace holds: what backends take, and people can look at.
@@ -83,6 +86,7 @@ impl Default for SessionOptions {
             set_traceparent: true,
             live_after_nanos: 10_000_000_000,
             segment: SegmentLimits::default(),
+            content_on_spans: false,
         }
     }
 }

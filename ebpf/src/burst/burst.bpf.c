@@ -63,14 +63,13 @@ static __always_inline void look_inside(struct call *call, struct file *file, co
 	}
 }
 
-/* On to the call's next transfer, or to what comes after all of them. */
-static __always_inline void go_on(void *ctx, struct call *call, void *stages)
+/* By way of the payload, where that may be wanted. */
+static __always_inline void go_on_from(void *ctx, struct call *call, const struct open_file *open,
+				       const struct move *move, void *stages)
 {
-	call->at++;
-	if (call->at < call->moves_count)
-		bpf_tail_call(ctx, stages, STAGE_MOVE);
-	else if (call->then)
-		bpf_tail_call(ctx, stages, call->then);
+	if (config.captures && move->burst && open->capture != CAPTURE_NOT)
+		bpf_tail_call(ctx, stages, open->capture == CAPTURE_WANTED ? STAGE_CONTENT : STAGE_POLICY);
+	go_on(ctx, call, stages);
 }
 
 static __always_inline void name_object(struct call *call, struct file *file, const struct open_file *open, __u32 slot)
@@ -323,9 +322,11 @@ static __always_inline int move(__u64 *ctx, struct call *call, void *stages)
 		meet_others_at_stream(call, object, move);
 	} else {
 		call->offset = move->offset;
-		/* The file's own position has moved on by what was moved. */
-		if (call->offset == ~0ULL)
-			call->offset = BPF_CORE_READ(file, f_pos) - move->bytes;
+		/* The file's own position has moved on by what was moved; a device's without places has not. */
+		if (call->offset == ~0ULL) {
+			call->offset = BPF_CORE_READ(file, f_pos);
+			call->offset -= call->offset < move->bytes ? call->offset : move->bytes;
+		}
 		meet_others_at_file(call, object, slot);
 	}
 	if (!is_mapped(slot))
@@ -375,6 +376,8 @@ static __always_inline int move(__u64 *ctx, struct call *call, void *stages)
 		add_to(burst, call, move);
 		move->burst = burst->sums.number;
 	}
+	go_on_from(ctx, call, open, move, stages);
+	return 0;
 next:
 	go_on(ctx, call, stages);
 	return 0;
@@ -581,6 +584,8 @@ static __always_inline int count(__u64 *ctx, struct call *call, void *stages)
 		if (burst)
 			note_copy(ctx, call, burst);
 	}
+	go_on_from(ctx, call, open, move, stages);
+	return 0;
 next:
 	go_on(ctx, call, stages);
 	return 0;

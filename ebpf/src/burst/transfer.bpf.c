@@ -8,6 +8,7 @@
 #include "call.h"
 #include "descriptor.h"
 #include "shapes.h"
+#include "user_message.h"
 
 #define EINTR 4
 #define EAGAIN 11
@@ -101,7 +102,6 @@ static __always_inline int transfer(__u64 *ctx, struct call *call, void *stages)
 
 STAGE(transfer)
 
-#define MESSAGES_MAX 64
 #define MESSAGE_BYTES 64 /* struct mmsghdr, 64-bit: a msghdr of 56 bytes, its length, padding */
 #define MESSAGE_LENGTH_AT 56
 

@@ -3,12 +3,23 @@
 //! [`Chunk`] is raw and may hold secrets: it is never recorded, stored or sent, and has no serialized form. [`Content`] is
 //! what the capture makes of a burst's chunks: put together, with every hole said, and redacted.
 
+mod automaton;
+mod glob;
+mod network;
+mod policy;
+pub(crate) mod wire;
+
 use std::fmt;
 use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
 use crate::{BurstId, Direction, Doer, KernelNanos};
+
+pub use automaton::{Automaton, AutomatonError};
+pub use glob::{Glob, GlobError};
+pub use network::{Host, Network, NetworkError, Subnet};
+pub use policy::{Budgets, CapturePolicy, PolicyError, StreamKind};
 
 /// A part of what one call moved.
 #[derive(Clone, PartialEq, Eq)]
@@ -94,6 +105,14 @@ pub struct ContentRun {
     /// Never empty.
     #[serde(with = "serde_bytes")]
     pub bytes: Vec<u8>,
+}
+
+impl ContentRun {
+    /// The range in the stream or file.
+    #[must_use]
+    pub fn range(&self) -> Range<u64> {
+        self.offset..self.offset.saturating_add(self.bytes.len() as u64)
+    }
 }
 
 /// Bytes that were moved and are not known.

@@ -82,6 +82,7 @@ int agentsight_complete(__u64 *ctx)
 	call->copies = 0;
 	call->far.family = 0;
 	call->request_file = (__u64)file;
+	call->buffer_unknown = request->buffer_unknown;
 	__builtin_memcpy(call->arguments, request->arguments, sizeof(call->arguments));
 	stage = request->stage;
 	call->stage = stage;

@@ -58,6 +58,7 @@ enum {
 	OP_WRITEV_FIXED = 61,
 };
 
+#define REQUEST_SELECTS_BUFFER (1 << 5)	 /* IOSQE_BUFFER_SELECT */
 #define REQUEST_SAYS_NO_SUCCESS (1 << 6) /* IOSQE_CQE_SKIP_SUCCESS */
 #define ACCEPT_MANY 1			 /* IORING_ACCEPT_MULTISHOT */
 #define RECEIVE_MANY 2			 /* IORING_RECV_MULTISHOT */
@@ -278,6 +279,7 @@ int agentsight_submit(__u64 *ctx)
 	if (leaves_no_trace(operation))
 		return 0;
 	flags = BPF_CORE_READ(kiocb, flags);
+	request.buffer_unknown = flags & REQUEST_SELECTS_BUFFER;
 	if (!note_operation(&request, kiocb, operation) || flags & REQUEST_SAYS_NO_SUCCESS) {
 		say_unseen(ctx, &request, operation, flags & 0xff);
 		return 0;

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::Tgid;
+use crate::{PolicyError, Tgid};
 
 /// Tracing could not start.
 #[derive(Debug, thiserror::Error)]
@@ -63,6 +63,23 @@ pub enum LiveError {
         map: &'static str,
         /// What the kernel said.
         reason: String,
+    },
+    /// What a session wants of payload cannot be followed.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
+    /// Nothing was made ready for payload.
+    #[error("contents are not captured here: the tracing programs were loaded without room for them")]
+    NoCapture,
+    /// The table of all sessions is full.
+    #[error(
+        "the patterns of files to capture need {needed} states, and {left} are left\n\
+         Ask for fewer files, or wait until another session with contents has ended"
+    )]
+    CaptureRoom {
+        /// Of this session.
+        needed: usize,
+        /// For it.
+        left: usize,
     },
     /// The ring could not be waited for.
     #[error("waiting for events failed: {0}")]

@@ -8,6 +8,7 @@ use aya::programs::RawTracePoint;
 use aya::programs::links::FdLink;
 
 use super::LiveError;
+use super::capture::CaptureRoom;
 use super::hooks::release;
 use super::probes::{chain, map_failed, open, raw_tracepoint, refused_program};
 use super::syscalls::fill_slots;
@@ -35,6 +36,14 @@ const STAGES: [(u32, &str); 9] = [
     (16, "agentsight_queued_rights"),
 ];
 
+/// Likewise, where payload is captured.
+const CONTENT_STAGES: [(u32, &str); 4] = [
+    (17, "agentsight_queued_policy"),
+    (18, "agentsight_queued_match"),
+    (19, "agentsight_queued_content"),
+    (20, "agentsight_queued_take"),
+];
+
 /// What becomes of requests to io_uring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Requests {
@@ -56,17 +65,21 @@ pub(super) struct RequestHooks {
 ///
 /// # Errors
 /// The kernel is too old, was built without io_uring, or refuses: its rings stay a blind spot.
-pub(super) fn load(ebpf: &mut Ebpf) -> Result<(), LiveError> {
+pub(super) fn load(ebpf: &mut Ebpf, capture: Option<&CaptureRoom>) -> Result<(), LiveError> {
     if release().is_none_or(|release| release < FIRST_RELEASE) {
         return Err(LiveError::Load { reason: "this kernel's io_uring does not say what it does".to_owned() });
     }
     for name in [COMPLETE, OVERFLOW, SUBMIT] {
         raw_tracepoint(ebpf, name)?.load().map_err(|error| refused_program(name, &error))?;
     }
-    for (_, name) in STAGES {
+    let mut stages = STAGES.to_vec();
+    if capture.is_some() {
+        stages.extend(CONTENT_STAGES);
+    }
+    for (_, name) in &stages {
         raw_tracepoint(ebpf, name)?.load().map_err(|error| refused_program(name, &error))?;
     }
-    fill_slots(ebpf, "queued_stages", &STAGES)
+    fill_slots(ebpf, "queued_stages", &stages)
 }
 
 /// From here on requests of traced processes are seen.

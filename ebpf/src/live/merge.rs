@@ -6,7 +6,9 @@
 //! its buffer before the record was stamped, so before any buffer was read: it is among them, and its stamp is the
 //! earlier one. What waits is stamped before the clock of the next drain, so nothing waits twice.
 
-use crate::{DecodeError, Event, KernelNanos, SessionNumber, wire};
+use std::collections::HashMap;
+
+use crate::{BurstId, DecodeError, Event, KernelNanos, SessionNumber, wire};
 
 /// As much room as is kept from one drain to the next, records.
 const KEPT_RECORDS: usize = 4096;
@@ -38,6 +40,7 @@ impl Merge {
         // program said with one stamp stays in the order in which it was said.
         self.waiting.sort_by_key(|(made, ..)| *made);
         let ready = self.waiting.partition_point(|(made, ..)| *made < before);
+        put_payload_before_ends(&mut self.waiting[..ready]);
         self.waiting.drain(..ready).for_each(|(_, session, event)| each((session, event)));
         self.waiting.shrink_to(KEPT_RECORDS);
         ready
@@ -49,10 +52,32 @@ impl Merge {
     }
 }
 
+/// Payload has a ring of its own, and may come behind the end of its burst: a copy's second half ends what its first was
+/// counted in, and so does a call of another thread that is over a little earlier, while the copying is still under way.
+fn put_payload_before_ends(events: &mut [(KernelNanos, SessionNumber, Event)]) {
+    if !events.iter().any(|(.., event)| matches!(event, Event::Chunk(_))) {
+        return;
+    }
+    let mut ends: HashMap<BurstId, usize> = HashMap::new();
+    for at in 0..events.len() {
+        match &events[at].2 {
+            Event::BurstEnd(end) => {
+                ends.insert(end.burst, at);
+            }
+            Event::Chunk(chunk) => {
+                let Some(end) = ends.get(&chunk.burst).copied() else { continue };
+                events[end..=at].rotate_right(1);
+                ends.values_mut().filter(|other| **other >= end).for_each(|other| *other += 1);
+            }
+            _ => {}
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Tick;
+    use crate::{BurstEnd, BurstId, Chunk, Cut, Direction, Doer, ExecNumber, OpenId, ProcessKey, Tgid, Tick, Tid};
 
     fn hand_over(merge: &mut Merge, before: u64) -> Vec<u64> {
         let mut times = Vec::new();
@@ -94,6 +119,53 @@ mod tests {
             merge.waiting.push((KernelNanos(10), SessionNumber::FIRST, Event::Tick(Tick { at: KernelNanos(at) })));
         }
         assert_eq!(hand_over(&mut merge, 11), [3, 1, 2]);
+    }
+
+    #[test]
+    fn payload_comes_before_the_end_of_its_burst() {
+        let process = ProcessKey { tgid: Tgid(1), start: KernelNanos(1) };
+        let by = Doer { process, exec: ExecNumber(0), tid: Tid(1) };
+        let burst = |number| BurstId { open: OpenId(3), number };
+        let at = KernelNanos(10);
+        let chunk = |sequence| {
+            let (call, bytes) = (0..2, b"ab".to_vec());
+            let (direction, burst) = (Direction::In, burst(1));
+            Chunk { at, by, burst, direction, sequence, call, offset: 0, bytes, missing: None }
+        };
+        let end = |number| BurstEnd {
+            at,
+            by,
+            burst: burst(number),
+            direction: Direction::In,
+            first: at,
+            last: at,
+            bytes: 2,
+            operations: 1,
+            wait_nanos: 0,
+            offset: 0,
+            end: 2,
+            sparse: false,
+            threads: false,
+            coalesced: false,
+            errors: 0,
+            cut: Cut::Flow,
+        };
+        let mut merge = Merge::default();
+        let mut read = |event: Event| merge.waiting.push((event.at(), SessionNumber::FIRST, event));
+        read(Event::BurstEnd(end(7)));
+        read(Event::BurstEnd(end(1)));
+        read(Event::BurstEnd(end(8)));
+        (1..=2).for_each(|sequence| read(Event::Chunk(Box::new(chunk(sequence)))));
+        read(Event::Chunk(Box::new(Chunk { at: KernelNanos(11), ..chunk(3) })));
+        let mut order = Vec::new();
+        merge.hand_over(KernelNanos(12), |(_, event)| {
+            order.push(match event {
+                Event::Chunk(chunk) => format!("chunk {}", chunk.sequence),
+                Event::BurstEnd(end) => format!("end {}", end.burst.number),
+                other => panic!("nobody said {other:?}"),
+            });
+        });
+        assert_eq!(order, ["end 7", "chunk 1", "chunk 2", "chunk 3", "end 1", "end 8"]);
     }
 
     #[test]

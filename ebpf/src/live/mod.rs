@@ -3,6 +3,7 @@
 //! Everything here needs privileges and talks to the kernel through aya; nothing interprets what it gets.
 
 mod adoption;
+mod capture;
 mod carrier;
 mod clock;
 mod cost;
@@ -23,6 +24,7 @@ mod statistics;
 mod syscalls;
 mod tree;
 
+pub use capture::CaptureRoom;
 pub use carrier::Carrier;
 pub use clock::KernelClock;
 pub use cost::Cost;

@@ -2,12 +2,14 @@
 
 use std::fmt;
 use std::fs;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use aya::maps::{Array, HashMap, MapData, MapError, ProgramArray};
 use aya::programs::{Program, RawTracePoint};
 use aya::{Btf, Ebpf, EbpfLoader, Endianness, VerifierLogLevel};
 
+use super::capture::{Capture, CaptureRoom};
 use super::counts::Counts;
 use super::hooks::{self, CONTINUATIONS, HOOKS, copies};
 use super::io_uring::Requests;
@@ -16,7 +18,7 @@ use super::ring::Source;
 use super::ring_buffer::RingBuffer;
 use super::syscalls::SyscallHooks;
 use super::{Carrier, Cost, Harvest, KernelClock, LiveError, Ring, Tree, adoption, io_uring, syscalls};
-use crate::{LossKind, SessionNumber, Tgid};
+use crate::{CapturePolicy, LossKind, SessionNumber, Tgid};
 
 const KERNEL_BTF: &str = "/sys/kernel/btf/vmlinux";
 const LOCKDOWN: &str = "/sys/kernel/security/lockdown";
@@ -24,6 +26,7 @@ const LOCKDOWN: &str = "/sys/kernel/security/lockdown";
 /// The rings (include/ring.h).
 const LIFECYCLE: &str = "lifecycle";
 const TRANSFERS: &str = "transfers";
+const CONTENTS: &str = "contents";
 
 /// How the programs are loaded.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,6 +45,8 @@ pub struct Options {
     pub watches: bool,
     /// How many sessions there may be at once.
     pub sessions: Sessions,
+    /// Room for payload; `None`: it is never captured, and costs nothing.
+    pub capture: Option<CaptureRoom>,
     /// Let the verifier say what it does (only for finding out why it refuses).
     pub verifier_log: bool,
 }
@@ -76,6 +81,7 @@ impl Default for Options {
             adopts: false,
             watches: false,
             sessions: Sessions::One,
+            capture: None,
             verifier_log: false,
         }
     }
@@ -89,6 +95,7 @@ pub struct Probes {
     syscall_hooks: Option<SyscallHooks>,
     requests: Requests,
     counts: Counts,
+    capture: Option<Capture>,
     reported_missed: u64,
     /// What no copy of a program saw, where there are several.
     witnessed: Option<Array<MapData, u64>>,
@@ -101,8 +108,10 @@ struct Config {
     watches: u32,
     own_tgid: u32,
     preemptible: u32,
+    captures: u32,
+    reserved: u32,
 }
-// SAFETY: four u32, no padding, every bit pattern is valid.
+// SAFETY: six u32, no padding, every bit pattern is valid.
 unsafe impl aya::Pod for Config {}
 
 impl Probes {
@@ -121,6 +130,8 @@ impl Probes {
             watches: u32::from(options.watches),
             own_tgid: std::process::id(),
             preemptible: u32::from(copies > 1),
+            captures: u32::from(options.capture.is_some()),
+            reserved: 0,
         };
         let log = if options.verifier_log {
             VerifierLogLevel::DEBUG | VerifierLogLevel::STATS
@@ -134,6 +145,11 @@ impl Probes {
         loader.map_max_entries("counts", Counts::entries(options.sessions));
         if carrier == Carrier::RingBuffer {
             loader.map_max_entries(LIFECYCLE, options.ring_bytes).map_max_entries(TRANSFERS, options.data_ring_bytes);
+            // A ring has a page at least; the loader rounds it up.
+            loader.map_max_entries(CONTENTS, options.capture.as_ref().map_or(1, |room| room.ring_bytes));
+        }
+        if let Some(room) = &options.capture {
+            room.make(&mut loader, options.sessions);
         }
         let mut ebpf = loader.load(carrier.object()).map_err(|error| refused(&error))?;
         for hook in &HOOKS {
@@ -141,8 +157,8 @@ impl Probes {
                 raw_tracepoint(&mut ebpf, name)?.load().map_err(|error| refused_program(name, &error))?;
             }
         }
-        syscalls::load(&mut ebpf, &btf)?;
-        let requests = match io_uring::load(&mut ebpf) {
+        syscalls::load(&mut ebpf, &btf, options.capture.as_ref())?;
+        let requests = match io_uring::load(&mut ebpf, options.capture.as_ref()) {
             Ok(()) => Requests::Followed,
             Err(_) => Requests::BlindSpot,
         };
@@ -161,17 +177,22 @@ impl Probes {
             std::mem::forget(tail_calls);
         }
         // Before the first record, and while we still may: opening a perf buffer takes privileges that are dropped later.
+        let mut rings = vec![(LIFECYCLE, options.ring_bytes), (TRANSFERS, options.data_ring_bytes)];
+        rings.extend(options.capture.as_ref().map(|room| (CONTENTS, room.ring_bytes)));
         let source = match carrier {
             Carrier::RingBuffer => {
-                Source::RingBuffers(Box::new([ring_buffer(&mut ebpf, LIFECYCLE)?, ring_buffer(&mut ebpf, TRANSFERS)?]))
+                let open = |(name, _): &(&'static str, u32)| ring_buffer(&mut ebpf, name);
+                Source::RingBuffers(rings.iter().map(open).collect::<Result<_, _>>()?)
             }
-            Carrier::PerfBuffers => Source::PerfBuffers([
-                PerfBuffers::open(take(&mut ebpf, LIFECYCLE)?, LIFECYCLE, options.ring_bytes)?,
-                PerfBuffers::open(take(&mut ebpf, TRANSFERS)?, TRANSFERS, options.data_ring_bytes)?,
-            ]),
+            Carrier::PerfBuffers => {
+                let open =
+                    |(name, bytes): &(&'static str, u32)| PerfBuffers::open(take(&mut ebpf, name)?, name, *bytes);
+                Source::PerfBuffers(rings.iter().map(open).collect::<Result<_, _>>()?)
+            }
         };
         let ring = Ring::new(source, clock);
         let counts = Counts::new(take(&mut ebpf, "counts")?);
+        let capture = options.capture.as_ref().map(|room| Capture::open(&mut ebpf, room)).transpose()?;
         let witnessed = if copies > 1 { Some(take(&mut ebpf, "missed")?) } else { None };
         for hook in &HOOKS {
             for name in hook.programs(copies) {
@@ -180,7 +201,17 @@ impl Probes {
                     .map_err(|error| LiveError::Attach { hook: hook.tracepoint, reason: chain(&error) })?;
             }
         }
-        Ok(Self { ebpf, clock, ring: Some(ring), syscall_hooks: None, requests, witnessed, counts, reported_missed: 0 })
+        Ok(Self {
+            ebpf,
+            clock,
+            ring: Some(ring),
+            syscall_hooks: None,
+            requests,
+            witnessed,
+            counts,
+            capture,
+            reported_missed: 0,
+        })
     }
 
     /// From here on the system calls of traced processes are seen, and every process of the host pays a little for it.
@@ -247,6 +278,30 @@ impl Probes {
     pub fn watch_execs(&mut self, watch: bool) -> Result<(), LiveError> {
         let mut map: Array<&mut MapData, u32> = open(&mut self.ebpf, "watch_execs")?;
         map.set(0, u32::from(watch), 0).map_err(|error| map_failed("watch_execs", &error))
+    }
+
+    /// What of a session's payload is taken from here on: call it before the session's first process.
+    ///
+    /// # Errors
+    /// The options made no room for payload, or there is none left.
+    pub fn capture(&mut self, session: SessionNumber, policy: &CapturePolicy) -> Result<(), LiveError> {
+        self.capture.as_mut().ok_or(LiveError::NoCapture)?.begin(session, policy)
+    }
+
+    /// A host's name stands for this address as well: what goes there is taken from here on, where the name is wanted.
+    ///
+    /// # Errors
+    /// The map is full or gone.
+    pub fn capture_at(&mut self, session: SessionNumber, name: &str, address: IpAddr) -> Result<(), LiveError> {
+        self.capture.as_mut().map_or(Ok(()), |capture| capture.learn(session, name, address))
+    }
+
+    /// Nothing of a session's payload is taken any more; nothing happens where none was.
+    ///
+    /// # Errors
+    /// A map is gone.
+    pub fn capture_no_more(&mut self, session: SessionNumber) -> Result<(), LiveError> {
+        self.capture.as_mut().map_or(Ok(()), |capture| capture.end(session))
     }
 
     /// The list of traced processes. The first call has it, later ones fail.

@@ -17,18 +17,17 @@ use crate::{DecodeError, Event, SessionNumber};
 /// The programs wake nobody for a record of `transfers` before half of its room is used, so it is looked at this often.
 const TRANSFERS_DELAY: Duration = Duration::from_millis(100);
 
-/// The reading end of both kinds of records, lifecycle and transfers, however the kernel carries them. One thread
-/// drains it.
+/// The reading end of all kinds of records, however the kernel carries them. One thread drains it.
 pub struct Ring {
     source: Source,
     merge: Merge,
     clock: KernelClock,
 }
 
-/// Lifecycle first, then transfers.
+/// Lifecycle first, then transfers, then contents where they are captured: a burst's beginning before its payload.
 pub(super) enum Source {
-    RingBuffers(Box<[RingBuffer; 2]>),
-    PerfBuffers([PerfBuffers; 2]),
+    RingBuffers(Vec<RingBuffer>),
+    PerfBuffers(Vec<PerfBuffers>),
 }
 
 /// Why a wait ended.

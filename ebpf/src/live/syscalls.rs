@@ -7,6 +7,7 @@ use aya::programs::{BtfTracePoint, Program, ProgramFd, RawTracePoint};
 use aya::{Btf, Ebpf};
 
 use super::LiveError;
+use super::capture::CaptureRoom;
 use super::io_uring::{self, RequestHooks, Requests};
 use super::probes::{chain, map_failed, refused, refused_program, take};
 
@@ -33,6 +34,9 @@ const EXIT_STAGES: [&str; 16] = [
     "agentsight_rights",
 ];
 
+/// Those behind them, which are loaded where payload is captured.
+const CONTENT_STAGES: [&str; 4] = ["agentsight_policy", "agentsight_match", "agentsight_content", "agentsight_take"];
+
 /// Likewise of `enum enter_stage`, from its third on: the second is no program.
 const ENTER_STAGES: [&str; 4] =
     ["agentsight_close", "agentsight_close_range", "agentsight_replace", "agentsight_note_ids"];
@@ -51,13 +55,17 @@ pub(super) struct SyscallHooks {
 }
 
 /// Loads all of them and joins them by their arrays; nothing runs yet.
-pub(super) fn load(ebpf: &mut Ebpf, btf: &Btf) -> Result<(), LiveError> {
+pub(super) fn load(ebpf: &mut Ebpf, btf: &Btf, capture: Option<&CaptureRoom>) -> Result<(), LiveError> {
     load_program(ebpf, ENTER, "sys_enter", btf)?;
     load_program(ebpf, EXIT, "sys_exit", btf)?;
     for (program, hook) in BESIDE {
         load_program(ebpf, program, hook, btf)?;
     }
-    fill(ebpf, btf, "exit_stages", "sys_exit", 1, &EXIT_STAGES)?;
+    let mut exit_stages = EXIT_STAGES.to_vec();
+    if capture.is_some() {
+        exit_stages.extend(CONTENT_STAGES);
+    }
+    fill(ebpf, btf, "exit_stages", "sys_exit", 1, &exit_stages)?;
     fill(ebpf, btf, "enter_stages", "sys_enter", 2, &ENTER_STAGES)
 }
 

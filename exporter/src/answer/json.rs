@@ -217,6 +217,18 @@ fn edge(edge: &Edge) -> Value {
     if let Some(bytes) = edge.bytes {
         object["bytes"] = bytes.into();
     }
+    if let Some(evidence) = &edge.evidence {
+        object["match"] = json!({
+            "kind": evidence.kind,
+            "source_offset": evidence.source_offset,
+            "sink_offset": evidence.sink_offset,
+            "bytes": evidence.bytes,
+            "coverage": evidence.coverage,
+            "hash": evidence.hash,
+            "excerpt": evidence.excerpt,
+            "sink_excerpt": evidence.sink_excerpt,
+        });
+    }
     object
 }
 

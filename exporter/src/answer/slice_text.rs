@@ -9,7 +9,7 @@ use agentsight_ebpf::WallNanos;
 use super::json::gap_text;
 use crate::facts::Facts;
 use crate::query::moment::Clock;
-use crate::query::slice::{Edge, PARENT, PART, Slice, Way};
+use crate::query::slice::{Edge, Evidence, PARENT, PART, Slice, Way};
 use crate::session::SpanRef;
 use crate::terminal::{duration, printable};
 
@@ -35,7 +35,8 @@ pub fn slice_text(slice: &Slice, way: Way, clock: &Clock) -> String {
         let _ = write!(text, "{branch}{}", edge.map(edge_text).unwrap_or_default());
         text.push_str(&printable(&node.found.span.name));
         if is_repeated {
-            text.push_str("  (see its other place)\n");
+            let found = edge.and_then(|edge| edge.evidence.as_ref()).map(|it| format!("  [{}]", found_again(it)));
+            let _ = writeln!(text, "{}  (see its other place)", found.unwrap_or_default());
             continue;
         }
         let _ = writeln!(text, "{}", evidence(node_facts(slice, place, clock), edge, way));
@@ -109,17 +110,26 @@ fn evidence(mut told: Vec<String>, edge: Option<&Edge>, way: Way) -> String {
         if edge.asserted {
             told.push("says the program".to_owned());
         }
+        told.extend(edge.evidence.as_ref().map(found_again));
     }
     format!("  [{}]", told.join(", "))
+}
+
+/// `"priority_folder_id": 7` at 24 came out as `folder=7` at 113.
+fn found_again(evidence: &Evidence) -> String {
+    let Evidence { excerpt, sink_excerpt, source_offset, sink_offset, .. } = evidence;
+    let changed = if sink_excerpt == excerpt { String::new() } else { format!("as `{}` ", printable(sink_excerpt)) };
+    format!("`{}` at {source_offset} came out {changed}at {sink_offset}", printable(excerpt))
 }
 
 #[cfg(test)]
 mod tests {
     use expect_test::expect;
     use jiff::tz::TimeZone;
+    use opentelemetry_proto::tonic::common::v1::any_value;
 
     use super::*;
-    use crate::query::fixture::{id, memory, stale_id};
+    use crate::query::fixture::{id, key_value, memory, stale_id, text};
     use crate::query::slice::{Reach, slice};
 
     #[test]
@@ -145,5 +155,28 @@ mod tests {
                └─ flow 0.5: write report.txt  [python3 101, 14:13:20.100, 000000000000000b, 47 B, 59 ms after]
         "#]]
         .assert_eq(&slice_text(&impact, Way::Impact, &clock));
+    }
+
+    #[test]
+    fn bytes_that_were_found_again_are_told_with_their_places() {
+        let clock = Clock { now: WallNanos(crate::query::fixture::BEGIN), zone: TimeZone::UTC };
+        let mut spans = stale_id();
+        let request = spans.iter_mut().find(|span| span.name == "write api.example.com:443").unwrap();
+        let int = any_value::Value::IntValue;
+        request.links[0].attributes.extend([
+            key_value("agentsight.link.match.kind", text("value")),
+            key_value("agentsight.link.match.source.offset", int(24)),
+            key_value("agentsight.link.match.sink.offset", int(113)),
+            key_value("agentsight.link.match.excerpt", text("\"priority_folder_id\": 7\u{1b}")),
+            key_value("agentsight.link.match.sink.excerpt", text("folder=7")),
+        ]);
+        let why = slice(&mut memory(spans), &[id(7)], Way::Why, Reach { depth: 1, ..Reach::default() }).unwrap();
+        expect![[r#"
+            write api.example.com:443  [python3 101, 14:13:20.060, 0000000000000007]
+            ├─ parent: connect api.example.com:443  [python3 101, 14:13:20.050, 0000000000000006, 10 ms before]
+            └─ flow 0.5: read config.json  [python3 101, 14:13:20.040, 0000000000000005, 47 B, 19 ms before, `"priority_folder_id": 7\e` at 24 came out as `folder=7` at 113]
+
+            there is more beyond the limits of this question (--depth, --spans)
+        "#]].assert_eq(&slice_text(&why, Way::Why, &clock));
     }
 }

@@ -11,7 +11,7 @@ use agentsight::launch::{LaunchError, TracedBy, Tracing};
 use agentsight::otlp::settings::{Settings, SettingsError};
 use agentsight::session::{CallerContext, SegmentLimits, SessionOptions};
 
-use super::{AttachArgs, Names, RecordArgs, RunArgs, TracingArgs, destination, screen};
+use super::{AttachArgs, Names, RecordArgs, RunArgs, TracingArgs, capture, destination, screen};
 
 /// `agentsight run`.
 pub(crate) fn run(args: RunArgs) -> ExitCode {
@@ -84,6 +84,8 @@ fn tracing(args: &TracingArgs, output: Option<PathBuf>, recording: Option<PathBu
         start_limit: args.start_limit,
         btf: args.btf.clone(),
         self_telemetry: !args.no_self_telemetry,
+        capture: capture::policy(&args.capture),
+        content_ring_bytes: args.capture.content_ring_bytes,
         by: if args.no_daemon { TracedBy::OwnCollector } else { TracedBy::Anybody },
     })
 }
@@ -96,6 +98,7 @@ fn options(args: &TracingArgs) -> SessionOptions {
         set_traceparent: !args.no_traceparent,
         live_after_nanos: nanos(args.live_after),
         segment: segment_limits(args),
+        content_on_spans: args.capture.content_on_spans,
     }
 }
 

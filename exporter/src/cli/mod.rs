@@ -1,6 +1,8 @@
 //! The command line as typed. The modules beside this one turn it into what is used.
 
 #[cfg(feature = "live")]
+mod capture;
+#[cfg(feature = "live")]
 pub(crate) mod daemon;
 mod destination;
 #[cfg(feature = "live")]
@@ -18,6 +20,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use agentsight_ebpf::{Glob, Network};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// A flight recorder for AI agents that speaks OpenTelemetry.
@@ -193,6 +196,9 @@ pub(crate) struct TracingArgs {
     /// Where spans are sent.
     #[command(flatten)]
     pub destination: DestinationArgs,
+    /// What of contents is captured.
+    #[command(flatten)]
+    pub capture: CaptureArgs,
     /// How long to follow descendants that outlive the command
     #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = humantime::parse_duration)]
     pub linger: Duration,
@@ -250,6 +256,44 @@ pub(crate) struct TracingArgs {
     /// How long the collector may take to have everything in place (for machines that are emulated)
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = humantime::parse_duration, hide = true)]
     pub start_limit: Duration,
+}
+
+/// What of the contents that go through calls is captured: nothing, unless it is asked for. Secrets are redacted.
+#[derive(Debug, Args)]
+pub(crate) struct CaptureArgs {
+    /// Keep what is read from and written to files of this pattern; may be given again
+    ///
+    /// `config.json` and `*.yaml` are names anywhere, `/etc/**` is everything beneath. `*` is any part of a name, `**` any
+    /// number of folders, `?` one character, `[a-z]` one of these, `{a,b}` one of several.
+    #[arg(long, value_name = "GLOB", help_heading = "Contents")]
+    pub capture: Vec<Glob>,
+    /// Never keep what goes through files of this pattern, whatever else is said; may be given again
+    #[arg(long, value_name = "GLOB", help_heading = "Contents")]
+    pub no_capture: Vec<Glob>,
+    /// Keep what is sent to and received from these: api.internal:8080, 10.0.0.0/8, *:5432; may be given again
+    #[arg(long, value_name = "HOST:PORT|CIDR", help_heading = "Contents")]
+    pub capture_net: Vec<Network>,
+    /// Keep what goes through pipes
+    #[arg(long, help_heading = "Contents")]
+    pub capture_pipes: bool,
+    /// Keep what goes through unix sockets
+    #[arg(long, help_heading = "Contents")]
+    pub capture_unix: bool,
+    /// Keep what goes through terminals
+    #[arg(long, help_heading = "Contents")]
+    pub capture_tty: bool,
+    /// Put the beginning of what is kept (2 KiB, redacted) on the spans too
+    #[arg(long, help_heading = "Contents")]
+    pub content_on_spans: bool,
+    /// How much is kept of one burst of calls [default: 65536]
+    #[arg(long, value_name = "BYTES", help_heading = "Contents")]
+    pub capture_burst_bytes: Option<u32>,
+    /// How much is kept of the session [default: 16777216]
+    #[arg(long, value_name = "BYTES", help_heading = "Contents")]
+    pub capture_session_bytes: Option<u64>,
+    /// Size of the kernel's ring for contents in bytes (for tests of what happens when it is full)
+    #[arg(long, value_name = "BYTES", hide = true)]
+    pub content_ring_bytes: Option<u32>,
 }
 
 /// Where spans are sent; the OTEL_EXPORTER_OTLP_* variables say the same, and more.

@@ -10,7 +10,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use agentsight_ebpf::live::{Cost, Harvest, KernelClock, LiveError, Meter, Probes, Ring, Statistics, Woken};
-use agentsight_ebpf::{DecodeError, Event, KernelNanos, Loss, LossKind, ProcessKey, SessionNumber, Tick};
+use agentsight_ebpf::{DecodeError, Dns, Event, KernelNanos, Loss, LossKind, ProcessKey, SessionNumber, Tick};
 
 use super::queue::Inlet;
 use super::sessions::Input;
@@ -250,6 +250,7 @@ impl Outlet {
             Event::Snapshot(running) => {
                 self.roots.entry(session).or_insert(running.process);
             }
+            Event::Dns(dns) => self.learn_addresses(session, dns),
             // The root's span is sent at its end, and what was lost until then belongs on it.
             Event::Exit(exit) if self.roots.get(&session) == Some(&exit.process) => self.report_losses(session),
             _ => {}
@@ -257,6 +258,19 @@ impl Outlet {
         let Self { harvest, to, .. } = self;
         harvest.hear(session, &event, |end| send(to, session, end));
         self.send(session, event);
+    }
+
+    /// What goes to a name that is wanted goes to these addresses from here on.
+    fn learn_addresses(&self, session: SessionNumber, dns: &Dns) {
+        if dns.answers.is_empty() {
+            return;
+        }
+        let mut probes = lock(&self.probes);
+        for answer in &dns.answers {
+            if let Err(error) = probes.capture_at(session, &dns.name, answer.address) {
+                tracing::warn!(%error, "an address of a host is not captured");
+            }
+        }
     }
 
     /// What no call of the traced processes ends.

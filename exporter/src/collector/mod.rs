@@ -8,6 +8,7 @@ pub(crate) mod deliver;
 pub(crate) mod drain;
 pub(crate) mod heap;
 pub(crate) mod host;
+pub(crate) mod hosts;
 pub(crate) mod lifetime;
 pub(crate) mod privileges;
 pub(crate) mod queue;

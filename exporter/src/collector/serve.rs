@@ -3,13 +3,14 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use agentsight_ebpf::live::{self, BtfSource, Carrier, LiveError, Options, Probes, Statistics, Tree};
+use agentsight_ebpf::live::{self, BtfSource, CaptureRoom, Carrier, LiveError, Options, Probes, Statistics, Tree};
 use agentsight_ebpf::{SessionNumber, Tgid, WallNanos};
 
 use super::begin::{self, RandomError};
 use super::deliver::{Delivery, DeliveryError, Heir};
 use super::drain::{Drain, Reads};
 use super::heap;
+use super::hosts;
 use super::lifetime::{Lifetime, Scope};
 use super::privileges::{self, PrivilegesError, Still};
 use super::queue::{Inlet, queue};
@@ -94,14 +95,22 @@ pub(super) fn serve(
     let redactor = Redactor::new()?;
     // A process of its own: it must not hold the programs, nor the store's locks.
     let statistics = Statistics::start();
-    let mut probes = Probes::attach(&options(request))?;
+    let mut probes = Probes::attach(&options(request)?)?;
     let tree = Arc::new(probes.take_tree()?);
     let mut ring = probes.take_ring()?;
     let harvest = probes.take_harvest()?;
     probes.attach_syscalls()?;
+    if !request.capture.is_empty() {
+        probes.capture(SessionNumber::FIRST, &request.capture)?;
+    }
     let prelude = target::trace(request, &mut probes, &mut ring, &tree)?;
     privileges::drop_privileges(Still::Draining)?;
     heap::give_back();
+    for (name, addresses) in hosts::resolve(&request.capture) {
+        for address in addresses {
+            probes.capture_at(SessionNumber::FIRST, &name, address)?;
+        }
+    }
 
     let mut store = Store::open_for_ingest(&dir)?;
     let clock = probes.clock();
@@ -230,9 +239,16 @@ pub(crate) fn wants_verifier_log() -> bool {
     std::env::var("AGENTSIGHT_LOG").is_ok_and(|level| level.contains("debug"))
 }
 
-fn options(request: &Request) -> Options {
+fn options(request: &Request) -> Result<Options, LiveError> {
     let defaults = Options::default();
-    Options {
+    let capture = match request.capture.is_empty() {
+        true => None,
+        false => {
+            let room = CaptureRoom::of(&request.capture)?;
+            Some(CaptureRoom { ring_bytes: request.content_ring_bytes.unwrap_or(room.ring_bytes), ..room })
+        }
+    };
+    Ok(Options {
         carrier: request.perf_buffer.then_some(Carrier::PerfBuffers),
         ring_bytes: request.ring_bytes.unwrap_or(defaults.ring_bytes),
         data_ring_bytes: request.data_ring_bytes.unwrap_or(defaults.data_ring_bytes),
@@ -240,8 +256,9 @@ fn options(request: &Request) -> Options {
         adopts: matches!(request.target, Target::Running(_)),
         watches: false,
         sessions: live::Sessions::One,
+        capture,
         verifier_log: wants_verifier_log(),
-    }
+    })
 }
 
 /// The programs name processes by their ids in the initial pid namespace, whose inode number is fixed

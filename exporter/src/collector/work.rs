@@ -1,4 +1,4 @@
-//! One session's line: event → container → redact → record → graph → spans → store → stub and sender.
+//! One session's line: event → container → contents → redact → record → graph → spans → store → stub and sender.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,6 +11,7 @@ use super::sessions::Workshop;
 use super::shelf::Shelf;
 use super::stub::Stub;
 use super::target;
+use crate::capture::contents::Contents;
 use crate::channel::{OutputFile, Target, ToStub};
 use crate::graph::Traceparent;
 use crate::otlp::json;
@@ -44,6 +45,8 @@ pub(crate) struct Work {
     pub(crate) abandoned: bool,
     /// What has come while its tree is being adopted.
     held: Option<Vec<Event>>,
+    /// Payload that is not complete.
+    contents: Contents,
 }
 
 impl Work {
@@ -66,6 +69,7 @@ impl Work {
             started: false,
             abandoned: false,
             held: None,
+            contents: Contents::default(),
         }
     }
 
@@ -104,19 +108,31 @@ impl Work {
             }
             return;
         }
+        if let Event::Chunk(chunk) = event {
+            self.contents.add(*chunk);
+            return;
+        }
+        for content in self.contents.before(&event, &shop.redactor) {
+            self.hand_on(&content);
+        }
         shop.containers.place(&mut event);
         shop.redactor.redact(&mut event);
+        self.hand_on(&event);
+    }
+
+    /// What is redacted goes its way.
+    fn hand_on(&mut self, event: &Event) {
         if let Some(recorder) = &mut self.recorder {
-            recorder.write(&event);
+            recorder.write(event);
             if matches!(event, Event::Tick(_)) {
                 recorder.flush();
             }
         }
-        if let Event::Loss(loss) = &event {
+        if let Event::Loss(loss) = event {
             self.lost += loss.count;
         }
-        let root = self.lifetime.observe(&event);
-        self.pipeline.apply(&event, &mut self.signals);
+        let root = self.lifetime.observe(event);
+        self.pipeline.apply(event, &mut self.signals);
         if matches!(event, Event::Snapshot(_)) {
             self.started = true;
         }
@@ -139,6 +155,9 @@ impl Work {
     /// Everything that still lives is incomplete.
     pub(super) fn finish(&mut self, shop: &mut Workshop) {
         let at = shop.clock.now();
+        for content in self.contents.finish(at, &shop.redactor) {
+            self.hand_on(&content);
+        }
         self.pipeline.finish(at, &mut self.signals);
         self.deliver(shop);
         if let Some(recorder) = self.recorder.take() {

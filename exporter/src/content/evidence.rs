@@ -44,6 +44,30 @@ pub struct Evidence {
     pub hash: ContentHash,
     /// Inputs that are as near and have the same there, this one included.
     pub alike: usize,
+    /// What stands there in the input, for people: normalised, without control characters, at most
+    /// [`Evidence::EXCERPT_CHARS`] of it. No secret is in it, because what is compared has none.
+    pub source_text: String,
+    /// What stands there in the output, in the same way.
+    pub sink_text: String,
+}
+
+impl Evidence {
+    /// More characters than this are not shown.
+    pub const EXCERPT_CHARS: usize = 80;
+}
+
+/// Foreign bytes, fit to be shown on one line.
+pub(super) fn excerpt(bytes: &[u8]) -> String {
+    /// No character takes more bytes.
+    const WIDEST: usize = 4;
+    let most = Evidence::EXCERPT_CHARS;
+    let head = &bytes[..bytes.len().min((most + 1) * WIDEST)];
+    let text: String = String::from_utf8_lossy(head).chars().map(|it| if it.is_control() { ' ' } else { it }).collect();
+    let text = text.trim();
+    if text.chars().count() <= most {
+        return text.to_owned();
+    }
+    text.chars().take(most - 1).chain(['…']).collect()
 }
 
 /// In what way two places are alike, the strongest first.
@@ -57,4 +81,20 @@ pub enum Likeness {
     Value,
     /// An argument of a program that is a value of the input.
     Argument,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_excerpt_is_one_short_line_whatever_the_bytes_are() {
+        assert_eq!(excerpt(b" folder=7\x1b[2J\n"), "folder=7 [2J");
+        assert_eq!(excerpt(b"a\xffb"), "a\u{fffd}b");
+        for bytes in ["x".repeat(500), "\u{1F600}".repeat(500), "\u{1F600}".repeat(80)] {
+            let text = excerpt(bytes.as_bytes());
+            assert_eq!(text.chars().count(), Evidence::EXCERPT_CHARS, "{text}");
+            assert_eq!(text.ends_with('…'), bytes.chars().count() > 80, "{text}");
+        }
+    }
 }

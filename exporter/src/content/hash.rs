@@ -9,8 +9,15 @@ use super::stream::{Hole, Run};
 pub struct ContentHash(pub [u8; 32]);
 
 impl ContentHash {
-    pub(super) fn of(bytes: &[u8]) -> Self {
+    /// Of bytes without a hole, as `sha256sum` says it.
+    #[must_use]
+    pub fn of(bytes: &[u8]) -> Self {
         Self::digest([bytes].into_iter())
+    }
+
+    /// Of parts, as if they were one.
+    pub fn of_parts<'a>(parts: impl Iterator<Item = &'a [u8]>) -> Self {
+        Self::digest(parts)
     }
 
     /// Without holes that of the bytes, as `sha256sum` says it; else of the bytes and their places.

@@ -8,7 +8,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::assignment::{Candidate, Group, assign};
-use super::evidence::{Evidence, Flow, Likeness};
+use super::evidence::{Evidence, Flow, Likeness, excerpt};
 use super::fingerprint::GRAM;
 use super::hash::ContentHash;
 use super::index::{Held, Index, Moment, Place, Source, SourceId, argument_feature, pair_feature, token_feature};
@@ -350,14 +350,18 @@ impl<N: Fn(SourceId) -> Nearness> Search<'_, N> {
     fn evidence(&self, candidate: &Candidate, alike: usize) -> Option<Evidence> {
         let held = self.matcher.index.get(candidate.number)?;
         let most = if candidate.nearness == Nearness::Apart { APART } else { 1.0 };
+        let (source, sink) = (held.normal.bytes(), self.text.bytes());
+        let (held_at, text_at) = (quoted(source, &candidate.held_at), quoted(sink, &candidate.text_at));
         Some(Evidence {
             likeness: candidate.likeness,
             confidence: candidate.confidence.min(most) / alike as f64,
-            source: held.normal.origin(candidate.held_at.clone()),
-            sink: self.text.origin(candidate.text_at.clone()),
+            source: held.normal.origin(held_at.clone()),
+            sink: self.text.origin(text_at.clone()),
             length: candidate.compared.len(),
-            hash: ContentHash::of(&self.text.bytes()[candidate.compared.clone()]),
+            hash: ContentHash::of(&sink[candidate.compared.clone()]),
             alike,
+            source_text: excerpt(&source[held_at]),
+            sink_text: excerpt(&sink[text_at]),
         })
     }
 }
@@ -365,4 +369,14 @@ impl<N: Fn(SourceId) -> Nearness> Search<'_, N> {
 /// From the first of name and value to the last.
 fn spanned(pair: &Pair) -> Range<usize> {
     pair.name.start.min(pair.value.start)..pair.value.end.max(pair.name.end)
+}
+
+/// With the quotation marks around it whose other halves are within: `"folder": "7"`, not `folder": "7`.
+fn quoted(bytes: &[u8], range: &Range<usize>) -> Range<usize> {
+    let is_mark = |at: usize| bytes.get(at).is_some_and(|byte| b"\"'".contains(byte));
+    let before = range.start.checked_sub(1).filter(|&at| is_mark(at) && bytes[range.clone()].contains(&bytes[at]));
+    let start = before.unwrap_or(range.start);
+    let opened = before.map_or(0, |at| bytes[at..range.end].iter().filter(|&&byte| byte == bytes[at]).count());
+    let is_open = opened % 2 == 1 && before.is_some_and(|at| bytes.get(range.end) == Some(&bytes[at]));
+    start..range.end + usize::from(is_open)
 }

@@ -3,9 +3,10 @@
 //! In the order of the data: [`Assembly`] makes [`Content`] of chunks, with every hole marked; [`Content::redact`] makes
 //! [`Redacted`], the only form that anything else accepts; [`Matcher`] says which inputs came out again in an output,
 //! with the evidence. Pure: no clock, no I/O, no threads; the same calls give the same answers. Knows nothing of the
-//! kernel, of spans or of the store: moments, objects and channels are numbers that the caller gives.
+//! kernel beyond what events say, of spans or of the store: moments, objects and channels are numbers that the caller gives.
 
 mod assignment;
+mod event;
 mod evidence;
 mod fingerprint;
 mod hash;
@@ -22,6 +23,7 @@ mod stream;
 mod token;
 mod unescape;
 
+pub use event::{MalformedContent, Of};
 pub use evidence::{Evidence, Flow, Likeness};
 pub use hash::ContentHash;
 pub use index::{Moment, ObjectId, Origin, Source, SourceId};

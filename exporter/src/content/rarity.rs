@@ -3,7 +3,7 @@
 //! Remembers the session by a sketch of fixed size, which can take the rare for common when it is overfull, never the
 //! common for rare by more than the documents that share a mark; and the world by a seed of licences and the like.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use super::fingerprint::{WINDOW, grams, mix};
 use super::index::features;
@@ -39,6 +39,13 @@ impl Seed {
             include_str!("common/mpl-2.0.txt"),
             include_str!("common/prompts.txt"),
         ])
+    }
+
+    /// The same as [`Seed::builtin`], made once for all sessions.
+    #[must_use]
+    pub fn shared() -> Arc<Self> {
+        static SHARED: LazyLock<Arc<Seed>> = LazyLock::new(|| Arc::new(Seed::builtin()));
+        Arc::clone(&SHARED)
     }
 
     /// Of these texts.

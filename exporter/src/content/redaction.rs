@@ -16,11 +16,11 @@ const FILL: u8 = b'*';
 /// Contents without secrets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Redacted {
-    runs: Vec<Run>,
-    holes: Vec<Hole>,
-    redactions: Vec<Range<u64>>,
-    lost_chunks: u64,
-    unplaced_bytes: u64,
+    pub(super) runs: Vec<Run>,
+    pub(super) holes: Vec<Hole>,
+    pub(super) redactions: Vec<Range<u64>>,
+    pub(super) lost_chunks: u64,
+    pub(super) unplaced_bytes: u64,
 }
 
 impl Content {
@@ -95,7 +95,7 @@ impl Redacted {
         ContentHash::of_runs(&self.runs, &self.holes)
     }
 
-    /// Of bytes that AgentSight itself comes with.
+    /// Of bytes that have none, or none any more.
     pub(super) fn without_secrets(bytes: &[u8]) -> Self {
         let runs = vec![Run { offset: 0, bytes: bytes.to_vec() }];
         Self { runs, holes: Vec::new(), redactions: Vec::new(), lost_chunks: 0, unplaced_bytes: 0 }
@@ -195,13 +195,13 @@ mod tests {
     }
 
     fn redacted(parts: &[(u64, &str)], ending: Ending) -> String {
-        let mut assembly = Assembly::new(Order::Stream, 1 << 20);
+        let mut assembly = Assembly::new(1 << 20);
         for (sequence, (offset, text)) in (0..).zip(parts) {
             let call = *offset..offset + text.len() as u64;
             let bytes = text.as_bytes().to_vec();
             assembly.push(Chunk { sequence, call, offset: *offset, bytes, missing: None }).expect("well formed");
         }
-        let redacted = assembly.finish(ending).redact(&redactor());
+        let redacted = assembly.finish(Order::Stream, ending).redact(&redactor());
         redacted.runs().iter().map(|run| String::from_utf8_lossy(&run.bytes).into_owned()).collect::<Vec<_>>().join("|")
     }
 
@@ -272,9 +272,9 @@ mod tests {
 
     #[test]
     fn a_hole_of_the_budget_at_the_end_cuts_too() {
-        let mut assembly = Assembly::new(Order::Stream, 1 << 20);
+        let mut assembly = Assembly::new(1 << 20);
         let (bytes, missing) = (b"x ghp_a8F".to_vec(), Some(Missing::Budget));
         assembly.push(Chunk { sequence: 0, call: 0..99, offset: 0, bytes, missing }).expect("well formed");
-        assert_eq!(assembly.finish(Ending::Complete).redact(&redactor()).runs()[0].bytes, b"x ghp_***");
+        assert_eq!(assembly.finish(Order::Stream, Ending::Complete).redact(&redactor()).runs()[0].bytes, b"x ghp_***");
     }
 }

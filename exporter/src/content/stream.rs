@@ -6,6 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
+pub use agentsight_ebpf::{ContentHole as Hole, ContentRun as Run, Missing};
+
 /// What a chunk costs beside its bytes, so that chunks without bytes are bounded too.
 const CHUNK_COST: usize = 64;
 
@@ -22,17 +24,6 @@ pub struct Chunk {
     pub bytes: Vec<u8>,
     /// Why what follows these bytes is missing, up to the next chunk or the call's end; `None` where nothing is.
     pub missing: Option<Missing>,
-}
-
-/// Why bytes are missing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Missing {
-    /// A budget was spent.
-    Budget,
-    /// The ring had no room for the chunk.
-    RingFull,
-    /// The memory could not be read, or the call had no buffer.
-    Unreadable,
 }
 
 /// Whether offsets leave gaps by themselves.
@@ -62,32 +53,6 @@ pub enum ChunkError {
     /// The bytes are not within what the call moved.
     #[error("chunk {0}: its bytes are outside of its call's range")]
     Outside(u64),
-}
-
-/// Bytes without a hole.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Run {
-    /// Where the first stands in the stream or file.
-    pub offset: u64,
-    /// Never empty.
-    pub bytes: Vec<u8>,
-}
-
-impl Run {
-    /// The range in the stream or file.
-    #[must_use]
-    pub fn range(&self) -> Range<u64> {
-        self.offset..self.offset.saturating_add(self.bytes.len() as u64)
-    }
-}
-
-/// Bytes that were moved and are not known.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Hole {
-    /// The range in the stream or file.
-    pub range: Range<u64>,
-    /// Why.
-    pub cause: Missing,
 }
 
 /// What was put together, with the secrets in it: of no use but to [`Content::redact`] it.
@@ -120,13 +85,14 @@ impl Content {
 /// Collects the chunks of one burst.
 #[derive(Debug)]
 pub struct Assembly {
-    order: Order,
     budget_left: usize,
     pieces: Vec<Piece>,
     calls: Vec<Range<u64>>,
     reasons: BTreeMap<u64, Missing>,
     sequences: Sequences,
     unplaced_bytes: u64,
+    /// Where the first of those stood.
+    unplaced_from: Option<u64>,
 }
 
 /// Bytes of consecutive chunks that follow each other.
@@ -147,15 +113,22 @@ impl Piece {
 impl Assembly {
     /// `budget_bytes` bounds what is held; what goes beyond is a hole of [`Missing::Budget`].
     #[must_use]
-    pub fn new(order: Order, budget_bytes: usize) -> Self {
+    pub fn new(budget_bytes: usize) -> Self {
         Self {
-            order,
             budget_left: budget_bytes,
             pieces: Vec::new(),
             calls: Vec::new(),
             reasons: BTreeMap::new(),
             sequences: Sequences::default(),
             unplaced_bytes: 0,
+            unplaced_from: None,
+        }
+    }
+
+    /// So much was moved, whatever chunks of it come.
+    pub fn expect(&mut self, moved: Range<u64>) {
+        if moved.start < moved.end {
+            self.calls.push(moved);
         }
     }
 
@@ -178,6 +151,7 @@ impl Assembly {
         let cost = if continues && chunk.missing.is_none() { 0 } else { CHUNK_COST };
         let Some(left) = self.budget_left.checked_sub(cost) else {
             self.unplaced_bytes = self.unplaced_bytes.saturating_add(chunk.bytes.len() as u64);
+            self.unplaced_from = Some(self.unplaced_from.map_or(chunk.offset, |from| from.min(chunk.offset)));
             return Ok(());
         };
         if !self.sequences.is_new(chunk.sequence) {
@@ -211,22 +185,18 @@ impl Assembly {
 
     /// What is there now. Where two chunks stand at one place, the one of the higher sequence is seen.
     #[must_use]
-    pub fn finish(self, ending: Ending) -> Content {
+    pub fn finish(mut self, order: Order, ending: Ending) -> Content {
         let runs = lay_down(self.pieces);
+        if let Some(from) = self.unplaced_from {
+            self.reasons.entry(from).or_insert(Missing::Budget);
+        }
         let mut expected = merged(self.calls);
-        if let (Order::Stream, Some(first), Some(last)) = (self.order, expected.first(), expected.last()) {
+        if let (Order::Stream, Some(first), Some(last)) = (order, expected.first(), expected.last()) {
             let whole = first.start..last.end;
             expected = vec![whole];
         }
         let holes = holes(&expected, &runs, &self.reasons);
-        Content {
-            runs,
-            holes,
-            order: self.order,
-            ending,
-            lost_chunks: self.sequences.lost(),
-            unplaced_bytes: self.unplaced_bytes,
-        }
+        Content { runs, holes, order, ending, lost_chunks: self.sequences.lost(), unplaced_bytes: self.unplaced_bytes }
     }
 
     fn note_call(&mut self, call: Range<u64>) {
@@ -357,11 +327,11 @@ mod tests {
     }
 
     fn put(order: Order, budget: usize, chunks: Vec<Chunk>) -> Content {
-        let mut assembly = Assembly::new(order, budget);
+        let mut assembly = Assembly::new(budget);
         for chunk in chunks {
             assembly.push(chunk).expect("well formed");
         }
-        assembly.finish(Ending::Complete)
+        assembly.finish(order, Ending::Complete)
     }
 
     fn run(offset: u64, bytes: &[u8]) -> Run {
@@ -428,7 +398,7 @@ mod tests {
 
     #[test]
     fn a_chunk_that_contradicts_itself_is_refused() {
-        let mut assembly = Assembly::new(Order::Stream, 1000);
+        let mut assembly = Assembly::new(1000);
         #[expect(clippy::reversed_empty_ranges)]
         let reversed = chunk(0, 9..3, 5, b"");
         assert_eq!(assembly.push(reversed), Err(ChunkError::Reversed(0)));

@@ -53,6 +53,8 @@ pub(crate) fn admit(peer: Peer, request: &Request, user_ids: impl Fn(Tgid) -> Op
 mod tests {
     use std::time::Duration;
 
+    use agentsight_ebpf::CapturePolicy;
+
     use super::*;
     use crate::otlp::settings::Settings;
     use crate::session::{CallerContext, SessionOptions};
@@ -73,6 +75,8 @@ mod tests {
             perf_buffer: false,
             btf: None,
             self_telemetry: false,
+            capture: CapturePolicy::default(),
+            content_ring_bytes: None,
         }
     }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use agentsight_ebpf::live::{LiveError, is_alive, look_at, user_ids};
-use agentsight_ebpf::{EarlierSpan, Event, ProcessKey, SessionNumber, Tgid};
+use agentsight_ebpf::{CapturePolicy, EarlierSpan, Event, PolicyError, ProcessKey, SessionNumber, Tgid};
 
 use super::admission::{self, Refusal};
 use super::rules::Rule;
@@ -47,6 +47,13 @@ pub(super) enum BeginError {
     Full,
     #[error("you have {SESSIONS_OF_A_USER_MAX} sessions at the daemon, and that is as many as one user may have")]
     TooMany,
+    #[error(
+        "the daemon captures no contents: its configuration has no `capture:` section\n\
+         Let it have one, leave --capture and its kin out, or trace without the daemon: sudo agentsight run --no-daemon"
+    )]
+    NoCapture,
+    #[error("by the daemon's configuration {0}")]
+    Capture(#[from] PolicyError),
     #[error(transparent)]
     Live(#[from] LiveError),
     #[error(transparent)]
@@ -105,6 +112,8 @@ pub(super) struct Plan {
     pub(super) destination: Settings,
     /// Who may ask about it, beside root.
     pub(super) owner: Option<UserId>,
+    /// What of payload is captured.
+    pub(super) capture: CapturePolicy,
 }
 
 impl Service {
@@ -116,11 +125,14 @@ impl Service {
             ..settled.options.clone()
         };
         let destination = settled.destination.clone();
+        let allowed = settled.capture.as_ref().filter(|_| rule.captures);
+        let capture = allowed.map(|capturing| capturing.allowed.clone()).unwrap_or_default();
         let begun =
             begin::begin_session(&CallerContext::default(), &options).map_err(BeginError::from).and_then(|session| {
                 let lifetime = Lifetime::new(Scope::RunningTree, Duration::ZERO);
                 let owner = begin::only_user(process);
-                let plan = Plan { session, target: Target::Running(process.0), lifetime, destination, owner };
+                let target = Target::Running(process.0);
+                let plan = Plan { session, target, lifetime, destination, owner, capture };
                 self.adopt(&[process], plan, Inheritance::default())
             });
         match begun {
@@ -172,16 +184,40 @@ impl Service {
             lifetime: Lifetime::new(scope, request.linger),
             destination: request.destination.clone(),
             owner: begin::owner(request.target, UserId(request.uid), UserId(uid)),
+            capture: self.grant(&request.capture)?,
         };
         let number = match request.target {
             Target::NextChild => {
                 let number = self.free_number()?;
+                let policy = plan.capture.clone();
                 self.stand(number, plan)?;
+                self.capture(number, &policy).inspect_err(|_| self.abandon(number))?;
                 number
             }
             Target::Running(pid) => self.adopt_of_user(uid, Tgid(pid), plan)?,
         };
         self.connect(number, uid, request, socket).inspect_err(|_| self.abandon(number))
+    }
+
+    /// What of payload a caller gets of what it asks for.
+    fn grant(&self, asked: &CapturePolicy) -> Result<CapturePolicy, BeginError> {
+        if asked.is_empty() {
+            return Ok(CapturePolicy::default());
+        }
+        let capturing = self.settled.capture.as_ref().ok_or(BeginError::NoCapture)?;
+        Ok(capturing.allowed.grant(asked.clone())?)
+    }
+
+    /// From here on a session's payload is taken, where any is wanted.
+    fn capture(&self, number: SessionNumber, policy: &CapturePolicy) -> Result<(), LiveError> {
+        if policy.is_empty() { Ok(()) } else { lock(&self.probes).capture(number, policy) }
+    }
+
+    /// No payload of a session is taken any more.
+    pub(super) fn capture_no_more(&self, number: SessionNumber) {
+        if let Err(error) = lock(&self.probes).capture_no_more(number) {
+            tracing::warn!(%error, "a session's room for contents is not given back");
+        }
     }
 
     /// Between the look at whose process it is and its adoption another may have taken its id.
@@ -240,7 +276,8 @@ impl Service {
         let tree = Arc::clone(&self.sessions.shop.tree);
         // Whoever asks from within the tree is to hear whose it is from the first moment on.
         lock(&self.ids).insert(number, plan.session.id);
-        let adopted = self.adopt_all(roots, number).and_then(|adopted| {
+        let captures = self.capture(number, &plan.capture).map_err(BeginError::from);
+        let adopted = captures.and_then(|()| self.adopt_all(roots, number)).and_then(|adopted| {
             // Asked only now, because an answer takes its time, and what a process does meanwhile is not to be missed.
             let owner = |root: &Tgid| Some((root.0, ownership::find_other_owner_of(*root)?));
             match roots.iter().find_map(owner).filter(|_| adopted) {
@@ -256,6 +293,7 @@ impl Service {
         // One who was adopted and has ended since leaves events of a session that there is not: they are passed over.
         if !matches!((&adopted, &stands), (Ok(true), Ok(()))) {
             tree.release_all(number);
+            self.capture_no_more(number);
             lock(&self.ids).remove(&number);
             return adopted.and(stands).map(|()| None);
         }
@@ -285,7 +323,7 @@ impl Service {
 
     /// Everything that a session needs but what it is to trace.
     fn stand(&mut self, number: SessionNumber, plan: Plan) -> Result<(), BeginError> {
-        let Plan { session, target, lifetime, destination, owner } = plan;
+        let Plan { session, target, lifetime, destination, owner, capture: _ } = plan;
         lock(&self.probes).attach_syscalls()?;
         let shop = &mut self.sessions.shop;
         let id = session.id;

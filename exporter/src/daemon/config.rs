@@ -11,7 +11,7 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use super::scalar::{Glob, Moment, Several, Url, User};
+use super::scalar::{End, Glob, Moment, Path, Several, Url, User};
 
 /// The configuration of AgentSight's daemon.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -36,6 +36,8 @@ pub struct Config {
     pub ring_bytes: Option<u32>,
     /// Type information of the running kernel, where it has no /sys/kernel/btf/vmlinux.
     pub btf: Option<PathBuf>,
+    /// What of payload may be captured. Default: nothing.
+    pub capture: Option<Capture>,
     /// Which processes get a session of their own; the first rule that a process matches counts.
     #[serde(deserialize_with = "rules_that_ask")]
     pub rules: Vec<Rule>,
@@ -89,6 +91,50 @@ pub enum Compression {
     Zstd,
 }
 
+/// What callers may ask for, and what the sessions of rules with `capture: true` have captured. Secrets are redacted.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Capture {
+    /// Files by patterns of their paths: "*.yaml", "/srv/agents/**".
+    pub allow: Several<Path>,
+    /// Files that are not, whatever anybody asks for.
+    pub deny: Several<Path>,
+    /// Either end of connections: "api.internal:8080", "10.0.0.0/8", "*:5432".
+    pub net: Several<End>,
+    /// Streams that have no name.
+    pub streams: Several<Stream>,
+    /// Whether the beginning of what is kept stands on the spans of rules' sessions too. Default: false.
+    pub on_spans: Option<bool>,
+    /// How much is kept.
+    pub budgets: Budgets,
+}
+
+/// A kind of stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Stream {
+    /// Pipes, with a name or without.
+    Pipe,
+    /// Unix sockets.
+    Unix,
+    /// Terminals.
+    Tty,
+}
+
+/// How many bytes of payload are kept; what is beyond is said to be missing.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Budgets {
+    /// Of one burst of calls. Default: 65536.
+    pub burst_bytes: Option<u32>,
+    /// Of one session. Default: 16777216.
+    pub session_bytes: Option<u64>,
+    /// Of all sessions in a minute. Default: 1073741824.
+    pub bytes_per_minute: Option<u64>,
+    /// Size of the kernel's ring for payload. Default: 16777216.
+    pub ring_bytes: Option<u32>,
+}
+
 /// Names of spans.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
@@ -119,6 +165,8 @@ pub struct Rule {
     pub user: Several<User>,
     /// service.name of its sessions' processes whose environment names none.
     pub service: Option<String>,
+    /// Whether all that `capture` allows is captured of its sessions. Default: false.
+    pub capture: Option<bool>,
 }
 
 /// A container; a process outside of any matches none of these.
@@ -158,7 +206,7 @@ impl<'de> Visitor<'de> for AskingVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Asking, A::Error> {
         let rule = Rule::deserialize(MapAccessDeserializer::new(map))?;
-        let Rule { name: _, service: _, executable, command_line, cgroup, container, user } = &rule;
+        let Rule { name: _, service: _, capture: _, executable, command_line, cgroup, container, user } = &rule;
         let Container { id, name, image } = container;
         let globs = [executable, command_line, cgroup, id, name, image];
         if user.0.is_empty() && globs.iter().all(|several| several.0.is_empty()) {

@@ -60,6 +60,7 @@ impl Service {
     fn finish(&mut self, number: SessionNumber) {
         let Some(mut work) = self.sessions.finish(number) else { return };
         let Some(standing) = self.standing.remove(&number) else { return };
+        self.capture_no_more(number);
         let shop = &mut self.sessions.shop;
         // Who was forked while the others were let go of.
         shop.tree.release_all(number);

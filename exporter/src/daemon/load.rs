@@ -108,6 +108,9 @@ mod tests {
             ("rules:\n  - executable: ['*/a', '']\n", &["agentsight.yaml:2:", "an empty pattern"]),
             ("rules:\n  - name: all\n", &["agentsight.yaml:2:5: ", "asks for nothing"]),
             ("rules:\n  - [\n", &["agentsight.yaml:"]),
+            ("capture:\n  allow: './x'\n", &["agentsight.yaml:2:10: ", "without `.` and `..`"]),
+            ("capture:\n  net: [api:0]\n", &["agentsight.yaml:2:", "a port is a number"]),
+            ("capture:\n  streams: pipes\n", &["agentsight.yaml:2:12: ", "did you mean `pipe`?"]),
             ("rules: 7\n", &["agentsight.yaml:1:8: ", "expected a sequence"]),
             ("adopt_traceparent: maybe\n", &["agentsight.yaml:1:20: ", "expected a boolean"]),
         ] {

@@ -25,6 +25,8 @@ pub(crate) struct Rule {
     pub(crate) users: Vec<u32>,
     /// `service.name` for its sessions.
     pub(crate) service: Option<String>,
+    /// All that may be captured of its sessions is.
+    pub(crate) captures: bool,
 }
 
 /// The first rule that a process matches.

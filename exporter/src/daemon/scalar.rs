@@ -20,6 +20,16 @@ use crate::otlp::settings::{Flags, Settings};
 #[schemars(transparent)]
 pub struct Glob(#[schemars(with = "String")] pub(super) glob::Glob);
 
+/// A pattern of paths.
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema)]
+#[schemars(transparent)]
+pub struct Path(#[schemars(with = "String")] pub(super) agentsight_ebpf::Glob);
+
+/// An end of connections.
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema)]
+#[schemars(transparent)]
+pub struct End(#[schemars(with = "String")] pub(super) agentsight_ebpf::Network);
+
 /// A length of time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Moment(pub(super) Duration);
@@ -68,6 +78,21 @@ impl<'de> Deserialize<'de> for Glob {
             text => Ok(Self(glob::Glob::new(text))),
         };
         deserializer.deserialize_str(Checked { expecting: "a pattern such as \"*/claude\"", check })
+    }
+}
+
+impl<'de> Deserialize<'de> for Path {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let check = |text: &str| text.parse().map(Self).map_err(|error: agentsight_ebpf::GlobError| error.to_string());
+        deserializer.deserialize_str(Checked { expecting: "a pattern of paths such as \"*.yaml\"", check })
+    }
+}
+
+impl<'de> Deserialize<'de> for End {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let check =
+            |text: &str| text.parse().map(Self).map_err(|error: agentsight_ebpf::NetworkError| error.to_string());
+        deserializer.deserialize_str(Checked { expecting: "an end such as \"api.internal:8080\"", check })
     }
 }
 

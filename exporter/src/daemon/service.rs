@@ -6,13 +6,13 @@ use std::sync::mpsc::RecvTimeoutError;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use agentsight_ebpf::live::{self, BtfSource, LiveError, Options, Probes, Statistics, Tree, look_at};
+use agentsight_ebpf::live::{self, BtfSource, CaptureRoom, LiveError, Options, Probes, Statistics, Tree, look_at};
 use agentsight_ebpf::{Event, Exec, SessionNumber, Tgid};
 use nix::sys::signal::SigSet;
 
 use super::desk::Desk;
 use super::notify::Notifier;
-use super::settle::{Overrides, Settled};
+use super::settle::{Capturing, Overrides, Settled};
 use super::socket::Door;
 use super::{rules, settle, signals};
 use crate::capture::container::Containers;
@@ -20,6 +20,7 @@ use crate::capture::redact::{Redactor, RulesError};
 use crate::collector::deliver::{Delivery, DeliveryError, Heir};
 use crate::collector::drain::{Drain, Reads, SharedProbes, lock};
 use crate::collector::heap;
+use crate::collector::hosts;
 use crate::collector::privileges::{self, PrivilegesError, Still};
 use crate::collector::queue::{Arrivals, Inlet, queue};
 use crate::collector::serve::{self, INPUTS_MAX};
@@ -110,6 +111,8 @@ pub(crate) struct Service {
     pub(super) drain: Drain,
     pub(super) delivery: Delivery,
     pub(super) settled: Settled,
+    /// What the programs were loaded with.
+    capture_room: Option<CaptureRoom>,
     pub(super) to: Inlet<Input>,
     pub(super) last_number: SessionNumber,
     pub(super) telemetry: Telemetry,
@@ -123,7 +126,7 @@ pub(crate) struct Service {
 
 impl Service {
     /// Attaches the programs and opens the store; nothing is traced yet.
-    pub(crate) fn start(settled: Settled) -> Result<(Self, Arrivals<Input>), ServiceError> {
+    pub(crate) fn start(mut settled: Settled) -> Result<(Self, Arrivals<Input>), ServiceError> {
         serve::check_pid_namespace()?;
         let redactor = Redactor::new()?;
         let statistics = Statistics::start();
@@ -133,6 +136,8 @@ impl Service {
         let harvest = probes.take_harvest()?;
         privileges::drop_privileges(Still::Adopting)?;
         heap::give_back();
+        settled.capture.iter_mut().for_each(know_addresses);
+        let capture_room = settled.capture.as_ref().map(|capturing| capturing.room);
 
         let dir = store::chosen_dir();
         let store = Store::open_for_ingest(&dir)?;
@@ -158,6 +163,7 @@ impl Service {
             drain,
             delivery,
             settled,
+            capture_room,
             to,
             last_number: SessionNumber::NOBODY,
             telemetry,
@@ -282,12 +288,19 @@ impl Service {
                         "socket, ring_bytes, btf and self_telemetry take effect when the daemon is started again"
                     );
                 }
+                let room = new.capture.as_ref().map(|capturing| capturing.room);
+                if room.is_some() && room != self.capture_room {
+                    tracing::warn!("a new `capture:`, and its ring_bytes and bytes_per_minute, take effect likewise");
+                }
+                let mut capture = new.capture.filter(|_| self.capture_room.is_some());
+                capture.iter_mut().for_each(know_addresses);
                 let kept = self.settled.clone();
                 self.settled = Settled {
                     socket: kept.socket,
                     ring_bytes: kept.ring_bytes,
                     btf: kept.btf,
                     self_telemetry: kept.self_telemetry,
+                    capture,
                     ..new
                 };
                 self.apply_rules().map_err(|error| error.to_string())
@@ -331,6 +344,11 @@ impl Service {
     }
 }
 
+/// The names of hosts among what is allowed.
+fn know_addresses(capturing: &mut Capturing) {
+    capturing.allowed.addresses = hosts::resolve(&capturing.allowed);
+}
+
 fn options(settled: &Settled) -> Result<Options, ServiceError> {
     let defaults = Options::default();
     let btf = match &settled.btf {
@@ -348,6 +366,7 @@ fn options(settled: &Settled) -> Result<Options, ServiceError> {
         adopts: true,
         watches: true,
         sessions: live::Sessions::Many,
+        capture: settled.capture.as_ref().map(|capturing| capturing.room),
         verifier_log: serve::wants_verifier_log(),
     })
 }

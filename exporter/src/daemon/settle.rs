@@ -5,10 +5,13 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::config::{Compression, Config, Export, Names, Protocol, Rule};
+use agentsight_ebpf::live::CaptureRoom;
+use agentsight_ebpf::{Budgets, CapturePolicy, PolicyError, StreamKind};
+
+use super::config::{Capture, Compression, Config, Export, Names, Protocol, Rule, Stream};
 use super::load::{self, ConfigError};
 use super::rules;
-use super::scalar::{Glob, Several};
+use super::scalar::{self, Glob, Several};
 use crate::otlp::settings::{Flags, Settings, SettingsError};
 use crate::session::SessionOptions;
 
@@ -44,6 +47,9 @@ pub enum SettleError {
     /// Where spans go.
     #[error(transparent)]
     Destination(#[from] SettingsError),
+    /// What may be captured.
+    #[error(transparent)]
+    Capture(#[from] PolicyError),
 }
 
 /// What holds.
@@ -56,6 +62,14 @@ pub(crate) struct Settled {
     pub(crate) ring_bytes: Option<u32>,
     pub(crate) btf: Option<PathBuf>,
     pub(crate) rules: Vec<rules::Rule>,
+    pub(crate) capture: Option<Capturing>,
+}
+
+/// What of payload may be captured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Capturing {
+    pub(crate) allowed: CapturePolicy,
+    pub(crate) room: CaptureRoom,
 }
 
 /// Reads the file, where there is one, and puts what holds together.
@@ -73,13 +87,44 @@ pub(crate) fn settle(overrides: &Overrides, default_socket: &Path) -> Result<Set
             adopt: file.adopt_traceparent.unwrap_or(built_in.adopt),
             live_after_nanos: live_after
                 .map_or(built_in.live_after_nanos, |moment| u64::try_from(moment.as_nanos()).unwrap_or(u64::MAX)),
+            content_on_spans: file.capture.as_ref().and_then(|capture| capture.on_spans).unwrap_or(false),
             ..built_in
         },
         self_telemetry: !overrides.no_self_telemetry && file.self_telemetry.unwrap_or(true),
         ring_bytes: overrides.ring_bytes.or(file.ring_bytes),
         btf: overrides.btf.clone().or(file.btf.clone()),
+        capture: file.capture.as_ref().map(make_capture).transpose()?,
         rules: make_rules(file),
     })
+}
+
+fn make_capture(capture: &Capture) -> Result<Capturing, SettleError> {
+    let paths = |several: &Several<scalar::Path>| several.0.iter().map(|path| path.0.clone()).collect();
+    let kind = |stream: &Stream| match stream {
+        Stream::Pipe => StreamKind::Pipe,
+        Stream::Unix => StreamKind::Unix,
+        Stream::Tty => StreamKind::Tty,
+    };
+    let (budgets, room) = (Budgets::default(), CaptureRoom::default());
+    let allowed = CapturePolicy {
+        files: paths(&capture.allow),
+        denied_files: paths(&capture.deny),
+        networks: capture.net.0.iter().map(|end| end.0.clone()).collect(),
+        streams: capture.streams.0.iter().map(kind).collect(),
+        budgets: Budgets {
+            burst_bytes: capture.budgets.burst_bytes.unwrap_or(budgets.burst_bytes),
+            session_bytes: capture.budgets.session_bytes.unwrap_or(budgets.session_bytes),
+        },
+        ..CapturePolicy::default()
+    };
+    // Found out now, and not when the first session wants it.
+    allowed.automaton()?;
+    let room = CaptureRoom {
+        ring_bytes: capture.budgets.ring_bytes.unwrap_or(room.ring_bytes),
+        bytes_per_minute: capture.budgets.bytes_per_minute.unwrap_or(room.bytes_per_minute),
+        ..room
+    };
+    Ok(Capturing { allowed, room })
 }
 
 fn make_rules(file: Config) -> Vec<rules::Rule> {
@@ -98,6 +143,7 @@ fn make_rule(number: usize, rule: Rule) -> rules::Rule {
         container_image: globs(rule.container.image),
         users: rule.user.0.into_iter().map(|user| user.0).collect(),
         service: rule.service,
+        captures: rule.capture.unwrap_or(false),
     }
 }
 
@@ -209,6 +255,31 @@ mod tests {
         let endpoint = file.destination.traces.expect("there is one");
         let headers = serde_json::to_string(&endpoint.headers).expect("they are text");
         assert!(headers.contains("a,b=c d"), "{headers}");
+    }
+
+    #[test]
+    fn what_may_be_captured_is_nothing_unless_the_file_says_it() {
+        assert_eq!(settled(Some(FILE), Overrides::default()).capture, None);
+        let file = "
+            capture:
+              allow: ['*.yaml', /srv/]
+              deny: '*.key'
+              net: api.internal:8080
+              streams: [pipe, tty]
+              on_spans: true
+              budgets: {session_bytes: 1000, bytes_per_minute: 7}
+            rules: [{executable: '*/a', capture: true}, {executable: '*/b'}]
+        ";
+        let file = settled(Some(file), Overrides::default());
+        let Capturing { allowed, room } = file.capture.expect("the file says it");
+        let table = allowed.automaton().expect("they are few");
+        assert!(table.matches(b"/srv/x") && !table.matches(b"/srv/x.key") && !table.matches(b"/x"));
+        assert_eq!(allowed.names().collect::<Vec<_>>(), ["api.internal"]);
+        assert_eq!(allowed.streams, [StreamKind::Pipe, StreamKind::Tty].into());
+        assert_eq!(allowed.budgets, Budgets { session_bytes: 1000, ..Budgets::default() });
+        assert_eq!(room, CaptureRoom { bytes_per_minute: 7, ..CaptureRoom::default() });
+        assert!(file.options.content_on_spans);
+        assert_eq!(file.rules.iter().map(|rule| rule.captures).collect::<Vec<_>>(), [true, false]);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use agentsight_ebpf::live::is_alive;
-use agentsight_ebpf::{EarlierSpan, ProcessKey, Tgid};
+use agentsight_ebpf::{CapturePolicy, EarlierSpan, ProcessKey, Tgid};
 
 use super::beginning::{BeginError, Inheritance, Plan};
 use super::service::Service;
@@ -47,6 +47,8 @@ impl Service {
             lifetime: Lifetime::new(Scope::RunningTree, Duration::ZERO),
             destination: destination_of(store, old)?,
             owner: left.owner,
+            // What its session had asked for died with the daemon.
+            capture: CapturePolicy::default(),
         };
         Ok(self.adopt(&roots, plan, Inheritance { spans, from: Some(left) })?.is_some())
     }

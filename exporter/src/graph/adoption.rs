@@ -58,6 +58,7 @@ impl Graph {
                 confidence,
                 target: Target::image(parent),
                 bytes: None,
+                matched: None,
             });
         }
         adopted.parent = Parent::Adopted(parsed.span.span_id);
@@ -87,6 +88,7 @@ fn explicit(parsed: Traceparent) -> Cause {
         confidence: Confidence::CERTAIN,
         target: Target::Foreign(parsed.span),
         bytes: None,
+        matched: None,
     }
 }
 

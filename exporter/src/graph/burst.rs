@@ -7,7 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
 
 use agentsight_ebpf::{
-    BurstBegin, BurstEnd, BurstId, Direction, Doer, ExecNumber, FileId, KernelNanos, OpenHow, ProcessKey,
+    BurstBegin, BurstEnd, BurstId, Content, Direction, Doer, ExecNumber, FileId, KernelNanos, Object, OpenHow,
+    ProcessKey,
 };
 
 use super::edges::Edge;
@@ -26,8 +27,8 @@ const END_LOST_AFTER: KernelNanos = KernelNanos(180_000_000_000);
 pub(super) enum Burst {
     /// It will have a span.
     Shown(Box<Shown>),
-    /// It is only counted.
-    Folded { by: ProcessKey },
+    /// It is only counted, unless something of it was captured.
+    Folded { by: ProcessKey, begin: Box<BurstBegin>, file: FileId },
 }
 
 #[derive(Debug)]
@@ -40,6 +41,8 @@ pub(super) struct Shown {
     pub(super) copies_dropped: u32,
     /// Bursts that a descriptor was sent in which this one received.
     pub(super) passed: Vec<Edge>,
+    /// What was captured of it.
+    pub(super) content: Option<Arc<Content>>,
     /// Room that was taken in its trace when something referred to it before its causes were known.
     pub(super) reserved: Option<Load>,
 }
@@ -119,6 +122,10 @@ impl Graph {
             self.begin_folded(begin, file, out);
             return;
         }
+        self.begin_shown(begin, object, found, out);
+    }
+
+    fn begin_shown(&mut self, begin: &BurstBegin, object: Arc<Object>, found: bool, out: &mut Vec<Activity>) {
         let image = self.image_of(&begin.by, begin.at, out);
         let epoch = object::stored_file(&object).and_then(|id| self.files.get(id)).map_or(0, |file| file.epoch);
         let moved = Arc::new(Moved {
@@ -156,7 +163,15 @@ impl Graph {
         if !begin.mapped {
             self.bursts.begun.insert((begin.first, begin.burst));
         }
-        let shown = Shown { moved, flow, copied: Vec::new(), copies_dropped: 0, passed: Vec::new(), reserved: None };
+        let shown = Shown {
+            moved,
+            flow,
+            copied: Vec::new(),
+            copies_dropped: 0,
+            passed: Vec::new(),
+            content: None,
+            reserved: None,
+        };
         self.bursts.by_id.insert(begin.burst, Burst::Shown(Box::new(shown)));
     }
 
@@ -174,7 +189,22 @@ impl Graph {
             known.deeds.folding.begin(file);
             known.deeds.bursts.insert(begin.burst);
         }
-        self.bursts.by_id.insert(begin.burst, Burst::Folded { by });
+        self.bursts.by_id.insert(begin.burst, Burst::Folded { by, begin: Box::new(*begin), file });
+    }
+
+    /// Something of it was captured, so somebody wants to see it: it is shown, as if it had been so from the beginning.
+    pub(super) fn unfold(&mut self, id: BurstId, out: &mut Vec<Activity>) {
+        let Some(Burst::Folded { by, begin, file }) = self.bursts.by_id.get(&id) else { return };
+        let (by, begin, file) = (*by, **begin, *file);
+        let is_its_image = self.processes.get(by).is_some_and(|known| known.image.id.exec == begin.by.exec);
+        let Some(open) = self.opens.get(id.open).filter(|_| is_its_image && !self.is_too_late(by, begin.at)) else {
+            return;
+        };
+        let (object, found) = (Arc::clone(&open.object), open.how == OpenHow::Found);
+        if let Some(known) = self.processes.get_mut(by) {
+            known.deeds.folding.take_back(file);
+        }
+        self.begin_shown(&begin, object, found, out);
     }
 
     pub(super) fn end_burst(&mut self, end: &BurstEnd, out: &mut Vec<Activity>) {
@@ -183,7 +213,7 @@ impl Graph {
         }
         match self.bursts.by_id.get(&end.burst) {
             None => {}
-            Some(Burst::Folded { by }) => {
+            Some(Burst::Folded { by, .. }) => {
                 let by = *by;
                 self.end_folded(by, Some(end), end.burst);
             }
@@ -198,6 +228,9 @@ impl Graph {
                 self.connections.count(end.burst.open, moved.direction, end.bytes);
                 if let (Way::File(id), Direction::Out) = (way(&moved), moved.direction) {
                     self.files.end_writing(id);
+                }
+                if moved.direction == Direction::In {
+                    self.take_in(end.burst);
                 }
             }
         }

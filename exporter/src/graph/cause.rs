@@ -1,10 +1,12 @@
 //! The edges that are not a parent: links from an effect back to its cause.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use agentsight_ebpf::{BurstId, Direction, Object, OpenId};
 
 use super::{Image, ImageId, Trace};
+use crate::content::{ContentHash, Likeness};
 use crate::session::SpanRef;
 
 /// One cause.
@@ -18,6 +20,29 @@ pub struct Cause {
     pub target: Target,
     /// Bytes that went along the edge, where it carries bytes.
     pub bytes: Option<u64>,
+    /// Of a `flow` the bytes that were found again, where contents were captured and some were.
+    pub matched: Option<Box<Match>>,
+}
+
+/// Bytes of a cause that stand in its effect too: the best of the evidence.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Match {
+    /// In what way they are alike.
+    pub likeness: Likeness,
+    /// Where in the cause's stream or file.
+    pub source: Range<u64>,
+    /// Where in the effect's; of an image in its arguments, each with a byte after it.
+    pub sink: Range<u64>,
+    /// Compared bytes, normalised.
+    pub bytes: u64,
+    /// The share of the cause's compared bytes that came out, of 1; all evidence together.
+    pub coverage: f64,
+    /// Of the compared bytes.
+    pub hash: ContentHash,
+    /// What stands there in the cause, for people: without secrets, one line, at most 80 characters.
+    pub source_text: String,
+    /// What stands there in the effect, in the same way.
+    pub sink_text: String,
 }
 
 /// The kinds of edges, as `agentsight.link.type` names them.
@@ -156,6 +181,13 @@ impl Confidence {
 
     /// A name's answer, and a connection to the address in it.
     pub const ANSWERED: Self = Self(90);
+
+    /// Of a fraction of 1, to the nearest hundredth; above 0.
+    pub(super) fn of_fraction(fraction: f64) -> Self {
+        // A cast of a number within these bounds loses nothing but its fraction, which is 0.
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+        Self((fraction * 100.0).round().clamp(1.0, 100.0) as u8)
+    }
 
     /// Between 0 and 1.
     #[must_use]

@@ -73,6 +73,12 @@ impl Connections {
         }
     }
 
+    /// The name that a connection's other end was looked up by, and the address, as far as they are known.
+    pub(super) fn host_of(&self, open: OpenId) -> Option<(Option<&str>, Option<&Address>)> {
+        let connection = &self.by_open.get(&open)?.connection;
+        Some((connection.host_name.as_deref(), connection.to.as_ref()))
+    }
+
     pub(super) fn close(&mut self, open: OpenId, at: KernelNanos) {
         self.end(open, at, Seen::Yes);
     }
@@ -198,7 +204,7 @@ impl Graph {
             image: Arc::clone(&from.connection.image),
             trace: Arc::clone(&from.connection.under.trace),
         };
-        let cause = Cause { kind: CauseKind::Tcp, confidence: Confidence::CERTAIN, target, bytes: None };
+        let cause = Cause { kind: CauseKind::Tcp, confidence: Confidence::CERTAIN, target, bytes: None, matched: None };
         let is_open = |it: &&mut Held| it.connection.side == Side::Server && it.stage == Stage::Begun;
         if let Some(to) = by_open.get_mut(&server).filter(is_open)
             && !to.connection.causes.iter().any(|it| it.kind == CauseKind::Tcp)

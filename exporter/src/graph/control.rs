@@ -97,7 +97,11 @@ impl Graph {
         if known.image.causes.iter().any(|cause| cause.kind == kind && cause.target == target) {
             return;
         }
-        self.add_cause_to_image(process, Cause { kind, confidence: Confidence::CERTAIN, target, bytes: None }, at);
+        self.add_cause_to_image(
+            process,
+            Cause { kind, confidence: Confidence::CERTAIN, target, bytes: None, matched: None },
+            at,
+        );
     }
 
     pub(super) fn pass(&mut self, pass: &Pass) {
@@ -115,7 +119,7 @@ impl Graph {
                 let Some(cause) = self.sent.by_open.get(&pass.open).map(Arc::clone) else { return };
                 let Some(burst) = self.bursts.shown_mut(over) else { return };
                 let confidence = Confidence::CERTAIN;
-                burst.passed.push(Edge { kind: CauseKind::Fd, confidence, cause, bytes: None });
+                burst.passed.push(Edge { kind: CauseKind::Fd, confidence, cause, bytes: None, matched: None });
             }
         }
     }

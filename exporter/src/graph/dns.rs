@@ -159,7 +159,10 @@ impl Graph {
         let answer = own.or_else(|| holds().find(|it| self.is_of_family(it.to, process)))?;
         let name = answer.resolution.name()?.to_owned();
         let target = answer.resolution.clone();
-        Some((Cause { kind: CauseKind::Dns, confidence: Confidence::ANSWERED, target, bytes: None }, name))
+        Some((
+            Cause { kind: CauseKind::Dns, confidence: Confidence::ANSWERED, target, bytes: None, matched: None },
+            name,
+        ))
     }
 
     /// Whether one of the two is an ancestor of the other.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use agentsight_ebpf::KernelNanos;
 
+use super::cause::Match;
 use super::moved::Moved;
 use super::{CauseKind, Confidence};
 
@@ -17,6 +18,7 @@ pub(super) struct Edge {
     pub(super) confidence: Confidence,
     pub(super) cause: Arc<Moved>,
     pub(super) bytes: Option<u64>,
+    pub(super) matched: Option<Box<Match>>,
 }
 
 /// Edges to one effect.
@@ -54,6 +56,7 @@ impl Edges {
             Some(known) => {
                 known.bytes = known.bytes.map(|bytes| bytes.saturating_add(edge.bytes.unwrap_or(0)));
                 known.confidence = known.confidence.max(edge.confidence);
+                known.matched = known.matched.take().or(edge.matched);
             }
             None => self.list.push(edge),
         }

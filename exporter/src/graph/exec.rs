@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use agentsight_ebpf::{Exec, ExecNumber, KernelNanos, ProcessKey};
 
+use super::flow::Flow;
 use super::image::Origin;
+use super::passage::Passage;
 use super::process::Stage;
 use super::{Activity, Cause, CauseKind, Confidence, Ending, Graph, ImageId, Target};
 
@@ -25,10 +27,12 @@ impl Graph {
             self.oddities.stale_execs += 1;
             return;
         };
-        let current = known.image.id.exec;
+        let (known_id, current) = (known.image.id, known.image.id.exec);
         if exec.exec > current {
             self.oddities.unseen_execs += u64::from(exec.exec.0 - current.0 - 1);
             let flow = self.flow_of(process, exec.flow, exec.caller_tid);
+            let matched = self.matched_in_arguments(known_id, exec);
+            let flow = Flow::with(flow, exec.caller_tid, matched);
             self.replace_image(process, exec.exec, exec.at, Some(Arc::new(exec.clone())), out);
             self.add_flow_to_image(process, flow, exec.at);
         } else if exec.exec == current && current > ExecNumber(0) && known.image.program.is_none() {
@@ -56,6 +60,7 @@ impl Graph {
         let Some(known) = self.processes.get(process) else { return };
         let (before, forker) = (known.image.clone(), known.forker.clone());
         let id = ImageId { exec: number, ..before.id };
+        self.contents.passages.note(Passage { from: before.id, left: at, to: id, arrived: at });
         let (mut image, forker) = if folds {
             let mut image = before.clone();
             image.id = id;
@@ -73,6 +78,7 @@ impl Graph {
                 confidence: Confidence::CERTAIN,
                 target: Target::image(&before),
                 bytes: None,
+                matched: None,
             };
             image.causes.push(cause);
             (image, Some(Box::new(before.clone())))

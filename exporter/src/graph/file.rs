@@ -173,6 +173,7 @@ impl File {
                 confidence: confidence(write, read),
                 cause: Arc::clone(write),
                 bytes: (!write.mapped).then_some(bytes),
+                matched: None,
             });
             if write.is_dense() && write.last().is_some_and(|end| end < read.first) {
                 subtract(&mut left, write.range());

@@ -209,6 +209,7 @@ fn loss_kind(text: &str) -> LossKind {
         "dns" => LossKind::Dns,
         "change" => LossKind::Change,
         "call" => LossKind::Call,
+        "content" => LossKind::Content,
         "missed" => LossKind::Missed,
         "undecodable" => LossKind::Undecodable,
         _ => panic!("not a kind of loss: {text}"),
@@ -334,7 +335,11 @@ fn cause(cause: &Cause) -> String {
     let bytes = cause.bytes.map_or_else(String::new, |bytes| format!(" {bytes}"));
     let confidence = cause.confidence.as_fraction();
     let confidence = if confidence < 1.0 { format!(" ({confidence})") } else { String::new() };
-    format!(" <-{:?} {target}{bytes}{confidence}", cause.kind)
+    let matched = cause.matched.as_ref().map_or_else(String::new, |it| {
+        let (kind, from, to) = (it.likeness, it.source.start, it.sink.start);
+        format!(" {kind:?} at {from} '{}' as at {to} '{}'", it.source_text, it.sink_text)
+    });
+    format!(" <-{:?} {target}{bytes}{confidence}{matched}", cause.kind)
 }
 
 fn span(start: KernelNanos, end: KernelNanos) -> String {

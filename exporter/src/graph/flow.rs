@@ -33,6 +33,8 @@ pub(super) struct Sources(VecDeque<Source>);
 pub(super) struct Flow {
     sources: Vec<Arc<Moved>>,
     tid: Tid,
+    /// What was found again in the effect.
+    matched: Vec<Edge>,
 }
 
 impl Sources {
@@ -48,11 +50,20 @@ impl Sources {
         let point = point?;
         let is_new = |source: &&Source| point.before < source.number && source.number <= point.now;
         let sources: Vec<_> = self.0.iter().rev().filter(is_new).map(|it| Arc::clone(&it.moved)).collect();
-        (!sources.is_empty()).then_some(Flow { sources, tid })
+        (!sources.is_empty()).then_some(Flow { sources, tid, matched: Vec::new() })
     }
 }
 
 impl Flow {
+    /// With what of captured contents was found again in the effect.
+    pub(super) fn with(flow: Option<Self>, tid: Tid, matched: Vec<Edge>) -> Option<Self> {
+        match flow {
+            Some(flow) => Some(Self { matched, ..flow }),
+            None if matched.is_empty() => None,
+            None => Some(Self { sources: Vec::new(), tid, matched }),
+        }
+    }
+
     /// Links to what had ended before the effect began.
     pub(super) fn causes(&self, edges: &mut Edges) {
         let mut objects = Vec::with_capacity(OBJECTS_MAX);
@@ -66,10 +77,14 @@ impl Flow {
                 break;
             }
             let confidence = if source.tid == self.tid { Confidence::SAME_THREAD } else { Confidence::OTHER_THREAD };
-            let edge = Edge { kind: CauseKind::Flow, confidence, cause: Arc::clone(source), bytes: None };
+            let edge =
+                Edge { kind: CauseKind::Flow, confidence, cause: Arc::clone(source), bytes: None, matched: None };
             if edges.push(edge) {
                 objects.push(object);
             }
+        }
+        for edge in &self.matched {
+            edges.push(edge.clone());
         }
     }
 }

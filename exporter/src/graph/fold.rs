@@ -1,6 +1,7 @@
-//! Rule: what every program reads of the system, and no traced process wrote, is a number on its image and no span.
+//! Rule: what every program reads of the system, and no traced process wrote, is a number on its image and no span. What
+//! was captured has one all the same.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use agentsight_ebpf::{BurstEnd, FileId, Object};
 
@@ -40,14 +41,34 @@ const FILES_MAX: usize = 1024;
 #[derive(Debug, Default)]
 pub(super) struct Folding {
     pub(super) counts: Folded,
-    files: BTreeSet<FileId>,
+    /// With how many bursts each.
+    files: BTreeMap<FileId, u64>,
 }
 
 impl Folding {
     pub(super) fn begin(&mut self, file: FileId) {
         self.counts.bursts = self.counts.bursts.saturating_add(1);
-        if self.files.len() >= FILES_MAX || self.files.insert(file) {
+        if self.files.len() >= FILES_MAX {
             self.counts.files = self.counts.files.saturating_add(1);
+            return;
+        }
+        let bursts = self.files.entry(file).or_default();
+        if *bursts == 0 {
+            self.counts.files = self.counts.files.saturating_add(1);
+        }
+        *bursts += 1;
+    }
+
+    /// A burst that had begun is not folded after all.
+    pub(super) fn take_back(&mut self, file: FileId) {
+        self.counts.bursts = self.counts.bursts.saturating_sub(1);
+        let left = self.files.get_mut(&file).map(|bursts| {
+            *bursts = bursts.saturating_sub(1);
+            *bursts
+        });
+        if left.is_none_or(|left| left == 0) {
+            self.files.remove(&file);
+            self.counts.files = self.counts.files.saturating_sub(1);
         }
     }
 

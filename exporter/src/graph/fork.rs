@@ -5,6 +5,7 @@
 use agentsight_ebpf::{ExecNumber, Fork, KernelNanos, ProcessKey};
 
 use super::image::{Origin, Parent};
+use super::passage::Passage;
 use super::process::Stage;
 use super::{Activity, Confidence, Graph, Image, ImageId, Lineage};
 
@@ -28,6 +29,7 @@ impl Graph {
             let in_time = start <= fork.at && !self.processes.may_have_forgotten(start);
             let noticed = if in_time { KernelNanos(0) } else { KernelNanos(fork.at.0.max(1)) };
             let id = ImageId { process: fork.process, exec: ExecNumber(0), noticed };
+            self.contents.passages.note(Passage { from: parent.id, left: fork.at, to: id, arrived: fork.at });
             (parent.child(id, Origin::Forked, fork.at, Confidence::CERTAIN), Some(Box::new(parent)))
         };
         let flow = self.flow_of(fork.parent, fork.flow, fork.parent_tid);

@@ -62,7 +62,8 @@ fn concerns_data(kind: LossKind) -> bool {
         | LossKind::Snapshot
         | LossKind::Connect
         | LossKind::Dns
-        | LossKind::Call => false,
+        | LossKind::Call
+        | LossKind::Content => false,
     }
 }
 

@@ -64,7 +64,7 @@ impl Graph {
     fn leave(&mut self, id: BurstId, at: KernelNanos, out: &mut Vec<Activity>) {
         let shown = match self.bursts.by_id.get(&id) {
             None => return,
-            Some(Burst::Folded { by }) => {
+            Some(Burst::Folded { by, .. }) => {
                 let by = *by;
                 self.end_folded(by, None, id);
                 return;
@@ -78,29 +78,37 @@ impl Graph {
         let (start, end) = (moved.first, moved.last().unwrap_or(moved.first));
         let mut edges = Edges::to(start, end);
         self.gather(&shown, &mut edges);
+        self.matched_in_output(&shown, &mut edges);
         edges.retain(|edge| !self.circles.would_close(edge.cause.id, id));
         let (mut edges, causes_dropped) = edges.finish(EDGES_MAX);
         for edge in &mut edges {
             self.gaps.doubt(edge, end);
         }
+        self.contents.passages.note_edges(&moved, &edges);
         self.circles.leave(id, edges.iter().map(|edge| edge.cause.id), |cause| self.bursts.shown(cause).is_none());
         let causes = self.causes(edges, start, at, out);
-        let load = Load::of_transfer(&moved.image, &moved.object, &causes);
+        let content = shown.content;
+        let load = Load::of_transfer(&moved.image, &moved.object, &causes) + self.load_of(content.as_deref());
         let under = match (moved.under.get(), shown.reserved) {
             (Some(under), Some(reserved)) => {
                 let under = under.clone();
                 self.traces.give_back(&under.place().trace, reserved, load);
+                // What was captured was not known then.
+                let excess = Load { spans: 0, bytes: load.bytes.saturating_sub(reserved.bytes) };
+                if excess.bytes > 0 {
+                    self.traces.charge(&under.place().trace, excess, at);
+                }
                 under
             }
             _ => self.place(&moved, load, at, out),
         };
         self.forget(&moved);
         let promised = shown.reserved.is_some();
-        let transfer = Transfer { promised, causes, causes_dropped, ..moved.transfer(under) };
+        let transfer = Transfer { promised, content, causes, causes_dropped, ..moved.transfer(under) };
         out.push(Activity::Transferred(Box::new(transfer)));
     }
 
-    fn gather(&self, shown: &Shown, edges: &mut Edges) {
+    pub(super) fn gather(&self, shown: &Shown, edges: &mut Edges) {
         let moved = &shown.moved;
         if moved.direction == Direction::In && moved.last().is_some() {
             match way(moved) {
@@ -116,6 +124,7 @@ impl Graph {
                 confidence: Confidence::CERTAIN,
                 cause: Arc::clone(from),
                 bytes: Some(*bytes),
+                matched: None,
             });
         }
         for edge in &shown.passed {
@@ -135,7 +144,7 @@ impl Graph {
         out: &mut Vec<Activity>,
     ) -> Vec<Cause> {
         let mut causes = Vec::with_capacity(edges.len());
-        for Edge { kind, confidence, cause, bytes } in edges {
+        for Edge { kind, confidence, cause, bytes, matched } in edges {
             if cause.under.get().is_none() {
                 // Its own causes are not known yet.
                 let load = Load::of_transfer_at_most(&cause.image, &cause.object);
@@ -146,7 +155,7 @@ impl Graph {
                 }
             }
             if let Some(target) = cause.target(start) {
-                causes.push(Cause { kind, confidence, target, bytes });
+                causes.push(Cause { kind, confidence, target, bytes, matched });
             }
         }
         causes

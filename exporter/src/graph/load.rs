@@ -40,6 +40,10 @@ const OF_ADDRESS: usize = 64;
 const OF_CAUSE: usize = 170;
 /// What is said of a burst as a cause beside names: the action, `by`, and how long before.
 const OF_WORDS: usize = 64;
+/// The evidence of a match, without its texts: the names of eight attributes, numbers and a hash.
+const OF_MATCH: usize = 500;
+/// What is said of captured contents: the names of five attributes, numbers and a hash.
+const OF_CONTENT: usize = 330;
 /// Causes that are named in words.
 const CAUSES_IN_WORDS: usize = 4;
 /// Bytes of one text attribute, of all texts of a list, and what one text of a list costs beside its bytes.
@@ -136,6 +140,11 @@ impl Load {
         Self::one(identity(image) + OF_TRANSFER + of_object(object) + causes)
     }
 
+    /// What the span of a burst says of what was captured, and the text itself where that goes onto spans.
+    pub(crate) fn of_content(has_text: bool) -> Self {
+        Self { spans: 0, bytes: (OF_CONTENT + if has_text { 2 * OF_ODDITY + TEXT_LIMIT } else { 0 }) as u64 }
+    }
+
     /// One more link, and what it says in words.
     pub(crate) fn of_cause(cause: &Cause) -> Self {
         Self { spans: 0, bytes: of_cause(cause) as u64 }
@@ -161,7 +170,8 @@ fn of_cause(cause: &Cause) -> usize {
         }
         other => other.name().map_or(0, str::len),
     };
-    OF_CAUSE + names
+    let matched = cause.matched.as_ref().map_or(0, |it| OF_MATCH + it.source_text.len() + it.sink_text.len());
+    OF_CAUSE + names + matched
 }
 
 /// What people call a program: the name that it has or was asked for by, and that of a script.

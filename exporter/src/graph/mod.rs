@@ -14,6 +14,7 @@ mod burst;
 mod cause;
 mod circle;
 mod connection;
+mod contents;
 mod control;
 mod copy;
 mod dns;
@@ -35,6 +36,7 @@ mod moved;
 mod object;
 mod oddities;
 mod open;
+mod passage;
 mod process;
 mod promotion;
 mod segment;
@@ -52,7 +54,7 @@ use std::sync::Arc;
 use agentsight_ebpf::{Event, KernelNanos};
 
 pub use activity::{Activity, Continued, Ended, Ending, Exited, Lost, Place, Promoted};
-pub use cause::{Cause, CauseKind, Confidence, Target};
+pub use cause::{Cause, CauseKind, Confidence, Match, Target};
 pub use image::{Image, ImageId, Origin, Parent, Part};
 pub(crate) use image::{base_name, executable_name};
 pub use lineage::Lineage;
@@ -70,6 +72,7 @@ use crate::session::Session;
 use burst::Bursts;
 use circle::Circles;
 use connection::Connections;
+use contents::Contents;
 use control::{Sent, Unwaited};
 use dns::Names;
 use file::Files;
@@ -97,6 +100,7 @@ pub struct Graph {
     sent: Sent,
     files: Files,
     streams: Streams,
+    contents: Contents,
     gaps: Gaps,
     traces: Traces,
     /// The session's first image as it was when it began: the parent of last resort.
@@ -110,6 +114,8 @@ struct Rules {
     adopt: bool,
     caller_traceparent: Option<Vec<u8>>,
     caller_tracestate: Option<String>,
+    /// Captured text goes onto spans.
+    content_on_spans: bool,
 }
 
 impl Graph {
@@ -123,6 +129,7 @@ impl Graph {
                 adopt: session.options.adopt,
                 caller_traceparent: caller.traceparent.as_ref().map(|text| text.clone().into_bytes()),
                 caller_tracestate: caller.tracestate.clone(),
+                content_on_spans: session.options.content_on_spans,
             },
             processes: Processes::default(),
             opens: Opens::default(),
@@ -134,6 +141,7 @@ impl Graph {
             sent: Sent::default(),
             files: Files::default(),
             streams: Streams::default(),
+            contents: Contents::default(),
             gaps: Gaps::default(),
             traces: Traces::new(session),
             root: None,
@@ -160,8 +168,9 @@ impl Graph {
             Event::Wait(wait) => self.wait(wait),
             Event::Pass(pass) => self.pass(pass),
             Event::Call(call) => self.call(call, out),
-            // Payload is matched with nothing yet; raw payload does not come here.
-            Event::Chunk(_) | Event::Content(_) => {}
+            Event::Content(content) => self.content(content, out),
+            // Raw payload ends in the capture.
+            Event::Chunk(_) => {}
             Event::Loss(loss) => {
                 self.gaps.add(*loss);
                 out.push(Activity::Lost(self.lost(*loss)));
@@ -196,6 +205,7 @@ impl Graph {
         self.opens = Opens::default();
         self.files = Files::default();
         self.streams = Streams::default();
+        self.contents = Contents::default();
         self.unwaited = Unwaited::default();
         self.sent = Sent::default();
         self.root = None;

@@ -97,6 +97,7 @@ impl Moved {
             mapped: self.mapped,
             found: self.found,
             promised: false,
+            content: None,
             causes: Vec::new(),
             causes_dropped: 0,
         }

@@ -8,7 +8,7 @@ use agentsight_ebpf::{Captured, Direction, FileId, FileKind, Inet, Object, Proto
 const UNIX_ADDRESS_BYTES: usize = 108;
 
 /// Which thing, for as long as it lives.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum ObjectKey {
     File(FileId),
     Pipe(FileId),

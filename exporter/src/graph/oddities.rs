@@ -29,6 +29,10 @@ pub struct Oddities {
     pub edges_against_time: u64,
     /// A cause of an image that there was no room for.
     pub causes_dropped: u64,
+    /// Contents of a burst that is not known, or has some already, or that contradict themselves.
+    pub odd_contents: u64,
+    /// Contents that there was no room for.
+    pub contents_dropped: u64,
     /// A `TRACEPARENT` that is not one.
     pub malformed_traceparents: u64,
 }

@@ -58,6 +58,7 @@ impl Graph {
                 span_id: SpanId::from_bytes(earlier.span_id),
             }),
             bytes: None,
+            matched: None,
         }));
         if self.root.is_none() {
             // What it was started with is the past: only a change from here on means something.

@@ -90,7 +90,13 @@ impl Stream {
         if is_datagram(&read.object) {
             for (write, bytes) in self.messages_for(read) {
                 let sure = if write.found || read.found { Confidence::UNORDERED } else { Confidence::BY_VERSION };
-                edges.push(Edge { kind, confidence: sure, cause: Arc::clone(write), bytes: Some(bytes) });
+                edges.push(Edge {
+                    kind,
+                    confidence: sure,
+                    cause: Arc::clone(write),
+                    bytes: Some(bytes),
+                    matched: None,
+                });
             }
             return;
         }
@@ -106,7 +112,7 @@ impl Stream {
             } else {
                 Confidence::CERTAIN
             };
-            edges.push(Edge { kind, confidence: sure, cause: Arc::clone(write), bytes: Some(bytes) });
+            edges.push(Edge { kind, confidence: sure, cause: Arc::clone(write), bytes: Some(bytes), matched: None });
         }
     }
 

@@ -3,7 +3,9 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use agentsight_ebpf::{Address, BurstId, Call, Change, Cut, Direction, DnsAnswer, KernelNanos, Kill, Object, OpenId};
+use agentsight_ebpf::{
+    Address, BurstId, Call, Change, Content, Cut, Direction, DnsAnswer, KernelNanos, Kill, Object, OpenId,
+};
 
 use super::activity::Place;
 use super::{Cause, Image};
@@ -37,6 +39,8 @@ pub struct Transfer {
     pub found: bool,
     /// It was promised before.
     pub promised: bool,
+    /// What was captured of it, where something was.
+    pub content: Option<Arc<Content>>,
     /// Links to causes, in order of discovery.
     pub causes: Vec<Cause>,
     /// Causes that were left out: of bytes that came from outside the tree, over a limit, or against the order of time.

@@ -6,6 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use agentsight_ebpf::CapturePolicy;
 use nix::errno::Errno;
 use nix::sys::wait::waitpid;
 use nix::unistd::Uid;
@@ -54,6 +55,10 @@ pub struct Tracing {
     pub btf: Option<PathBuf>,
     /// Send AgentSight's own metrics and traces too.
     pub self_telemetry: bool,
+    /// What of payload is captured.
+    pub capture: CapturePolicy,
+    /// Size of the ring for payload, bytes.
+    pub content_ring_bytes: Option<u32>,
     /// Who traces.
     pub by: TracedBy,
 }
@@ -302,6 +307,8 @@ fn make_request(
         perf_buffer: tracing.perf_buffer,
         btf,
         self_telemetry: tracing.self_telemetry,
+        capture: tracing.capture.clone(),
+        content_ring_bytes: tracing.content_ring_bytes,
     })
 }
 

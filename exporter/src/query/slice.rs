@@ -17,8 +17,10 @@ use crate::facts::{self, Facts};
 use crate::session::SpanRef;
 use crate::store::StoredSpan;
 
+mod evidence;
 mod gap;
 
+pub use evidence::Evidence;
 pub use gap::{Gap, Loss};
 
 /// Which way.
@@ -94,7 +96,12 @@ pub struct Edge {
     pub lag_nanos: i64,
     /// A traced program said so, not the kernel.
     pub asserted: bool,
+    /// Bytes of the cause that were found again in the effect.
+    pub evidence: Option<Evidence>,
 }
+
+/// From here on a `flow` whose bytes were found again is taken for seen.
+const FOUND: f64 = 0.95;
 
 /// The kind of the edge from a span to those that it started.
 pub const PARENT: &str = "parent";
@@ -102,10 +109,10 @@ pub const PARENT: &str = "parent";
 pub const PART: &str = "part";
 
 impl Edge {
-    /// It says "may".
+    /// It says "may": a `flow` that is not proved by its bytes.
     #[must_use]
     pub fn is_flow(&self) -> bool {
-        self.kind == link_type::FLOW
+        self.kind == link_type::FLOW && (self.evidence.is_none() || self.confidence < FOUND)
     }
 }
 
@@ -318,7 +325,16 @@ impl Walk {
 /// Between two spans of which one may not be known yet; its time comes later then.
 fn edge(kind: &str, cause: SpanRef, cause_span: &Span, effect: SpanRef, effect_span: &Span) -> Edge {
     let lag_nanos = lag(cause_span, effect_span, kind);
-    Edge { cause, effect, kind: kind.to_owned(), confidence: 1.0, bytes: None, lag_nanos, asserted: false }
+    Edge {
+        cause,
+        effect,
+        kind: kind.to_owned(),
+        confidence: 1.0,
+        bytes: None,
+        lag_nanos,
+        asserted: false,
+        evidence: None,
+    }
 }
 
 fn edge_of(link: &Link, cause: SpanRef, cause_span: &Span, effect: SpanRef, effect_span: &Span) -> Edge {
@@ -331,6 +347,7 @@ fn edge_of(link: &Link, cause: SpanRef, cause_span: &Span, effect: SpanRef, effe
         confidence: value(semconv::AGENTSIGHT_LINK_CONFIDENCE).and_then(facts::number).unwrap_or(1.0),
         bytes: value(semconv::AGENTSIGHT_LINK_BYTES).and_then(facts::int),
         asserted: kind == "link" || kind == link_type::EXPLICIT || value(semconv::AGENTSIGHT_ASSERTED).is_some(),
+        evidence: Evidence::of(link),
         ..edge(kind, cause, cause_span, effect, effect_span)
     }
 }

@@ -3,10 +3,10 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use agentsight_ebpf::{
-    Address, BurstBegin, BurstEnd, BurstId, Call, CallKind, Captured, Change, ChangeKind, Close, Connect, Copied, Cut,
-    Direction, Dns, DnsAnswer, Doer, Event, ExecNumber, Exit, FileId, FileKind, FlowPoint, Fork, Gap, Inet,
-    KernelNanos, Kill, Object, Open, OpenHow, OpenId, Pass, PassSide, ProcessKey, Protocol, RegularFile, Tgid, Tid,
-    UnixKind, UnixSocket, Wait,
+    Address, BurstBegin, BurstEnd, BurstId, Call, CallKind, Captured, Change, ChangeKind, Close, Connect, Content,
+    ContentHole, ContentRun, Copied, Cut, Direction, Dns, DnsAnswer, Doer, Event, ExecNumber, Exit, FileId, FileKind,
+    FlowPoint, Fork, Gap, Inet, KernelNanos, Kill, Missing, Object, Open, OpenHow, OpenId, Pass, PassSide, ProcessKey,
+    Protocol, RegularFile, Tgid, Tid, UnixKind, UnixSocket, Wait,
 };
 
 use crate::graph::fixture::exec_of;
@@ -36,6 +36,7 @@ pub(crate) fn events() -> Vec<Event> {
     for (over, side) in [(Some(BURST), PassSide::Sent), (None, PassSide::Received)] {
         events.push(Event::Pass(Pass { at: AT, by: BY, open: OpenId(6), over, side }));
     }
+    events.push(Event::Content(Box::new(content())));
     events.push(Event::Call(Box::new(Call {
         at: AT,
         by: BY,
@@ -118,6 +119,20 @@ fn burst_end() -> BurstEnd {
         coalesced: true,
         errors: 1,
         cut: Cut::OtherParty,
+    }
+}
+
+fn content() -> Content {
+    Content {
+        at: AT,
+        by: BY,
+        burst: BURST,
+        direction: Direction::Out,
+        runs: vec![ContentRun { offset: 1 << 40, bytes: b"a\xff\0".to_vec() }],
+        holes: vec![ContentHole { range: 3..u64::MAX, cause: Missing::Unreadable }],
+        redacted: vec![1..2, 4..9],
+        lost_chunks: 1,
+        complete: true,
     }
 }
 

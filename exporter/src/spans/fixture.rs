@@ -119,6 +119,7 @@ pub(crate) fn transfer(image: &Arc<Image>, direction: Direction, object: Arc<Obj
         mapped: false,
         found: false,
         promised: false,
+        content: None,
         causes: Vec::new(),
         causes_dropped: 0,
     }

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use agentsight_semconv::value::link_type;
+use agentsight_semconv as semconv;
+use agentsight_semconv::value::{link_match_kind, link_type};
 use agentsight_semconv::{
     AGENTSIGHT_ASSERTED, AGENTSIGHT_LINK_BYTES, AGENTSIGHT_LINK_CONFIDENCE, AGENTSIGHT_LINK_TYPE,
 };
@@ -11,8 +12,9 @@ use super::attributes::Attributes;
 use super::id::SpanIds;
 use super::model::Link;
 use super::{name, object, transfer};
+use crate::content::Likeness;
 use crate::duration::duration;
-use crate::graph::{Cause, CauseKind, Confidence, Connection, Image, ImageId, Part, Target};
+use crate::graph::{Cause, CauseKind, Confidence, Connection, Image, ImageId, Match, Part, Target};
 use crate::session::SpanRef;
 
 /// Links that a span may have; backends show few, and Jaeger's storages pay for each.
@@ -64,8 +66,31 @@ fn link(cause: &Cause, ids: &SpanIds) -> Link {
         attributes.int(AGENTSIGHT_LINK_BYTES, bytes);
     }
     attributes.flag(AGENTSIGHT_ASSERTED, cause.kind == CauseKind::Explicit);
+    if let Some(matched) = &cause.matched {
+        describe_match(matched, &mut attributes);
+    }
     link.attributes.extend(attributes.finish());
     link
+}
+
+/// The evidence that bytes of the cause came out in the effect.
+fn describe_match(matched: &Match, attributes: &mut Attributes) {
+    let kind = match matched.likeness {
+        Likeness::Run => link_match_kind::RUN,
+        Likeness::Token => link_match_kind::TOKEN,
+        Likeness::Value => link_match_kind::VALUE,
+        Likeness::Argument => link_match_kind::ARGUMENT,
+    };
+    attributes.text(semconv::AGENTSIGHT_LINK_MATCH_KIND, kind);
+    attributes.int(semconv::AGENTSIGHT_LINK_MATCH_SOURCE_OFFSET, matched.source.start);
+    attributes.int(semconv::AGENTSIGHT_LINK_MATCH_SINK_OFFSET, matched.sink.start);
+    attributes.int(semconv::AGENTSIGHT_LINK_MATCH_BYTES, matched.bytes);
+    attributes.double(semconv::AGENTSIGHT_LINK_MATCH_COVERAGE, (matched.coverage * 1000.0).round() / 1000.0);
+    attributes.text(semconv::AGENTSIGHT_LINK_MATCH_HASH, matched.hash.to_string());
+    attributes.text(semconv::AGENTSIGHT_LINK_MATCH_EXCERPT, matched.source_text.as_str());
+    if matched.sink_text != matched.source_text {
+        attributes.text(semconv::AGENTSIGHT_LINK_MATCH_SINK_EXCERPT, matched.sink_text.as_str());
+    }
 }
 
 /// From a continuation back to the span that it continues, with what it says in words.
@@ -149,8 +174,8 @@ mod tests {
     use opentelemetry::trace::{SpanId, TraceId};
 
     use super::*;
-    use crate::graph::fixture::session;
-    use crate::spans::fixture::{check, image};
+    use crate::graph::fixture::{events, session};
+    use crate::spans::fixture::{check, image, render, signals};
     use crate::spans::model::Value;
 
     #[test]
@@ -213,6 +238,42 @@ mod tests {
                     agentsight.link.confidence=1.0
             "##]],
         );
+    }
+
+    #[test]
+    fn bytes_that_were_found_again_are_the_evidence_of_a_flow() {
+        let text = "
+            0 clock
+            0 root 100
+            1 exec 100 /bin/python3 python3 agent.py
+            2 open 100 #1 file config.json
+            3 in 100 #1.1 0.. source 1
+            3 content #1.1 '{\"comment\": \"where\", \"priority_folder_id\": 7}'
+            4 end #1.1 43
+            5 open 100 #2 tcp 10.0.0.1:9 10.0.0.2:80
+            6 out 100 #2.1 0.. flow 0..1
+            7 content #2.1 'POST /move?folder=7 HTTP/1.1'
+            8 end #2.1 28
+            9 exit 100 0
+            20s tick
+        ";
+        let rendered = render(&signals(&session(), &events(text)));
+        let lines: String =
+            rendered.lines().filter(|line| line.contains("link")).map(|it| format!("{}\n", it.trim_start())).collect();
+        expect![[r#"
+            link to #2 in 11111111111111111111111111111111
+            agentsight.link.type=flow
+            agentsight.link.confidence=0.6
+            agentsight.link.match.kind=value
+            agentsight.link.match.source.offset=21
+            agentsight.link.match.sink.offset=11
+            agentsight.link.match.bytes=1
+            agentsight.link.match.coverage=0.022
+            agentsight.link.match.hash=7902699be42c8a8e46fbbb4501726517e86b22c56a189f7625a6da49081b2451
+            agentsight.link.match.excerpt="priority_folder_id": 7
+            agentsight.link.match.sink.excerpt=folder=7
+        "#]]
+        .assert_eq(&lines);
     }
 
     #[test]
@@ -280,8 +341,13 @@ mod tests {
     #[test]
     fn of_too_many_links_the_surest_stay_and_the_rest_are_counted() {
         let span = SpanRef { trace_id: TraceId::from_bytes([1; 16]), span_id: SpanId::from_bytes([1; 8]) };
-        let cause =
-            |confidence| Cause { kind: CauseKind::Explicit, confidence, target: Target::Foreign(span), bytes: None };
+        let cause = |confidence| Cause {
+            kind: CauseKind::Explicit,
+            confidence,
+            target: Target::Foreign(span),
+            bytes: None,
+            matched: None,
+        };
         let mut causes = vec![cause(Confidence::UNSEEN_FORK); 40];
         causes[39].confidence = Confidence::CERTAIN;
         let effect = image("/bin/sh").id;

@@ -7,9 +7,9 @@ use std::collections::BTreeMap;
 use agentsight_ebpf::{Loss, LossKind};
 use agentsight_semconv::{
     AGENTSIGHT_LOSS, AGENTSIGHT_LOSS_BURST, AGENTSIGHT_LOSS_CALL, AGENTSIGHT_LOSS_CHANGE, AGENTSIGHT_LOSS_CONNECT,
-    AGENTSIGHT_LOSS_DNS, AGENTSIGHT_LOSS_EXEC, AGENTSIGHT_LOSS_EXIT, AGENTSIGHT_LOSS_FORK, AGENTSIGHT_LOSS_MISSED,
-    AGENTSIGHT_LOSS_OPEN, AGENTSIGHT_LOSS_PROCESS, AGENTSIGHT_LOSS_SNAPSHOT, AGENTSIGHT_LOSS_UNDECODABLE,
-    AGENTSIGHT_SESSION_ID, Name,
+    AGENTSIGHT_LOSS_CONTENT, AGENTSIGHT_LOSS_DNS, AGENTSIGHT_LOSS_EXEC, AGENTSIGHT_LOSS_EXIT, AGENTSIGHT_LOSS_FORK,
+    AGENTSIGHT_LOSS_MISSED, AGENTSIGHT_LOSS_OPEN, AGENTSIGHT_LOSS_PROCESS, AGENTSIGHT_LOSS_SNAPSHOT,
+    AGENTSIGHT_LOSS_UNDECODABLE, AGENTSIGHT_SESSION_ID, Name,
 };
 
 use super::Spans;
@@ -108,6 +108,7 @@ fn name_of(kind: LossKind) -> Name {
         LossKind::Dns => AGENTSIGHT_LOSS_DNS,
         LossKind::Change => AGENTSIGHT_LOSS_CHANGE,
         LossKind::Call => AGENTSIGHT_LOSS_CALL,
+        LossKind::Content => AGENTSIGHT_LOSS_CONTENT,
         LossKind::Missed => AGENTSIGHT_LOSS_MISSED,
         LossKind::Undecodable => AGENTSIGHT_LOSS_UNDECODABLE,
     }
@@ -130,6 +131,7 @@ fn sentence(kind: LossKind, count: u64) -> String {
         LossKind::Call => {
             "signals, waits, passed descriptors or other calls not seen, for want of room in the ring buffer"
         }
+        LossKind::Content => "chunks of captured contents lost, for want of room in the ring buffer",
         LossKind::Missed => "runs of an eBPF program skipped by the kernel",
         LossKind::Undecodable => "records of the kernel side that could not be decoded",
     };
@@ -223,6 +225,7 @@ mod tests {
                 4 lost dns 7
                 4 lost change 8
                 4 lost call 9
+                4 lost content 10
                 5 lost undecodable 1
                 5 exit 101 0
             ",
@@ -244,6 +247,8 @@ mod tests {
                   agentsight.loss.change=8
                 log agentsight.loss severity 13 on #1: signals, waits, passed descriptors or other calls not seen, for want of room in the ring buffer: 9
                   agentsight.loss.call=9
+                log agentsight.loss severity 13 on #1: chunks of captured contents lost, for want of room in the ring buffer: 10
+                  agentsight.loss.content=10
                 log agentsight.loss severity 13 on #1: records of the kernel side that could not be decoded: 1
                   agentsight.loss.undecodable=1
                 #2 bash under #1 2..5 unset
@@ -254,6 +259,7 @@ mod tests {
                   agentsight.loss.dns=7
                   agentsight.loss.change=8
                   agentsight.loss.call=9
+                  agentsight.loss.content=10
                   agentsight.loss.missed=2
                   agentsight.loss.undecodable=1
             "#]],

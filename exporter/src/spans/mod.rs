@@ -14,6 +14,7 @@ mod audit;
 mod call_arguments;
 mod connection;
 mod container;
+mod content;
 mod continuation;
 mod errno;
 #[cfg(test)]
@@ -53,6 +54,7 @@ pub struct Spans {
     ids: SpanIds,
     session_id: String,
     target_names: bool,
+    content_on_spans: bool,
     services: Services,
     losses: Losses,
     root: Option<ProcessKey>,
@@ -66,6 +68,7 @@ impl Spans {
             ids: SpanIds::new(session),
             session_id: session.id.to_string(),
             target_names: session.options.target_names,
+            content_on_spans: session.options.content_on_spans,
             services: Services::new(session),
             losses: Losses::default(),
             root: None,
@@ -110,6 +113,9 @@ impl Spans {
                 let span = transfer::burst(self, transfer);
                 let of = span.id;
                 out.push(self.sent_of_no_image(span));
+                if let Some(moved) = &transfer.content {
+                    out.push(Signal::Content(Box::new(content::of_span(of, moved))));
+                }
                 if transfer.promised {
                     out.push(draft(of, None));
                 }

@@ -10,7 +10,7 @@ use opentelemetry::trace::SpanKind;
 use super::attributes::Attributes;
 use super::model::Span;
 use super::outline::{Outline, identify, named, place_under};
-use super::{Spans, link, object};
+use super::{Spans, content, link, object};
 use crate::graph::{Sums, Transfer};
 
 pub(super) fn burst(spans: &mut Spans, transfer: &Transfer) -> Span {
@@ -31,6 +31,9 @@ pub(super) fn burst(spans: &mut Spans, transfer: &Transfer) -> Span {
     }
     attributes.flag(semconv::AGENTSIGHT_IO_MAPPED, transfer.mapped);
     attributes.flag(semconv::AGENTSIGHT_OBJECT_FOUND, transfer.found);
+    if let Some(moved) = &transfer.content {
+        content::describe(moved, spans.content_on_spans, &mut attributes);
+    }
     let links = link::links(&transfer.causes, transfer.causes_dropped, image.id, &spans.ids);
     let (trace, parent) = place_under(spans, image, &transfer.under);
     let outline = Outline {
@@ -124,7 +127,7 @@ mod tests {
             trace: Arc::clone(&of.image.trace),
             before_nanos,
         };
-        Cause { kind, confidence: Confidence::CERTAIN, target, bytes }
+        Cause { kind, confidence: Confidence::CERTAIN, target, bytes, matched: None }
     }
 
     #[test]

@@ -60,6 +60,7 @@ pub(super) fn name_of_lost(kind: LossKind) -> &'static str {
         LossKind::Dns => name::DNS,
         LossKind::Change => name::CHANGE,
         LossKind::Call => name::CALL,
+        LossKind::Content => name::CONTENT,
         LossKind::Missed => name::MISSED,
         LossKind::Undecodable => name::UNDECODABLE,
     }
@@ -81,7 +82,8 @@ mod tests {
     #[test]
     fn every_kind_is_counted_under_the_name_that_recordings_have_for_it() {
         let mut counted = BTreeSet::new();
-        for event in every_kind::events() {
+        let said_by_the_collector = |event: &Event| matches!(event, Event::Content(_));
+        for event in every_kind::events().into_iter().filter(|event| !said_by_the_collector(event)) {
             let counter = counter_of(&event).expect("the kernel made it");
             assert_eq!(COUNTED[counter], recorded_kind(&event));
             counted.insert(counter);

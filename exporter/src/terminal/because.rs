@@ -16,6 +16,8 @@ use crate::spans::model::{Link, Span};
 
 /// Causes of one sort that are named; the others are counted.
 const NAMED: usize = 2;
+/// Of what was found again so much is shown; the link has more.
+const EXCERPT_CHARS: usize = 40;
 
 /// What a deed followed from: whose data it took, and what the image had taken in before; and where what it put out went.
 /// Not escaped.
@@ -25,7 +27,7 @@ pub(super) fn because<'a>(deeds: &Deeds<'a>, family: &Family<'a>, place: usize, 
     for link in deed.links() {
         let Some(cause) = deeds.cause(link) else { continue };
         match type_of(link) {
-            Some(link_type::FLOW) => flow.extend(had(deeds, cause)),
+            Some(link_type::FLOW) => flow.extend(had(deeds, family, place, link, cause)),
             Some(kind) => data.extend(origin(deeds, family, deed, link, kind, cause)),
             None => {}
         }
@@ -96,13 +98,35 @@ impl Words {
     }
 }
 
-/// `read config.json`, `received from api.example.com:443`.
-fn had<'a>(deeds: &Deeds<'a>, cause: &'a Span) -> Option<Word> {
+/// `read config.json ("folder": 7 → folder=7)`, `received from api.example.com:443`, and who had, if it was another.
+fn had<'a>(deeds: &Deeds<'a>, family: &Family<'a>, place: usize, link: &Link, cause: &'a Span) -> Option<Word> {
     let verb = match text(&cause.attributes, semconv::AGENTSIGHT_OBJECT_TYPE)? {
         object_type::TCP | object_type::UDP | object_type::IP => "received from ",
         _ => "read ",
     };
-    Some(Word { verb, text: target(deeds, cause), owner: None, before: None })
+    let mut words = target(deeds, cause);
+    if let Some(other) = deeds.owner(cause).filter(|owner| *owner != place) {
+        words += &format!(" by {}", short_name(family.members[other].span));
+    }
+    if let Some(found) = found_again(link) {
+        words += &format!(" ({found})");
+    }
+    Some(Word { verb, text: words, owner: None, before: None })
+}
+
+/// The bytes that came out again, where contents were captured.
+fn found_again(link: &Link) -> Option<String> {
+    let of = |name| text(&link.attributes, name).map(shortened);
+    let was = of(semconv::AGENTSIGHT_LINK_MATCH_EXCERPT)?;
+    let is = of(semconv::AGENTSIGHT_LINK_MATCH_SINK_EXCERPT).map(|is| format!(" → {is}"));
+    Some(was + &is.unwrap_or_default())
+}
+
+fn shortened(text: &str) -> String {
+    match text.char_indices().nth(EXCERPT_CHARS) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
 }
 
 /// Whose data it was.

@@ -82,6 +82,11 @@ struct Caused<'a> {
     bytes: Option<i64>,
     trace_id: String,
     span_id: String,
+    /// What of the cause was found again, and as what it stands here; absent where contents were not captured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    excerpt: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sink_excerpt: Option<&'a str>,
 }
 
 impl<'a> Process<'a> {
@@ -145,6 +150,8 @@ impl<'a> Caused<'a> {
             bytes: int(&link.attributes, semconv::AGENTSIGHT_LINK_BYTES),
             trace_id: link.to.trace_id.to_string(),
             span_id: link.to.span_id.to_string(),
+            excerpt: text(&link.attributes, semconv::AGENTSIGHT_LINK_MATCH_EXCERPT),
+            sink_excerpt: text(&link.attributes, semconv::AGENTSIGHT_LINK_MATCH_SINK_EXCERPT),
         }
     }
 }

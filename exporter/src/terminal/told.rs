@@ -128,9 +128,10 @@ mod tests {
     };
     use expect_test::{Expect, expect};
 
+    use crate::content::{ContentHash, Likeness};
     use crate::graph::fixture::{activities, events, session};
     use crate::graph::{
-        Account, Activity, Blind, Cause, CauseKind, Confidence, Connection, ConnectionAt, Folded, Image, Note,
+        Account, Activity, Blind, Cause, CauseKind, Confidence, Connection, ConnectionAt, Folded, Image, Match, Note,
         Resolution, Side, Target, Transfer, Under,
     };
     use crate::spans::fixture::{at, file, images, own_span, spans_of_activities, tcp, transfer};
@@ -178,7 +179,7 @@ mod tests {
         let (image, object) = (Arc::clone(&of.image), Arc::clone(&of.object));
         let trace = Arc::clone(&image.trace);
         let target = Target::Burst { id: of.id, image, direction: of.direction, object, trace, before_nanos: 1 };
-        Cause { kind, confidence: Confidence::CERTAIN, target, bytes: None }
+        Cause { kind, confidence: Confidence::CERTAIN, target, bytes: None, matched: None }
     }
 
     fn said(transfer: &Transfer) -> Activity {
@@ -242,6 +243,44 @@ mod tests {
             │        rename config.tmp → config.json
             └─ python3 agent.py                        102  80 ms  exit 0
                   connect tickets.example:8080, sent 1.0 kB  ← had read config.json
+                  read config.json 47 B  ← written by refresh.sh as config.tmp, renamed by mv, 12 ms before
+                  … and 41 system files read, 183 kB
+        "#]],
+        );
+    }
+
+    #[test]
+    fn what_was_found_again_stands_next_to_the_request_that_it_came_out_in() {
+        let found = |pid, image: &Arc<Image>| {
+            let (account, mut data) = stale_cache(pid, image);
+            for activity in &mut data {
+                let Activity::Transferred(transfer) = activity else { continue };
+                for cause in transfer.causes.iter_mut().filter(|cause| cause.kind == CauseKind::Flow) {
+                    cause.matched = Some(Box::new(Match {
+                        likeness: Likeness::Value,
+                        source: 24..47,
+                        sink: 113..121,
+                        bytes: 1,
+                        coverage: 0.1,
+                        hash: ContentHash::of(b"7"),
+                        source_text: "\"priority_folder_id\": 7".to_owned(),
+                        sink_text: "folder=7".to_owned(),
+                    }));
+                }
+            }
+            (account, data)
+        };
+        check(
+            120,
+            found,
+            &expect![[r#"
+            bash -c 'sh refresh.sh; python3 agent.py'  100  91 ms  exit 0
+            ├─ sh refresh.sh                           101   7 ms  exit 0
+            │  │  write config.tmp 47 B
+            │  └─ mv config.tmp config.json            103   3 ms  exit 0
+            │        rename config.tmp → config.json
+            └─ python3 agent.py                        102  80 ms  exit 0
+                  connect tickets.example:8080, sent 1.0 kB  ← had read config.json ("priority_folder_id": 7 → folder=7)
                   read config.json 47 B  ← written by refresh.sh as config.tmp, renamed by mv, 12 ms before
                   … and 41 system files read, 183 kB
         "#]],

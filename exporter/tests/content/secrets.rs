@@ -68,13 +68,13 @@ const WRITINGS: &[(&str, Writing)] = &[
 ];
 
 fn in_chunks(bytes: &[u8], size: usize, redactor: &Redactor) -> Redacted {
-    let mut assembly = Assembly::new(Order::Stream, 1 << 20);
+    let mut assembly = Assembly::new(1 << 20);
     for (sequence, part) in bytes.chunks(size).enumerate() {
         let offset = (sequence * size) as u64;
         let call = offset..offset + part.len() as u64;
         assembly.push(Chunk { sequence: sequence as u64, call, offset, bytes: part.to_vec(), missing: None }).unwrap();
     }
-    assembly.finish(Ending::Complete).redact(redactor)
+    assembly.finish(Order::Stream, Ending::Complete).redact(redactor)
 }
 
 fn text_of(redacted: &Redacted) -> String {

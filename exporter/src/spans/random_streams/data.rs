@@ -5,10 +5,10 @@ use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use agentsight_ebpf::{
-    Address, BurstBegin, BurstEnd, BurstId, Call, CallKind, Captured, Change, ChangeKind, Close, Connect, Copied, Cut,
-    Direction, Dns, DnsAnswer, Doer, Event, ExecNumber, FileId, FileKind, FlowPoint, Gap, Inet, KernelNanos, Kill,
-    Object, Open, OpenHow, OpenId, Pass, PassSide, ProcessKey, Protocol, RegularFile, Tgid, Tid, UnixKind, UnixSocket,
-    Wait,
+    Address, BurstBegin, BurstEnd, BurstId, Call, CallKind, Captured, Change, ChangeKind, Close, Connect, Content,
+    ContentHole, ContentRun, Copied, Cut, Direction, Dns, DnsAnswer, Doer, Event, ExecNumber, FileId, FileKind,
+    FlowPoint, Gap, Inet, KernelNanos, Kill, Missing, Object, Open, OpenHow, OpenId, Pass, PassSide, ProcessKey,
+    Protocol, RegularFile, Tgid, Tid, UnixKind, UnixSocket, Wait,
 };
 
 use super::random::Random;
@@ -33,6 +33,13 @@ const CALLS: [CallKind; 7] = [
     CallKind::CompatCall,
     CallKind::Listen,
     CallKind::MapShared,
+];
+const CONTENTS: [&[u8]; 5] = [
+    b"{\"folder\": \"fld7Qx2Lq9Zx8Wc3Vb6Nm1Ty\", \"priority_id\": 7}",
+    b"POST /move?target=fld7Qx2Lq9Zx8Wc3Vb6Nm1Ty&priority=7 HTTP/1.1\r\nHost: a\r\n\r\n",
+    b"Nobody had said so before, and whoever says so now has it from the one file that says it: seven times seven.",
+    b"x",
+    &[0xff; 2_500],
 ];
 const NAMES: [&str; 4] = ["a.example", "b.example", "", "\u{1b}[2J\\255"];
 
@@ -70,7 +77,7 @@ impl Data {
         live: &[(ProcessKey, ExecNumber)],
     ) -> Event {
         let place = usize::try_from(random.below(self.opens.len().max(1) as u64)).unwrap();
-        match random.below(24) {
+        match random.below(28) {
             0..=2 => self.open(random, now, by),
             3..=9 if !self.opens.is_empty() => self.begin(random, now, by, place),
             10..=16 if !self.opens.is_empty() => self.end(random, now, place),
@@ -90,6 +97,7 @@ impl Data {
                 let over = random.one_in(2).then(|| self.any_burst(random));
                 Event::Pass(Pass { at: now, by, open, over, side: random.of(&[PassSide::Sent, PassSide::Received]) })
             }
+            23..=26 if !self.opens.is_empty() => self.content(random, now, by, place),
             _ => {
                 let target = random.of(live).0;
                 match random.below(3) {
@@ -169,6 +177,34 @@ impl Data {
         })
     }
 
+    /// Of a burst that goes on, mostly.
+    fn content(&self, random: &mut Random, at: KernelNanos, by: Doer, place: usize) -> Event {
+        let strange = Running { by, burst: self.any_burst(random), direction: Direction::In, first: at, offset: 7 };
+        let running = self.opens[place].running.last().filter(|_| !random.one_in(10)).unwrap_or(&strange);
+        let mut offset = running.offset;
+        let mut holes = Vec::new();
+        let mut runs = Vec::new();
+        for _ in 0..random.below(3) {
+            let bytes = CONTENTS[usize::try_from(random.below(CONTENTS.len() as u64)).unwrap()].to_vec();
+            let end = offset + bytes.len() as u64;
+            runs.push(ContentRun { offset, bytes });
+            holes.push(ContentHole { range: end..end + 10, cause: Missing::Budget });
+            offset = end + 10;
+        }
+        let redacted = runs.first().map(|run| run.offset + 1..run.offset + 3).filter(|_| random.one_in(2));
+        Event::Content(Box::new(Content {
+            at,
+            by: running.by,
+            burst: running.burst,
+            direction: running.direction,
+            runs,
+            holes,
+            redacted: redacted.into_iter().collect(),
+            lost_chunks: random.below(2),
+            complete: random.one_in(2),
+        }))
+    }
+
     fn copied(&self, random: &mut Random, at: KernelNanos, by: Doer) -> Event {
         let (from, to) = (self.any_burst(random), self.any_burst(random));
         Event::Copied(Copied { at, by, from, to, bytes: random.below(1000) })
@@ -223,6 +259,13 @@ impl Data {
             Event::Close(close) => (close.at, close.by) = (at, by),
             Event::Connect(connect) => (connect.at, connect.began) = (at, start),
             Event::Dns(dns) => dns.at = at,
+            Event::Content(content) => {
+                let start = random.of(&[0, 8, u64::MAX - 1]);
+                content.at = at;
+                content.redacted.push(start..random.of(&[start, start + 1]));
+                content.holes.push(ContentHole { range: 0..u64::MAX, cause: Missing::Unreadable });
+                content.runs.push(ContentRun { offset: start, bytes: vec![0xff; 3_000] });
+            }
             _ => {}
         }
         if let Event::BurstEnd(end) = &mut event

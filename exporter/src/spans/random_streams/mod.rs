@@ -13,7 +13,7 @@ use opentelemetry::trace::SpanId;
 use prost::Message;
 
 use super::Spans;
-use super::model::{Link, Signal, Span, Value};
+use super::model::{Attribute, Link, Signal, Span, Value};
 use crate::graph::fixture::{BASE, session};
 use crate::graph::{Activity, Graph, ImageId, Load, Parent};
 use crate::otlp::encode;
@@ -50,6 +50,7 @@ fn limits(random: &mut Random) -> SegmentLimits {
 fn run(events: &[Event], limits: SegmentLimits) -> Run {
     let mut session = session();
     session.options.segment = limits;
+    session.options.content_on_spans = true;
     let (mut graph, mut spans) = (Graph::new(&session), Spans::new(&session));
     let (mut activities, mut signals, mut cuts) = (Vec::new(), Vec::new(), Vec::new());
     let mut translated = 0;
@@ -339,7 +340,10 @@ fn a_span_is_never_larger_than_was_reckoned_with() {
                 Activity::ImagePromoted(it) => loads.push(Load::of_image(&it.image) + Load::of_account(&it.account)),
                 Activity::ImageContinued(it) => loads.push(Load::of_continuation(&it.image)),
                 Activity::ImageExited(it) => loads.push(Load::of_exit(&it.image, &it.account)),
-                Activity::Transferred(it) => loads.push(Load::of_transfer(&it.image, &it.object, &it.causes)),
+                Activity::Transferred(it) => {
+                    let content = it.content.as_ref().map_or_else(Load::default, |_| Load::of_content(true));
+                    loads.push(Load::of_transfer(&it.image, &it.object, &it.causes) + content);
+                }
                 Activity::ConnectionPromoted(it) => loads.push(Load::of_connection(&it.connection)),
                 Activity::ConnectionEnded(it) if it.close_under.is_some() => loads.push(Load::of_close(&it.connection)),
                 Activity::ConnectionEnded(it) => loads.push(Load::of_connection(&it.connection)),
@@ -375,4 +379,26 @@ fn any_session_can_be_drawn_and_nothing_in_it_drives_the_terminal() {
         let summary: serde_json::Value = serde_json::from_str(&json).unwrap();
         assert_eq!(summary["session_id"].is_null(), spans.is_empty());
     });
+}
+
+#[test]
+fn what_was_captured_comes_right_after_its_span_which_names_it() {
+    let mut count = 0;
+    for_many_streams(|_, run| {
+        for (before, signal) in run.signals.iter().zip(&run.signals[1..]) {
+            let Signal::Content(content) = signal else { continue };
+            let Signal::Span(span) = before else { panic!("{before:?}") };
+            let of = SpanRef { trace_id: content.trace_id, span_id: content.span_id };
+            let hash = span.attributes.iter().find(|it| it.name == semconv::AGENTSIGHT_CONTENT_HASH);
+            assert_eq!((span.id, &hash.unwrap().value), (of, &Value::Text(content.hash.to_string())));
+            assert_eq!(content.bytes.len() as u64, content.layout.runs.iter().map(|(_, length)| length).sum::<u64>());
+        }
+    });
+    for seed in 0..300 {
+        let signals = run(&stream(&mut Random(seed)), SegmentLimits::default()).signals;
+        let links = signals.iter().filter_map(|it| if let Signal::Span(span) = it { Some(&span.links) } else { None });
+        let is_evidence = |it: &Attribute| it.name == semconv::AGENTSIGHT_LINK_MATCH_EXCERPT;
+        count += links.flatten().filter(|link| link.attributes.iter().any(is_evidence)).count();
+    }
+    assert!(count > 20, "the streams have {count} matches, too few to prove anything");
 }
