@@ -111,6 +111,7 @@ assert late.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0
     );
     on_both(&program, |events| {
         let local = "127.0.0.1";
+        events.iter().for_each(|event| println!("{event:?}"));
         assert_eq!(outcomes(events), expected(&[(local, 0), (local, 125), (local, 0)]));
         let late = connects(events)[2];
         assert!(late.at.0 - late.began.0 > 500_000_000, "it took its kernel's second try: {late:?}");

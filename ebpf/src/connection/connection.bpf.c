@@ -24,11 +24,24 @@
 #define TCP_SYN_RECV 3
 #define TCP_CLOSE 7
 
+/*
+ * A connect that TCP has begun. The call and the answer may meet on two CPUs: each writes its part, then counts its
+ * step, then looks at the other's, so that whoever came second sees both.
+ */
+struct attempt {
+	struct connect_event event; /* the call's part: who asked for what */
+	__u32 error;		    /* the answer's */
+	__u32 steps;
+};
+
+#define STEP_CALLED 1
+#define STEP_ANSWERED 0x10000
+
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 4096);
 	__type(key, __u64); /* struct sock * */
-	__type(value, struct connect_event);
+	__type(value, struct attempt);
 } connecting SEC(".maps");
 
 struct connect_record {
@@ -43,31 +56,65 @@ struct {
 	__type(value, struct connect_record);
 } connect_scratch SEC(".maps");
 
-static __always_inline __u32 state_of(struct sock *sock)
+static __always_inline bool is_under_way(struct sock *sock)
 {
-	return BPF_CORE_READ(sock, __sk_common.skc_state);
+	__u32 state = BPF_CORE_READ(sock, __sk_common.skc_state);
+
+	return state == TCP_SYN_SENT || state == TCP_SYN_RECV;
 }
 
-/* Says the outcome of a connect that nobody waited for; whoever deletes it speaks. */
-static __always_inline void say_outcome(void *ctx, struct sock *sock, __u32 state)
+/* Counts a step; says the outcome of a connect that nobody waited for when both are done. Whoever deletes it speaks. */
+static __always_inline void step(void *ctx, __u64 key, struct attempt *attempt, __u32 step)
 {
-	struct connect_event *waiting, event;
-	__u64 key = (__u64)sock;
+	struct connect_event event;
+	__u32 steps;
 
-	waiting = bpf_map_lookup_elem(&connecting, &key);
-	if (!waiting)
+	__sync_fetch_and_add(&attempt->steps, step);
+	steps = *(volatile __u32 *)&attempt->steps;
+	if (!(steps & (STEP_ANSWERED - 1)) || steps < STEP_ANSWERED)
 		return;
-	event = *waiting;
+	event = attempt->event;
+	/* Not when TCP knew: that may be before the socket was announced. */
+	event.header.at = kernel_clock();
+	event.error = attempt->error;
 	if (bpf_map_delete_elem(&connecting, &key))
 		return;
-	event.header.at = kernel_clock();
-	event.error = 0;
-	if (state == TCP_CLOSE) {
-		event.error = BPF_CORE_READ(sock, sk_err);
-		if (!event.error)
-			event.error = CANCELED;
-	}
 	emit_data(ctx, &event, sizeof(event), LOSS_CONNECT);
+}
+
+static __always_inline void answer(void *ctx, struct sock *sock, struct attempt *attempt, bool failed)
+{
+	attempt->error = 0;
+	if (failed) {
+		attempt->error = BPF_CORE_READ(sock, sk_err);
+		if (!attempt->error)
+			attempt->error = CANCELED;
+	}
+	step(ctx, (__u64)sock, attempt, STEP_ANSWERED);
+}
+
+/* The caller goes on without the outcome. */
+static __always_inline void leave(void *ctx, struct sock *sock, const struct connect_event *event)
+{
+	struct attempt *attempt, fresh = {};
+	__u64 key = (__u64)sock;
+
+	attempt = bpf_map_lookup_elem(&connecting, &key);
+	/* Not seen from its beginning: sent with the first bytes (TCP Fast Open), or begun before the tracing. */
+	if (!attempt) {
+		bpf_map_update_elem(&connecting, &key, &fresh, BPF_ANY);
+		attempt = bpf_map_lookup_elem(&connecting, &key);
+	}
+	if (!attempt) {
+		count_made(event->header.session, LOSS_CONNECT);
+		count_lost(event->header.session, LOSS_CONNECT);
+		return;
+	}
+	attempt->event = *event;
+	/* On this host the answer may have been quicker than the call. */
+	if (!attempt->steps && !is_under_way(sock))
+		answer(ctx, sock, attempt, BPF_CORE_READ(sock, __sk_common.skc_state) == TCP_CLOSE);
+	step(ctx, key, attempt, STEP_CALLED);
 }
 
 static __always_inline int connect(__u64 *ctx, struct call *call, void *stages)
@@ -115,16 +162,12 @@ static __always_inline int connect(__u64 *ctx, struct call *call, void *stages)
 	if (open->object == OBJECT_INET && (!error || waits))
 		read_peer(&record->event.to, sock);
 	if (open->object == OBJECT_INET && waits) {
-		key = (__u64)sock;
-		if (bpf_map_update_elem(&connecting, &key, &record->event, BPF_ANY)) {
-			count_made(call->session, LOSS_CONNECT);
-			count_lost(call->session, LOSS_CONNECT);
-			return 0;
-		}
-		/* On this host the answer may have been quicker than the call. */
-		if (state_of(sock) != TCP_SYN_SENT && state_of(sock) != TCP_SYN_RECV)
-			say_outcome(ctx, sock, state_of(sock));
+		leave(ctx, sock, &record->event);
 		return 0;
+	}
+	if (open->object == OBJECT_INET) {
+		key = (__u64)sock;
+		bpf_map_delete_elem(&connecting, &key);
 	}
 	length &= UNIX_ADDRESS_BYTES_MAX - 1;
 	record->event.header.size = sizeof(record->event) + length;
@@ -140,8 +183,20 @@ int agentsight_connected(struct bpf_raw_tracepoint_args *ctx)
 	struct sock *sock = (struct sock *)((__u64 *)ctx)[0];
 	int before = ((__u64 *)ctx)[1];
 	int state = ((__u64 *)ctx)[2];
+	__u32 tgid = bpf_get_current_pid_tgid() >> 32;
+	struct attempt *attempt, fresh = {};
+	__u64 key = (__u64)sock;
 
-	if (before == TCP_SYN_SENT && (state == TCP_ESTABLISHED || state == TCP_CLOSE))
-		say_outcome(ctx, sock, state);
+	/* By the caller itself, before anything is sent that could be answered. */
+	if (state == TCP_SYN_SENT) {
+		if (bpf_map_lookup_elem(&tree, &tgid))
+			bpf_map_update_elem(&connecting, &key, &fresh, BPF_ANY);
+		return 0;
+	}
+	if (before != TCP_SYN_SENT || (state != TCP_ESTABLISHED && state != TCP_CLOSE))
+		return 0;
+	attempt = bpf_map_lookup_elem(&connecting, &key);
+	if (attempt)
+		answer(ctx, sock, attempt, state == TCP_CLOSE);
 	return 0;
 }
