@@ -122,7 +122,7 @@ python3 -c "import venv, ensurepip"|python3-venv|a home for the model that is me
 endef
 export BENCH_NEEDS
 
-bench: build ## Measure what tracing costs, beside strace, perf trace and bpftrace (15 minutes; QUICK=1 for 2, ONLY=a,d for some)
+bench: build ## Measure what tracing costs, beside strace, perf trace and bpftrace (half an hour; QUICK=1 for 3 minutes, ONLY=a,d for some)
 	@tests/install-missing.sh <<<"$$BENCH_NEEDS"
 	@$(subst debug/agentsight,release/agentsight,$(AS_ROOT)) test --package agentsight-tests --test cost
 

@@ -3,7 +3,7 @@
 //! Each work is done alone and then in one other way, again and again (A B A B), and the pairs are compared. A table
 //! is printed, and all that was measured is kept as JSON in target/bench. Needs root, and the built program.
 //!
-//! `QUICK=1` takes two minutes; `ONLY=a,d` does some works; `REPETITIONS=5` makes fewer pairs.
+//! `QUICK=1` takes three minutes; `ONLY=a,d` does some works; `REPETITIONS=5` makes fewer pairs.
 
 mod calls;
 mod report;
@@ -29,7 +29,7 @@ use work::{ARGUMENT, Place, Work};
 const REPETITIONS: usize = 20;
 const REPETITIONS_OF_OTHERS: usize = 5;
 /// In so much of its time a pair of ways makes fewer, on a slow machine.
-const PATIENCE: Duration = Duration::from_secs(80);
+const PATIENCE: Duration = Duration::from_secs(320);
 const PATIENCE_WITH_OTHERS: Duration = Duration::from_secs(20);
 
 fn main() {
@@ -50,13 +50,16 @@ fn main() {
     place.make_project();
     let mut report = Report::begin(&binary().display().to_string());
     report.idle_mib = Some(idle_mib());
+    if chosen(&Work::Model) {
+        report.calls_a_request = servers::calls_a_request(&place);
+    }
     for work in Work::ALL.iter().filter(|work| chosen(work)) {
         for way in Way::TRACERS.into_iter().filter(|way| is_asked(*work, *way, quick)) {
             let (most, patience) = match (way, quick) {
                 (Way::AgentSight | Way::Neighbour, false) => (asked.unwrap_or(REPETITIONS), PATIENCE),
-                (Way::AgentSight | Way::Neighbour, true) => (asked.unwrap_or(5), PATIENCE / 10),
+                (Way::AgentSight | Way::Neighbour, true) => (asked.unwrap_or(5), PATIENCE / 40),
                 (_, false) => (asked.unwrap_or(REPETITIONS_OF_OTHERS).min(REPETITIONS_OF_OTHERS), PATIENCE_WITH_OTHERS),
-                (_, true) => (1, PATIENCE / 20),
+                (_, true) => (1, PATIENCE / 80),
             };
             let cell = pairs(*work, way, &place, most, patience);
             eprintln!("{} · {}: {} pairs", work.name(), way.name(), cell.pairs());

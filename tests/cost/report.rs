@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::fs;
 
-use agentsight_tests::comparison::Comparison;
+use agentsight_tests::comparison::{Comparison, median};
 use serde_json::json;
 
 use crate::way::Outcome;
@@ -15,7 +15,9 @@ pub(crate) struct Cell {
     /// Alone, and in the way.
     pairs: Vec<(Numbers, Numbers)>,
     lost: u64,
-    collector_mib: Option<f64>,
+    /// Of its collectors.
+    mib: Option<f64>,
+    cpu_s: Vec<f64>,
 }
 
 impl Cell {
@@ -26,7 +28,10 @@ impl Cell {
     pub(crate) fn add(&mut self, alone: Numbers, with: Numbers, outcome: &Outcome) {
         self.pairs.push((alone, with));
         self.lost += outcome.lost;
-        self.collector_mib = self.collector_mib.into_iter().chain(outcome.collector_mib).reduce(f64::max);
+        if let Some(taken) = outcome.collector {
+            self.mib = Some(self.mib.map_or(taken.mib, |most| most.max(taken.mib)));
+            self.cpu_s.push(taken.cpu_s);
+        }
     }
 
     fn names(&self) -> impl Iterator<Item = &String> {
@@ -44,6 +49,8 @@ pub(crate) struct Report {
     program: String,
     load_before: String,
     pub(crate) idle_mib: Option<f64>,
+    /// System calls that the model's server makes for a request.
+    pub(crate) calls_a_request: Option<f64>,
     rows: Vec<(String, &'static str, Cell)>,
 }
 
@@ -62,7 +69,13 @@ fn processors() -> usize {
 
 impl Report {
     pub(crate) fn begin(program: &str) -> Self {
-        Self { program: program.to_owned(), load_before: load(), idle_mib: None, rows: Vec::new() }
+        Self {
+            program: program.to_owned(),
+            load_before: load(),
+            idle_mib: None,
+            calls_a_request: None,
+            rows: Vec::new(),
+        }
     }
 
     pub(crate) fn add(&mut self, work: &str, way: &'static str, cell: Cell) {
@@ -90,13 +103,17 @@ impl Report {
                 );
             }
         }
-        text.push_str("\n| work | events lost | collector's resident memory, MiB at most |\n|---|---|---|\n");
+        if let Some(calls) = self.calls_a_request {
+            let _ = writeln!(text, "\nThe model's server makes {calls:.0} system calls for a request.");
+        }
+        text.push_str("\n| work | events lost | the collector's memory, MiB at most | its processor time, s |\n|---|---|---|---|\n");
         if let Some(idle) = self.idle_mib {
-            let _ = writeln!(text, "| a daemon with nothing to do | – | {idle:.1} |");
+            let _ = writeln!(text, "| a daemon with nothing to do | – | {idle:.1} | – |");
         }
         for (work, _, cell) in &self.rows {
-            if let Some(mib) = cell.collector_mib {
-                let _ = writeln!(text, "| {work} | {} in {} runs | {mib:.1} |", cell.lost, cell.pairs());
+            if let Some(mib) = cell.mib {
+                let (runs, cpu_s) = (cell.pairs(), median(cell.cpu_s.clone()));
+                let _ = writeln!(text, "| {work} | {} in {runs} runs | {mib:.1} | {cpu_s:.2} |", cell.lost);
             }
         }
         text
@@ -109,12 +126,13 @@ impl Report {
             .map(|(work, way, cell)| {
                 let pairs: Vec<_> =
                     cell.pairs.iter().map(|(alone, with)| json!({"alone": alone, "with": with})).collect();
-                json!({"work": work, "way": way, "pairs": pairs, "lost": cell.lost, "collector_mib": cell.collector_mib})
+                json!({"work": work, "way": way, "pairs": pairs, "lost": cell.lost, "collector_mib": cell.mib, "collector_cpu_s": cell.cpu_s})
             })
             .collect();
         let all = json!({
             "program": self.program, "kernel": kernel(), "processors": processors(),
-            "load_before": self.load_before, "load_after": load(), "idle_mib": self.idle_mib, "rows": rows,
+            "load_before": self.load_before, "load_after": load(), "idle_mib": self.idle_mib,
+            "calls_a_request": self.calls_a_request, "rows": rows,
         });
         serde_json::to_string_pretty(&all).expect("it has a text")
     }

@@ -1,16 +1,17 @@
 //! Servers, asked from outside, where nobody traces.
 
+use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use agentsight_tests::backend::free_ports;
 use agentsight_tests::requirement::find_program;
 
-use crate::way::{Outcome, Way};
+use crate::way::{Outcome, Way, end_descendants};
 use crate::work::{Numbers, Place};
 
 /// A model of sentences from a package, with real weights, in NumPy alone.
@@ -18,26 +19,18 @@ pub(crate) fn model(way: Way, place: &Place) -> Option<(Numbers, Outcome)> {
     if way == Way::Neighbour {
         return None;
     }
-    let here = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("cost");
-    let built = Command::new(here.join("model.sh")).output().ok().filter(|output| output.status.success())?;
-    let python = String::from_utf8(built.stdout).ok()?.trim().to_owned();
-    let [port] = free_ports();
-    let server = here.join("model_server.py").display().to_string();
-    let running = way.start(&[python, server, port.to_string()]);
-    let deadline = Instant::now() + Duration::from_secs(60);
-    while ask(port, "/ready").is_none() {
-        if Instant::now() > deadline {
-            running.end();
-            return None;
-        }
-        thread::sleep(Duration::from_millis(20));
+    let (port, words) = model_server()?;
+    let running = way.start(&words);
+    if !is_ready(port) {
+        running.end();
+        return None;
     }
     for _ in 0..10 {
         ask(port, "/embed");
     }
     let before: Vec<f64> = said(&ask(port, "/usage")?);
     let mut times: Vec<f64> = Vec::new();
-    for _ in 0..if place.quick { 50 } else { 200 } {
+    for _ in 0..if place.quick { 50 } else { 300 } {
         let begun = Instant::now();
         ask(port, "/embed")?;
         times.push(begun.elapsed().as_secs_f64() * 1e3);
@@ -53,6 +46,47 @@ pub(crate) fn model(way: Way, place: &Place) -> Option<(Numbers, Outcome)> {
         ("RSS MiB", *after.get(1)?),
     ];
     Some((numbers.into_iter().map(|(name, number)| (name.to_owned(), number)).collect(), outcome))
+}
+
+/// System calls that the model's server makes for a request, as strace counts them; `None` where that is missing.
+pub(crate) fn calls_a_request(place: &Place) -> Option<f64> {
+    const FEW: u32 = 50;
+    const MANY: u32 = 150;
+    let counted = |requests: u32| {
+        let (port, words) = model_server()?;
+        let file = place.folder.join("counted");
+        let mut strace = Command::new(find_program("strace")?);
+        strace.args(["-f", "-c", "-o"]).arg(&file).args(words).stdin(Stdio::null()).stderr(Stdio::null());
+        let mut process = strace.spawn().ok()?;
+        let answered = is_ready(port) && (0..requests).all(|_| ask(port, "/embed").is_some());
+        end_descendants(process.id());
+        process.wait().ok()?;
+        let text = fs::read_to_string(file).ok().filter(|_| answered)?;
+        // "100.00    0.012345           3      4120        12 total"
+        let total = text.lines().find(|line| line.ends_with(" total"))?;
+        total.split_whitespace().nth(3)?.parse::<u32>().ok()
+    };
+    Some(f64::from(counted(MANY)?.checked_sub(counted(FEW)?)?) / f64::from(MANY - FEW))
+}
+
+/// Where it will listen, and its command; `None` where it cannot be installed.
+fn model_server() -> Option<(u16, Vec<String>)> {
+    let here = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("cost");
+    let built = Command::new(here.join("model.sh")).output().ok().filter(|output| output.status.success())?;
+    let python = String::from_utf8(built.stdout).ok()?.trim().to_owned();
+    let [port] = free_ports();
+    Some((port, vec![python, here.join("model_server.py").display().to_string(), port.to_string()]))
+}
+
+fn is_ready(port: u16) -> bool {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while ask(port, "/ready").is_none() {
+        if Instant::now() > deadline {
+            return false;
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+    true
 }
 
 fn said(text: &str) -> Vec<f64> {

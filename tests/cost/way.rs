@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -93,8 +93,8 @@ impl Way {
         let complaints = agentsight.directory().join("complaints");
         let file = fs::File::create(&complaints).expect("the directory is ours");
         let process = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(file).spawn().expect("it is here");
-        let peak = (self == Self::AgentSight).then(|| Peak::watch(process.id()));
-        Running { process, beside, peak, complaints, _agentsight: agentsight }
+        let watch = (self == Self::AgentSight).then(|| Watch::begin(process.id()));
+        Running { process, beside, watch, complaints, _agentsight: agentsight }
     }
 }
 
@@ -114,7 +114,7 @@ fn wait(mut condition: impl FnMut() -> bool) {
 pub(crate) struct Running {
     pub(crate) process: Child,
     beside: Option<Child>,
-    peak: Option<Peak>,
+    watch: Option<Watch>,
     complaints: PathBuf,
     _agentsight: Agentsight,
 }
@@ -124,8 +124,8 @@ pub(crate) struct Outcome {
     pub(crate) stdout: String,
     /// Events that AgentSight says it lost.
     pub(crate) lost: u64,
-    /// The most resident memory that its collector had, MiB.
-    pub(crate) collector_mib: Option<f64>,
+    /// What its collector took.
+    pub(crate) collector: Option<Taken>,
 }
 
 impl Running {
@@ -153,13 +153,13 @@ impl Running {
         Outcome {
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
             lost,
-            collector_mib: self.peak.map(Peak::mib),
+            collector: self.watch.map(Watch::end),
         }
     }
 }
 
-/// The leaves of the tree below a process.
-fn end_descendants(root: u32) {
+/// Ends the leaves of the tree below a process.
+pub(crate) fn end_descendants(root: u32) {
     let path = format!("/proc/{root}/task/{root}/children");
     let children = fs::read_to_string(path).unwrap_or_default();
     let children: Vec<u32> = children.split_whitespace().filter_map(|id| id.parse().ok()).collect();
@@ -169,38 +169,50 @@ fn end_descendants(root: u32) {
     children.into_iter().for_each(end_descendants);
 }
 
-/// Watches a collector's resident memory.
-struct Peak {
-    kib: Arc<AtomicU64>,
+/// What a collector took of the machine.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Taken {
+    /// The most resident memory, MiB.
+    pub(crate) mib: f64,
+    /// Time on processors, its own start included, seconds.
+    pub(crate) cpu_s: f64,
+}
+
+/// Watches a collector.
+struct Watch {
+    taken: Arc<Mutex<Taken>>,
     over: Arc<AtomicBool>,
     thread: thread::JoinHandle<()>,
 }
 
-impl Peak {
-    fn watch(stub: u32) -> Self {
-        let (kib, over) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
-        let (most, enough) = (Arc::clone(&kib), Arc::clone(&over));
+impl Watch {
+    fn begin(stub: u32) -> Self {
+        let (taken, over) = (Arc::new(Mutex::new(Taken::default())), Arc::new(AtomicBool::new(false)));
+        let (most, enough) = (Arc::clone(&taken), Arc::clone(&over));
         let thread = thread::spawn(move || {
             while !enough.load(Ordering::Relaxed) {
                 if let Some(Collector(pid)) = Collector::of(Pid::from_raw(stub.cast_signed())) {
-                    // From here on one file says it.
+                    // From here on two files say it.
                     while !enough.load(Ordering::Relaxed)
-                        && let Some(now) = resident_kib(pid)
+                        && let (Some(kib), Some(cpu_s)) = (resident_kib(pid), processor_s(pid))
                     {
-                        most.fetch_max(now, Ordering::Relaxed);
+                        let mut most = most.lock().unwrap_or_else(PoisonError::into_inner);
+                        most.mib = most.mib.max(kib as f64 / 1_024.0);
+                        most.cpu_s = cpu_s;
+                        drop(most);
                         thread::sleep(Duration::from_millis(20));
                     }
                 }
                 thread::sleep(Duration::from_millis(50));
             }
         });
-        Self { kib, over, thread }
+        Self { taken, over, thread }
     }
 
-    fn mib(self) -> f64 {
+    fn end(self) -> Taken {
         self.over.store(true, Ordering::Relaxed);
         let _ = self.thread.join();
-        self.kib.load(Ordering::Relaxed) as f64 / 1_024.0
+        *self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -209,4 +221,14 @@ pub(crate) fn resident_kib(pid: Pid) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
     line.trim().trim_end_matches(" kB").parse().ok()
+}
+
+/// In its own mode and in the kernel's; `None` where it has ended.
+fn processor_s(pid: Pid) -> Option<f64> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // After the name in parentheses the state is the first; utime is the twelfth, stime the next.
+    let mut times = stat.rsplit(") ").next()?.split(' ').skip(11);
+    let ticks = times.next()?.parse::<f64>().ok()? + times.next()?.parse::<f64>().ok()?;
+    // The kernel's unit for user space, everywhere that Rust's standard library runs on Linux.
+    Some(ticks / 100.0)
 }

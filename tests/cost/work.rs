@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -76,7 +76,8 @@ impl Work {
 
     fn words(self, place: &Place) -> Vec<String> {
         let folder = place.folder.display().to_string();
-        let words = match self {
+
+        match self {
             Self::Calls => vec!["calls".to_owned(), folder],
             Self::Spawn => vec!["spawn".to_owned(), place.scaled(2_000).to_string()],
             Self::Compile => vec!["compile".to_owned(), folder],
@@ -85,8 +86,7 @@ impl Work {
             }
             Self::Agents(count) => vec!["agents".to_owned(), folder, count.to_string()],
             Self::Model | Self::Redis => unreachable!("they are measured from outside"),
-        };
-        words
+        }
     }
 }
 
@@ -146,15 +146,31 @@ fn spawn(count: u32) {
     }
 }
 
-/// Each thinks, reads, writes, starts a program and calls out, as scripts do.
+/// Each thinks, reads, writes, starts programs and calls a server, as scripts do.
 fn agents(folder: &Path, count: u32) {
-    let script = "sleep 0.1; read line < /etc/passwd; echo $line > $0/agent.$$; /bin/true; cat $0/agent.$$ | grep -q root; \
-        sleep 0.1; rm $0/agent.$$";
-    let start = |_| Command::new("sh").args(["-c", script]).arg(folder).spawn().expect("every Unix has sh");
+    const SCRIPT: &str = "sleep 0.1; read line < /etc/passwd; echo $line > $0/agent.$$; /bin/true; \
+        cat $0/agent.$$ | grep -q root; exec 3<>/dev/tcp/127.0.0.1/$1; echo $line >&3; read answer <&3; \
+        sleep 0.1; rm $0/agent.$$; [ \"$answer\" = \"$line\" ]";
+    let server = TcpListener::bind("127.0.0.1:0").expect("there is a port");
+    let port = server.local_addr().expect("it is bound").port().to_string();
+    thread::spawn(move || {
+        for caller in server.incoming().flatten() {
+            thread::spawn(move || answer(caller));
+        }
+    });
+    let start =
+        |_| Command::new("bash").args(["-c", SCRIPT]).arg(folder).arg(&port).spawn().expect("bash is installed");
     let mut agents: Vec<_> = (0..count).map(start).collect();
     for agent in &mut agents {
         assert!(agent.wait().is_ok_and(|status| status.success()));
     }
+}
+
+/// Says again the line that it was told.
+fn answer(caller: TcpStream) -> Option<()> {
+    let mut line = String::new();
+    BufReader::new(&caller).read_line(&mut line).ok()?;
+    (&caller).write_all(line.as_bytes()).ok()
 }
 
 fn streams(folder: &Path, opens: u32, mebibytes: u32) -> Numbers {

@@ -81,7 +81,7 @@ fn watch(
         assert!(began.elapsed() < LIMIT, "{carrier:?}: no exit came");
     }
     let mut lost = probes.take_losses(SessionNumber::FIRST).expect("the map is there");
-    println!("{carrier:?}: lost {lost:?}");
+    println!("{carrier:?}: lost {lost:?}, {} runs missed", probes.take_missed());
     lost.retain(|(kind, _)| *kind != LossKind::Missed);
     (events, lost)
 }
