@@ -66,7 +66,9 @@ fn main() {
             report.add(&work.name(), way.name(), cell);
         }
     }
-    let folder = env::var_os("CARGO_TARGET_DIR").map_or_else(|| "target".into(), PathBuf::from).join("bench");
+    let folder = env::var_os("CARGO_TARGET_DIR")
+        .map_or_else(|| concat!(env!("CARGO_MANIFEST_DIR"), "/../target").into(), PathBuf::from)
+        .join("bench");
     fs::create_dir_all(&folder).expect("the target folder is ours");
     let file = folder.join("cost.json");
     fs::write(&file, report.json()).expect("the target folder is ours");
