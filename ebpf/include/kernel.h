@@ -110,6 +110,7 @@ struct file___before_6_13 {
 struct fdtable {
 	unsigned int max_fds;
 	struct file **fd;
+	unsigned long *open_fds;
 };
 
 struct files_struct {

@@ -10,8 +10,9 @@
 #include "closes.h"
 #include "copies.h"
 
-/* So many descriptors a program looks at, and then tail-calls itself, 32 times at most. */
+/* So many descriptors a program looks at, and then tail-calls itself, 32 times at most; half a word. */
 #define CLOSED_AT_EXIT 32
+#define WORD_BITS 64
 
 struct ending {
 	struct exit_event event;
@@ -35,19 +36,33 @@ struct {
 	__type(value, __u32);
 } exit_files SEC(".maps");
 
+/* Which descriptors of the current task are open, a bit for each from this one on, as far as their word goes. */
+static __always_inline __u64 open_from(__u32 fd)
+{
+	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+	unsigned long *words = BPF_CORE_READ(task, files, fdt, open_fds);
+	__u64 word = 0;
+
+	bpf_probe_read_kernel(&word, sizeof(word), words + fd / WORD_BITS);
+	return word >> fd % WORD_BITS;
+}
+
 static __always_inline int see_exit_files(struct bpf_raw_tracepoint_args *ctx, __u32 copy)
 {
 	struct ending *ending = bpf_map_lookup_elem(&ending_scratch, &copy);
+	__u64 open;
 
 	if (!ending)
 		return 0;
+	open = open_from(ending->next_fd);
 	for (int i = 0; i < CLOSED_AT_EXIT; i++) {
 		__u32 fd = ending->next_fd;
 
 		if (fd >= ending->fds)
 			break;
 		ending->next_fd = fd + 1;
-		close_last(ctx, &ending->call, fd, CUT_EXIT);
+		if (open & 1ULL << i)
+			close_last(ctx, &ending->call, fd, CUT_EXIT);
 	}
 	if (ending->next_fd < ending->fds)
 		bpf_tail_call(ctx, &exit_files, copy);
