@@ -124,7 +124,9 @@ export BENCH_NEEDS
 
 bench: build ## Measure what tracing costs, beside strace, perf trace and bpftrace (half an hour; QUICK=1 for 3 minutes, ONLY=a,d for some)
 	@tests/install-missing.sh <<<"$$BENCH_NEEDS"
-	@$(subst debug/agentsight,release/agentsight,$(AS_ROOT)) test --package agentsight-tests --test cost
+	@export AGENTSIGHT_FLOOR=$$($(CARGO) bench --package agentsight-ebpf --bench hooks --no-run \
+	    --message-format json-render-diagnostics | sed -n 's/.*"executable":"\([^"]*\)".*/\1/p'); \
+	$(subst debug/agentsight,release/agentsight,$(AS_ROOT)) test --package agentsight-tests --test cost
 
 bench-store: deps ## Measure ingest and questions with a million spans in the store (minutes, and 3 GB of disk)
 	@$(CARGO) bench --package agentsight --bench store

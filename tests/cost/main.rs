@@ -30,7 +30,7 @@ const REPETITIONS: usize = 20;
 const REPETITIONS_OF_OTHERS: usize = 5;
 /// In so much of its time a pair of ways makes fewer, on a slow machine.
 const PATIENCE: Duration = Duration::from_secs(320);
-const PATIENCE_WITH_OTHERS: Duration = Duration::from_secs(20);
+const PATIENCE_WITH_OTHERS: Duration = Duration::from_secs(12);
 
 fn main() {
     let words: Vec<String> = env::args().skip(1).collect();
@@ -56,8 +56,8 @@ fn main() {
     for work in Work::ALL.iter().filter(|work| chosen(work)) {
         for way in Way::TRACERS.into_iter().filter(|way| is_asked(*work, *way, quick)) {
             let (most, patience) = match (way, quick) {
-                (Way::AgentSight | Way::Neighbour, false) => (asked.unwrap_or(REPETITIONS), PATIENCE),
-                (Way::AgentSight | Way::Neighbour, true) => (asked.unwrap_or(5), PATIENCE / 40),
+                (Way::AgentSight | Way::Neighbour | Way::Floor, false) => (asked.unwrap_or(REPETITIONS), PATIENCE),
+                (Way::AgentSight | Way::Neighbour | Way::Floor, true) => (asked.unwrap_or(5), PATIENCE / 40),
                 (_, false) => (asked.unwrap_or(REPETITIONS_OF_OTHERS).min(REPETITIONS_OF_OTHERS), PATIENCE_WITH_OTHERS),
                 (_, true) => (1, PATIENCE / 80),
             };
@@ -87,6 +87,7 @@ fn is_asked(work: Work, way: Way, quick: bool) -> bool {
             Way::Alone => false,
             Way::AgentSight => true,
             Way::Neighbour => suffers,
+            Way::Floor => suffers || work == Work::Spawn,
             Way::Strace | Way::PerfTrace | Way::Bpftrace => compared,
         }
 }

@@ -30,7 +30,7 @@ pub(crate) fn model(way: Way, place: &Place) -> Option<(Numbers, Outcome)> {
     }
     let before: Vec<f64> = said(&ask(port, "/usage")?);
     let mut times: Vec<f64> = Vec::new();
-    for _ in 0..if place.quick { 50 } else { 300 } {
+    for _ in 0..if place.quick { 50 } else { 150 } {
         let begun = Instant::now();
         ask(port, "/embed")?;
         times.push(begun.elapsed().as_secs_f64() * 1e3);

@@ -1,5 +1,7 @@
 //! The ways in which a command can be run: alone, beside somebody who is traced, or traced by one tool or another.
 
+use std::env;
+use std::ffi::OsString;
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -20,20 +22,23 @@ pub(crate) enum Way {
     AgentSight,
     /// The command is not traced, another one is.
     Neighbour,
+    /// Programs that do nothing are on the hooks that every system call runs through.
+    Floor,
     Strace,
     PerfTrace,
     Bpftrace,
 }
 
 impl Way {
-    pub(crate) const TRACERS: [Self; 5] =
-        [Self::AgentSight, Self::Neighbour, Self::Strace, Self::PerfTrace, Self::Bpftrace];
+    pub(crate) const TRACERS: [Self; 6] =
+        [Self::AgentSight, Self::Neighbour, Self::Floor, Self::Strace, Self::PerfTrace, Self::Bpftrace];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Alone => "nothing",
             Self::AgentSight => "AgentSight",
             Self::Neighbour => "AgentSight traces another",
+            Self::Floor => "empty programs on sys_enter and sys_exit",
             Self::Strace => "strace -f",
             Self::PerfTrace => "perf trace",
             Self::Bpftrace => "bpftrace",
@@ -44,6 +49,7 @@ impl Way {
     pub(crate) fn is_here(self) -> bool {
         match self {
             Self::Alone | Self::AgentSight | Self::Neighbour => true,
+            Self::Floor => floor().is_some(),
             Self::Strace => find_program("strace").is_some(),
             Self::PerfTrace => find_program("perf").is_some(),
             Self::Bpftrace => find_program("bpftrace").is_some(),
@@ -54,7 +60,7 @@ impl Way {
     pub(crate) fn start(self, words: &[String]) -> Running {
         let agentsight = Agentsight::as_root();
         let outer: Vec<&str> = match self {
-            Self::Alone | Self::Neighbour | Self::Bpftrace => vec![],
+            Self::Alone | Self::Neighbour | Self::Floor | Self::Bpftrace => vec![],
             Self::AgentSight => vec!["run", "--no-tree", "--no-self-telemetry", "--"],
             Self::Strace => vec!["strace", "-f", "-o", "/dev/null"],
             Self::PerfTrace => vec!["perf", "trace", "-o", "/dev/null"],
@@ -69,15 +75,15 @@ impl Way {
                 wait(|| fs::read_to_string(&path).is_ok_and(|children| !children.trim().is_empty()));
                 Some(beside)
             }
+            Self::Floor => {
+                let mut command = Command::new(floor().expect("it was asked for"));
+                command.arg("hold");
+                Some(beside(&agentsight, &mut command))
+            }
             Self::Bpftrace => {
                 let program = "BEGIN { printf(\"ready\\n\"); } \
                     tracepoint:raw_syscalls:sys_exit { @[pid, args->id] = count(); }";
-                let said = agentsight.directory().join("said");
-                let file = fs::File::create(&said).expect("the directory is ours");
-                let mut command = Command::new("bpftrace");
-                let beside = quiet(command.args(["-e", program])).stdout(file).spawn().expect("it is here");
-                wait(|| fs::read_to_string(&said).is_ok_and(|text| text.contains("ready")));
-                Some(beside)
+                Some(beside(&agentsight, Command::new("bpftrace").args(["-e", program])))
             }
             _ => None,
         };
@@ -96,6 +102,20 @@ impl Way {
         let watch = (self == Self::AgentSight).then(|| Watch::begin(process.id()));
         Running { process, beside, watch, complaints, _agentsight: agentsight }
     }
+}
+
+/// The program that holds the floor (`ebpf/benches/hooks`, which `make bench` builds).
+fn floor() -> Option<OsString> {
+    env::var_os("AGENTSIGHT_FLOOR")
+}
+
+/// Something that says when it is ready, and then runs beside the command.
+fn beside(agentsight: &Agentsight, command: &mut Command) -> Child {
+    let said = agentsight.directory().join("said");
+    let file = fs::File::create(&said).expect("the directory is ours");
+    let child = quiet(command).stdout(file).spawn().expect("it is here");
+    wait(|| fs::read_to_string(&said).is_ok_and(|text| text.contains("ready")));
+    child
 }
 
 fn quiet(command: &mut Command) -> &mut Command {

@@ -103,7 +103,7 @@ impl Place {
 
     /// A C project of so many files.
     pub(crate) fn make_project(&self) {
-        let files = self.scaled(300);
+        let files = self.scaled(200);
         for number in 0..files {
             let text =
                 format!("#include <stdio.h>\nint part{number}(int x) {{ printf(\"%d\", x); return x * {number}; }}\n");

@@ -1,7 +1,9 @@
 //! What the hooks on system calls add to a call, of a process that is traced and of one that is not.
 //!
-//! `make bench-hooks` prints the table (`cargo bench -p agentsight-ebpf --bench hooks single-calls` a longer one). Machines change their speed from one moment to the next, so every sample with
-//! the hooks stands between two without, and counts only where these two agree. Needs root.
+//! `make bench-hooks` prints the table (`cargo bench -p agentsight-ebpf --bench hooks single-calls` a longer one). Machines
+//! change their speed from one moment to the next, so every sample with the hooks stands between two without, and counts
+//! only where these two agree. With the word `hold` it only keeps empty programs on sys_enter and sys_exit until it is ended:
+//! the floor of other benchmarks. Needs root.
 
 mod floor;
 mod worker;
@@ -26,6 +28,15 @@ type Error = Box<dyn std::error::Error>;
 fn main() -> Result<(), Error> {
     if std::env::args().any(|argument| argument == worker::ARGUMENT) {
         return worker::serve();
+    }
+    if std::env::args().any(|argument| argument == "hold") {
+        let mut floor = Floor::load()?;
+        let mut held = floor.with(Form::TypedBoth);
+        held.attach()?;
+        println!("ready");
+        loop {
+            std::thread::park();
+        }
     }
     println!("ns added to a call, medians of {PAIRS} pairs (fewer in brackets: the machine was not at rest)\n");
     println!("{:<44}{:>16}{:>16}{:>16}{:>16}", "hooks", "getppid", "pread 1 byte", "pwrite 4 KiB", "open and close");
