@@ -257,6 +257,7 @@ fn options(request: &Request) -> Result<Options, LiveError> {
         watches: false,
         sessions: live::Sessions::One,
         capture,
+        object: None,
         verifier_log: wants_verifier_log(),
     })
 }

@@ -367,6 +367,7 @@ fn options(settled: &Settled) -> Result<Options, ServiceError> {
         watches: true,
         sessions: live::Sessions::Many,
         capture: settled.capture.as_ref().map(|capturing| capturing.room),
+        object: None,
         verifier_log: serve::wants_verifier_log(),
     })
 }
