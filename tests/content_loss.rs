@@ -89,3 +89,49 @@ fn causes(layout: &Value) -> Vec<String> {
     let holes = layout["holes"].as_array().cloned().unwrap_or_default();
     holes.iter().map(|hole| hole["cause"].as_str().expect("each hole has one").to_owned()).collect()
 }
+
+/// Moves `in.bin` by the kernel's own hand: from a file to a pipe, from pipe to pipe, from file to file, and into memory.
+const WITHOUT_BUFFER: &str = r#"
+import mmap, os
+source = os.open("in.bin", os.O_RDONLY)
+read, write = os.pipe()
+os.sendfile(write, source, 0, 3000)
+further, last = os.pipe()
+os.splice(read, last, 3000)
+os.lseek(source, 0, os.SEEK_SET)
+os.copy_file_range(source, os.open("out.bin", os.O_WRONLY | os.O_CREAT), 3000)
+mapped = os.open("mapped.bin", os.O_RDONLY)
+mmap.mmap(mapped, 3000, prot=mmap.PROT_READ)[:]
+"#;
+
+#[test]
+fn calls_without_a_buffer_of_the_callers_say_that_what_they_moved_is_not_known() {
+    let agentsight = Agentsight::as_root();
+    for name in ["in.bin", "mapped.bin"] {
+        fs::write(agentsight.directory().join(name), [b'x'; 3000]).expect("the directory is ours");
+    }
+    let program = format!("import os\nos.chdir({:?})\n{WITHOUT_BUFFER}", path_text(agentsight.directory().path()));
+    let options = ["--no-daemon", "--capture", "*.bin", "--capture-pipes"];
+    let traced = agentsight.trace(&options, &[python(), "-S", "-c", &program]);
+    let _ = traced.finished.expect_code(0);
+    let trace = traced.trace;
+    let layouts = store::layouts(&agentsight);
+    let said = |span: &Span| {
+        let layout = layouts.get(&span.id).unwrap_or_else(|| panic!("{} says nothing\n{trace}", span.name));
+        assert_eq!(span.int("agentsight.content.bytes"), Some(0), "{}\n{trace}", span.name);
+        assert_eq!(span.int("agentsight.content.missing_bytes"), Some(3000), "{}\n{trace}", span.name);
+        assert_eq!(causes(layout), ["unreadable"], "{}", span.name);
+        let shown = agentsight.run(["content", &span.id]).expect_code(0).stdout;
+        assert!(shown.contains("3000 bytes missing: they could not be read where they were"), "{shown}");
+    };
+    let moved = |span: &&Span| span.int("agentsight.io.bytes") == Some(3000);
+    let mut names: Vec<&str> = Vec::new();
+    for span in trace.spans.iter().filter(moved) {
+        said(span);
+        names.push(&span.name);
+    }
+    names.sort_unstable();
+    let expected =
+        ["read in.bin", "read in.bin", "read mapped.bin", "read pipe", "write out.bin", "write pipe", "write pipe"];
+    assert_eq!(names, expected, "{trace}");
+}
