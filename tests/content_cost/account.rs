@@ -2,11 +2,9 @@
 
 use agentsight_tests::agentsight::Agentsight;
 use agentsight_tests::store;
-use agentsight_tests::trace::{Span, Trace};
+use serde_json::Value;
 
-use crate::stream::Stream;
-
-/// Bytes of all bursts over the stream, both ends of it.
+/// Bytes of all bursts that were captured: those over the stream, both ends of it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Account {
     pub(crate) known: u64,
@@ -17,14 +15,14 @@ pub(crate) struct Account {
 
 impl Account {
     /// From the layouts that the store has beside the spans.
-    pub(crate) fn of(agentsight: &Agentsight, trace: &Trace, stream: Stream) -> Self {
-        let layouts = store::layouts(agentsight);
+    pub(crate) fn of(agentsight: &Agentsight) -> Self {
         let mut account = Self::default();
-        for span in trace.spans.iter().filter(|span| stream.is_of(span) && span.int("agentsight.io.bytes") > Some(0)) {
-            let Some(layout) = layouts.get(&span.id) else { panic!("{} has no contents\n{trace}", span.name) };
-            let known = span.int("agentsight.content.bytes").unwrap_or(0);
-            account.known += u64::try_from(known).expect("it is a size");
-            for hole in layout["holes"].as_array().into_iter().flatten() {
+        let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
+        for layout in store::layouts(agentsight).values() {
+            for run in list(&layout["runs"]) {
+                account.known += run[1].as_u64().expect("a run has a length");
+            }
+            for hole in list(&layout["holes"]) {
                 let place = |end: &str| hole["range"][end].as_u64().expect("a hole has both ends");
                 let cause = match hole["cause"].as_str() {
                     Some("budget") => &mut account.over_budget,
@@ -41,9 +39,4 @@ impl Account {
     pub(crate) fn sum(&self) -> u64 {
         self.known + self.over_budget + self.ring_full + self.unreadable
     }
-}
-
-/// What a span says of what it moved.
-pub(crate) fn is(span: &Span, object: &str) -> bool {
-    span.text("agentsight.object.type") == object && ["read", "write"].contains(&span.text("agentsight.action"))
 }

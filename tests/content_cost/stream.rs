@@ -7,10 +7,6 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use agentsight_tests::trace::Span;
-
-use crate::account;
-
 /// This program is started with it, a stream's name and how many MiB, to pour.
 pub(crate) const ARGUMENT: &str = "--pour";
 
@@ -45,21 +41,21 @@ impl Stream {
         if self == Self::File { 1 } else { 2 }
     }
 
-    /// Whether a span is of a burst over it.
-    pub(crate) fn is_of(self, span: &Span) -> bool {
+    /// What has it captured, and nothing else that the program does.
+    pub(crate) fn options(self) -> &'static [&'static str] {
         match self {
-            Self::Pipe => account::is(span, "pipe"),
-            Self::Tcp => account::is(span, "tcp"),
-            Self::File => {
-                account::is(span, "file") && span.text("agentsight.action") == "read" && span.name == "read poured"
-            }
+            Self::Pipe => &["--capture-pipes"],
+            Self::Tcp => &["--capture-net", "127.0.0.1"],
+            Self::File => &["--capture", "poured"],
         }
     }
 
     pub(crate) fn pour(self, mebibytes: usize) {
         let text = text();
         if self == Self::File {
-            fs::write("poured", text.repeat((FILE_MEBIBYTES << 20) / BLOCK)).expect("the folder is ours");
+            // Under another name: that it is written is not what is captured.
+            fs::write("poured.new", text.repeat((FILE_MEBIBYTES << 20) / BLOCK)).expect("the folder is ours");
+            fs::rename("poured.new", "poured").expect("the folder is ours");
         }
         fs::write("ready", "").expect("the folder is ours");
         while !Path::new("go").exists() {
