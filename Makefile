@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-docker test-kernels soak bench bench-hooks bench-store fuzz build deps test-deps lint fmt snapshots scenario-recordings jaeger python-sdk schemathesis clean
+.PHONY: help demo test test-docker test-kernels soak bench bench-content bench-hooks bench-store fuzz build deps test-deps lint fmt snapshots scenario-recordings jaeger python-sdk schemathesis clean
 .PHONY: static package test-package test-phoenix otelcol
 
 CARGO ?= cargo
@@ -133,6 +133,10 @@ bench-store: deps ## Measure ingest and questions with a million spans in the st
 
 bench-hooks: deps ## Measure what the hooks on system calls add to a call, on this machine (2 minutes)
 	@$(AS_ROOT) bench --package agentsight-ebpf --bench hooks
+
+bench-content: build ## Measure what capturing contents costs, on and off, and how much of a GiB is lost (5 minutes; PAIRS=3 for less)
+	@$(AS_ROOT) bench --package agentsight-ebpf --bench hooks -- contents
+	@$(subst debug/agentsight,release/agentsight,$(AS_ROOT)) test --package agentsight-tests --test content_cost
 
 fuzz: deps ## Feed the pipeline arbitrary bytes of the kernel's for a while (MINUTES=10)
 	@AGENTSIGHT_FUZZ_MINUTES=$(or $(MINUTES),10) $(CARGO) test --package agentsight --test fuzz -- --ignored --nocapture

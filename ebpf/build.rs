@@ -14,13 +14,14 @@ fn main() {
     }
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
     // The same programs over either way out of the kernel (include/ring.h), the attempts of `live::features`,
-    // and the benchmark's empty programs.
+    // and what the benchmark compares with: empty programs, and ours as if there were no capture of payload.
     let programs = "src/programs.bpf.c";
     for (source, name, definitions) in [
         (programs, "ring_buffer.bpf.o", [].as_slice()),
         (programs, "perf_buffer.bpf.o", &["-DPERF_BUFFER"]),
         ("src/live/hooks.bpf.c", "hooks.bpf.o", &[]),
         ("benches/hooks/floor.bpf.c", "floor.bpf.o", &[]),
+        (programs, "without_contents.bpf.o", &["-DWITHOUT_CONTENTS"]),
     ] {
         let object = out.join(name);
         compile(source, &object, definitions);

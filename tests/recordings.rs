@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 
 use agentsight_tests::recordings::{all, path, replay};
+use agentsight_tests::trace::Span;
 use expect_test::expect_file;
 
 #[test]
@@ -48,6 +49,26 @@ fn a_run_that_lost_events_replays_to_a_text_that_says_so() {
 }
 
 #[test]
+fn a_run_whose_contents_were_captured_replays_to_its_text() {
+    assert_replays("contents");
+    let trace = replay(&path("contents"));
+    let request = |span: &&Span| span.name == "write tcp" && span.text("agentsight.content.text").starts_with("POST");
+    let request = trace.spans.iter().find(request).expect("what was sent is there");
+    let sent = request.text("agentsight.content.text");
+    assert!(sent.contains("Bearer ****") && !sent.contains("Qw9Zx8"), "{sent}");
+    let found = request.links.iter().find(|link| link.attributes.contains_key("agentsight.link.match.kind"));
+    let found = found.unwrap_or_else(|| panic!("no link with evidence:\n{trace}"));
+    let read = trace.span(&found.span_id).expect("the cause is there");
+    assert_eq!(read.name, "read config.json");
+    assert_eq!(found.attributes["agentsight.link.match.excerpt"].to_string(), "\"fld7Qx2Lq9Zx8Wc3Vb6Nm1Ty\"");
+    // The text is whole, and the hash that of the bytes.
+    let sum = "2d867369769a692549d797c362180afbb6cf130ab51484eb5d6e5e45543bc416";
+    assert_eq!(read.text("agentsight.content.hash"), sum);
+    let copied = trace.only("write copy.json");
+    assert_eq!(copied.int("agentsight.content.missing_bytes"), copied.int("agentsight.io.bytes"));
+}
+
+#[test]
 fn a_tree_that_was_attached_to_replays_to_its_text() {
     assert_replays("attached");
 }
@@ -63,6 +84,7 @@ fn every_recording_replays_twice_to_the_same_spans_with_the_same_ids() {
 fn every_recording_is_one_of_these_tests() {
     let known = [
         "attached",
+        "contents",
         "make",
         "multiprocessing_pool",
         "node_children",

@@ -21,6 +21,13 @@ struct config {
 
 const volatile struct config config = {};
 
+/* Compiled without contents they are no question (benches/hooks/contents.rs compares with that). */
+#ifdef WITHOUT_CONTENTS
+#define MAY_CAPTURE 0
+#else
+#define MAY_CAPTURE config.captures
+#endif
+
 /*
  * bpf_ktime_get_boot_ns() came with the ring buffer, in 5.8 (71d19214776e). No flag in `config` could choose: before
  * 5.5 (a23740ec43ba) the verifier walks what a constant rules out, and refuses a helper there that it does not know.

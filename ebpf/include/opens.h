@@ -43,7 +43,9 @@ struct open_file {
 	__u32 capture; /* enum capture */
 	__u64 last_at; /* time of its last transfer */
 	struct open_side sides[2];
+#ifndef WITHOUT_CONTENTS
 	__u32 chunks[2]; /* of payload, each way: how many were made */
+#endif
 };
 
 /* One that is forgotten is announced again, as found open, when it is used again. */
@@ -340,7 +342,9 @@ static __always_inline void announce(void *ctx, const struct call *call, struct 
 	if (emit_data(ctx, &scratch->record, size, LOSS_OPEN)) {
 		open->session = call->session;
 		open->ends = ends;
+#ifndef WITHOUT_CONTENTS
 		open->capture = CAPTURE_UNDECIDED;
+#endif
 		/* What the call did to the file is said once. */
 		open->how &= OPEN_FOUND;
 	}

@@ -10,8 +10,10 @@
 #include "syscall/exit.bpf.c"
 #include "burst/burst.bpf.c"
 #include "burst/transfer.bpf.c"
+#ifndef WITHOUT_CONTENTS
 #include "content/policy.bpf.c"
 #include "content/content.bpf.c"
+#endif
 #include "open/close.bpf.c"
 #include "open/open.bpf.c"
 #include "connection/connection.bpf.c"

@@ -40,6 +40,7 @@ record make -- make --silent -j4 -C ../c_project
 record traceparent --service sample -- sh ../traceparent.sh
 record oddities --live-after 200ms --linger 500ms -- sh ../oddities.sh
 record segments --live-after 200ms --segment-spans 5 -- sh ../segments.sh
+record contents --capture 'co*.json' --capture-net 127.0.0.1 --content-on-spans -- /usr/bin/python3 -S ../reads_and_sends.py
 # A ring of one page, and more processes than it holds.
 record overload --ring-bytes 4096 -- sh -c 'for i in $(seq 1 97); do /usr/bin/true & done; wait'
 # A tree that runs already.

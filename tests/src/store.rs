@@ -134,3 +134,25 @@ pub fn put_content(agentsight: &Agentsight, (trace, span): (&str, &str), number:
     let output = python.output().expect("python3 was found");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
+
+const LAYOUTS: &str = "
+import sqlite3, sys
+store = sqlite3.connect(sys.argv[1])
+for span, layout in store.execute('SELECT hex(span_id), layout FROM content'):
+    print(span.lower(), layout if isinstance(layout, str) else layout.decode())
+";
+
+/// Where the bytes of each span's contents stood, and what is missing, by the span's id.
+///
+/// # Panics
+/// When the store cannot be read.
+#[must_use]
+#[track_caller]
+pub fn layouts(agentsight: &Agentsight) -> BTreeMap<String, Value> {
+    let store = agentsight.directory().join("store").join("agentsight.db");
+    let output = Command::new(python()).args(["-c", LAYOUTS, path_text(&store)]).output().expect("python3 was found");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8_lossy(&output.stdout);
+    let rows = text.lines().filter_map(|line| line.split_once(' '));
+    rows.map(|(span, layout)| (span.to_owned(), serde_json::from_str(layout).expect("it is JSON"))).collect()
+}

@@ -1,11 +1,19 @@
 //! What the hooks on system calls add to a call, of a process that is traced and of one that is not.
 //!
-//! `make bench-hooks` prints the table (`cargo bench -p agentsight-ebpf --bench hooks single-calls` a longer one). Machines
-//! change their speed from one moment to the next, so every sample with the hooks stands between two without, and counts
-//! only where these two agree. With the word `hold` it only keeps empty programs on sys_enter and sys_exit until it is ended:
-//! the floor of other benchmarks. Needs root.
+//! `make bench-hooks` prints the table (`cargo bench -p agentsight-ebpf --bench hooks single-calls` a longer one, `contents` that
+//! of the programs with and without the capture of payload). Machines change their speed from one moment to the next, so every
+//! sample with the hooks stands between two without, and counts only where these two agree. With the word `hold` it only keeps
+//! empty programs on sys_enter and sys_exit until it is ended: the floor of other benchmarks. Needs root.
 
+// The tests' own, which are too much to depend on for two files.
+#[allow(unreachable_pub, dead_code, reason = "they are a library's")]
+#[path = "../../../tests/src/comparison.rs"]
+mod comparison;
+mod contents;
 mod floor;
+#[allow(unreachable_pub, reason = "it is a library's")]
+#[path = "../../../tests/src/random.rs"]
+mod random;
 mod worker;
 
 use std::process;
@@ -37,6 +45,9 @@ fn main() -> Result<(), Error> {
         loop {
             std::thread::park();
         }
+    }
+    if std::env::args().any(|argument| argument == "contents") {
+        return contents::compare();
     }
     println!("ns added to a call, medians of {PAIRS} pairs (fewer in brackets: the machine was not at rest)\n");
     println!("{:<44}{:>16}{:>16}{:>16}{:>16}", "hooks", "getppid", "pread 1 byte", "pwrite 4 KiB", "open and close");

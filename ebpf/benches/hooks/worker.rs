@@ -33,6 +33,15 @@ pub(crate) enum Call {
 impl Call {
     pub(crate) const ALL: [Self; 4] = [Self::Getppid, Self::Pread, Self::Pwrite, Self::OpenClose];
 
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Getppid => "getppid",
+            Self::Pread => "pread 1 byte",
+            Self::Pwrite => "pwrite 4 KiB",
+            Self::OpenClose => "open and close",
+        }
+    }
+
     fn letter(self) -> char {
         match self {
             Self::Getppid => 'g',

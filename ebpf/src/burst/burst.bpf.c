@@ -67,7 +67,7 @@ static __always_inline void look_inside(struct call *call, struct file *file, co
 static __always_inline void go_on_from(void *ctx, struct call *call, const struct open_file *open,
 				       const struct move *move, void *stages)
 {
-	if (config.captures && move->burst && open->capture != CAPTURE_NOT)
+	if (MAY_CAPTURE && move->burst && open->capture != CAPTURE_NOT)
 		bpf_tail_call(ctx, stages, open->capture == CAPTURE_WANTED ? STAGE_CONTENT : STAGE_POLICY);
 	go_on(ctx, call, stages);
 }

@@ -91,6 +91,9 @@ pub struct BurstEnd {
     pub coalesced: bool,
     /// Failed calls among it (`EAGAIN` and the like aside).
     pub errors: u32,
+    /// Payload of it was taken, or would have been but for a budget: what no chunk brings is lost.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub captured: bool,
     /// Why it ended.
     pub cut: Cut,
 }

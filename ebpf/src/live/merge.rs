@@ -148,6 +148,7 @@ mod tests {
             threads: false,
             coalesced: false,
             errors: 0,
+            captured: false,
             cut: Cut::Flow,
         };
         let mut merge = Merge::default();

@@ -47,6 +47,8 @@ pub struct Options {
     pub sessions: Sessions,
     /// Room for payload; `None`: it is never captured, and costs nothing.
     pub capture: Option<CaptureRoom>,
+    /// Other programs than those built in, for the same carrier and with the same maps (only for comparing their cost).
+    pub object: Option<&'static [u8]>,
     /// Let the verifier say what it does (only for finding out why it refuses).
     pub verifier_log: bool,
 }
@@ -82,6 +84,7 @@ impl Default for Options {
             watches: false,
             sessions: Sessions::One,
             capture: None,
+            object: None,
             verifier_log: false,
         }
     }
@@ -151,7 +154,8 @@ impl Probes {
         if let Some(room) = &options.capture {
             room.make(&mut loader, options.sessions);
         }
-        let mut ebpf = loader.load(carrier.object()).map_err(|error| refused(&error))?;
+        let mut ebpf =
+            loader.load(options.object.unwrap_or_else(|| carrier.object())).map_err(|error| refused(&error))?;
         for hook in &HOOKS {
             for name in hook.programs(copies) {
                 raw_tracepoint(&mut ebpf, name)?.load().map_err(|error| refused_program(name, &error))?;

@@ -31,6 +31,7 @@ const BURST_MAPPED_OUT: u32 = 3;
 const BURST_SPARSE: u32 = 1;
 const BURST_THREADS: u32 = 2;
 const BURST_COALESCED: u32 = 4;
+const BURST_OVERDRAWN: u32 = 8;
 
 /// In the order of `enum burst_cut`.
 const CUTS: [Cut; 8] =
@@ -301,6 +302,7 @@ impl WireSums {
             threads: self.flags & BURST_THREADS != 0,
             coalesced: self.flags & BURST_COALESCED != 0,
             errors: self.errors,
+            captured: self.captured > 0 || self.flags & BURST_OVERDRAWN != 0,
             cut,
         }
     }
@@ -406,6 +408,7 @@ pub(super) fn assertions() -> String {
         ("BURST_SPARSE", BURST_SPARSE),
         ("BURST_THREADS", BURST_THREADS),
         ("BURST_COALESCED", BURST_COALESCED),
+        ("BURST_OVERDRAWN", BURST_OVERDRAWN),
         ("CUT_DIRECTION", 0),
         ("CUT_SESSION", 7),
     ] {

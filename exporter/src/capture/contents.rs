@@ -70,14 +70,7 @@ impl Contents {
         let Chunk { at, by, burst, direction, call, offset, bytes, missing, .. } = chunk;
         let held_bytes = bytes.len() + CHUNK_COST;
         let of = Of { at, by, burst, direction };
-        let going = self.going.entry(burst).or_insert_with(|| Going {
-            assembly: Assembly::new(HELD_MAX),
-            of,
-            since: at,
-            chunks: 0,
-            lost_chunks: 0,
-            held_bytes: 0,
-        });
+        let going = self.going.entry(burst).or_insert_with(|| Going::new(of));
         going.of = of;
         going.lost_chunks = going.lost_chunks.saturating_add(lost);
         // Several bursts may share an open file and its numbers: within one only the order counts.
@@ -95,6 +88,7 @@ impl Contents {
     pub fn before(&mut self, event: &Event, redactor: &Redactor) -> Vec<Event> {
         match event {
             Event::BurstEnd(end) => {
+                self.is_used |= end.captured;
                 if !self.is_used {
                     return Vec::new();
                 }
@@ -127,7 +121,10 @@ impl Contents {
     }
 
     fn end(&mut self, end: &BurstEnd, redactor: &Redactor) -> Option<Event> {
-        let mut going = self.take(end.burst)?;
+        let of = Of { at: end.at, by: end.by, burst: end.burst, direction: end.direction };
+        // Where no chunk came of what was taken all of it is a hole; but of a sparse one nobody knows where.
+        let is_lost = end.captured && !end.sparse && end.offset < end.end;
+        let mut going = self.take(end.burst).or_else(|| is_lost.then(|| Going::new(of)))?;
         // Without a gap between calls each byte from the first to the last was moved.
         let order = if end.sparse { Order::File } else { Order::Stream };
         if !end.sparse {
@@ -138,7 +135,6 @@ impl Contents {
             // The next burst may go on in the middle of a word.
             Cut::Direction | Cut::Idle | Cut::Age | Cut::OtherParty | Cut::Flow | Cut::Session => Ending::Cut,
         };
-        let of = Of { at: end.at, by: end.by, burst: end.burst, direction: end.direction };
         Some(going.said(of, order, ending, redactor))
     }
 
@@ -171,6 +167,10 @@ impl Contents {
 }
 
 impl Going {
+    fn new(of: Of) -> Self {
+        Self { assembly: Assembly::new(HELD_MAX), of, since: of.at, chunks: 0, lost_chunks: 0, held_bytes: 0 }
+    }
+
     fn cut(self, at: KernelNanos, redactor: &Redactor) -> Event {
         let of = Of { at, ..self.of };
         self.said(of, Order::File, Ending::Cut, redactor)
@@ -240,6 +240,7 @@ mod tests {
             threads: false,
             coalesced: false,
             errors: 0,
+            captured: false,
             cut: Cut::Close,
         }
     }
@@ -305,6 +306,16 @@ mod tests {
         let hole = |range| ContentHole { range, cause: Missing::RingFull };
         assert_eq!((text(&content), content.holes), ("cd|gh".to_owned(), vec![hole(0..2), hole(4..6), hole(8..10)]));
         assert_eq!(content.lost_chunks, 1);
+    }
+
+    #[test]
+    fn a_burst_of_which_no_chunk_came_is_one_hole_and_one_that_nobody_wanted_is_nothing() {
+        let mut capture = Capture::of([]);
+        let content = capture.content(BurstEnd { captured: true, ..end(3, 10) });
+        let hole = ContentHole { range: 3..10, cause: Missing::RingFull };
+        assert_eq!((content.runs, content.holes), (Vec::new(), vec![hole]));
+        let other = BurstEnd { burst: BurstId { number: 2, ..BURST }, ..end(3, 10) };
+        assert_eq!(capture.before(&Event::BurstEnd(other)), []);
     }
 
     #[test]

@@ -178,7 +178,7 @@ pub(super) fn serve(
     }
     // Detaches the programs: nobody waits for it any more.
     drop(drained);
-    prune(store, clock.read_both().wall);
+    prune(store, CONTENT_LIMITS, clock.read_both().wall);
     drop(own_trace);
     telemetry.end(TELEMETRY_LAST_WORDS);
     if seen.started && !delivered.complete() {
@@ -190,8 +190,8 @@ pub(super) fn serve(
 }
 
 /// Keeps the disk bounded. What is discarded before it was sent is counted with its destination, and said.
-pub(crate) fn prune(store: &mut Store, now: WallNanos) {
-    if let Err(error) = store.prune_contents(CONTENT_LIMITS, now) {
+pub(crate) fn prune(store: &mut Store, contents: Limits, now: WallNanos) {
+    if let Err(error) = store.prune_contents(contents, now) {
         tracing::warn!(%error, "old contents could not be discarded");
     }
     match store.prune(STORE_LIMITS, now) {
@@ -257,6 +257,7 @@ fn options(request: &Request) -> Result<Options, LiveError> {
         watches: false,
         sessions: live::Sessions::One,
         capture,
+        object: None,
         verifier_log: wants_verifier_log(),
     })
 }

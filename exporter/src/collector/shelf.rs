@@ -47,10 +47,12 @@ impl Shelf {
         let dropped_before = self.dropped;
         for signal in signals {
             let content_bytes = if let Signal::Content(content) = signal { content.bytes.len() } else { 0 };
-            let has_room = self.waiting.len() < WAITING_MAX
-                && self.waiting_content_bytes.saturating_add(content_bytes) <= WAITING_CONTENT_BYTES_MAX;
+            if !self.has_room(content_bytes) && self.last_error.is_none() {
+                // The store takes: only so much of one hand-over goes at a time.
+                self.retry(store);
+            }
             match signal {
-                _ if has_room => {
+                _ if self.has_room(content_bytes) => {
                     self.waiting_content_bytes += content_bytes;
                     self.waiting.push_back(signal.clone());
                 }
@@ -61,6 +63,11 @@ impl Shelf {
         }
         self.account.count_dropped(self.dropped - dropped_before);
         self.retry(store);
+    }
+
+    fn has_room(&self, content_bytes: usize) -> bool {
+        self.waiting.len() < WAITING_MAX
+            && self.waiting_content_bytes.saturating_add(content_bytes) <= WAITING_CONTENT_BYTES_MAX
     }
 
     /// Tries to store what waits.
@@ -116,12 +123,35 @@ impl Shelf {
 
 #[cfg(test)]
 mod tests {
+    use agentsight_ebpf::WallNanos;
     use opentelemetry::trace::{SpanId, TraceId};
 
     use super::*;
     use crate::content::ContentHash;
+    use crate::graph::fixture::session;
     use crate::spans::model::{ContentLayout, SpanContent};
     use crate::store::scratch::Scratch;
+
+    fn content(number: u64) -> Signal {
+        Signal::Content(Box::new(SpanContent {
+            trace_id: TraceId::from_bytes([1; 16]),
+            span_id: SpanId::from_bytes(number.to_be_bytes()),
+            hash: ContentHash([2; 32]),
+            bytes: vec![b'x'; 1 << 20],
+            layout: ContentLayout::default(),
+        }))
+    }
+
+    #[test]
+    fn more_contents_at_once_than_may_wait_are_stored_where_the_store_takes_them() {
+        let scratch = Scratch::new();
+        let mut store = Store::open(&scratch.path().join("store")).unwrap();
+        let session = session();
+        let _lock = store.begin_session(&session, None, WallNanos(1)).unwrap();
+        let mut shelf = Shelf::new(session.id, Vec::new(), Account::default());
+        shelf.put(&mut store, &(0..40).map(content).collect::<Vec<_>>());
+        assert_eq!((shelf.waiting.len(), shelf.dropped_contents, shelf.complaint()), (0, 0, None));
+    }
 
     #[test]
     fn while_the_store_refuses_contents_wait_in_bounded_memory_and_what_is_lost_is_said() {
@@ -130,14 +160,7 @@ mod tests {
         // It was never begun, so the store takes nothing of it.
         let mut shelf = Shelf::new(SessionId([1; 16]), Vec::new(), Account::default());
         for number in 0..40_u64 {
-            let content = SpanContent {
-                trace_id: TraceId::from_bytes([1; 16]),
-                span_id: SpanId::from_bytes(number.to_be_bytes()),
-                hash: ContentHash([2; 32]),
-                bytes: vec![b'x'; 1 << 20],
-                layout: ContentLayout::default(),
-            };
-            shelf.put(&mut store, &[Signal::Content(Box::new(content))]);
+            shelf.put(&mut store, &[content(number)]);
         }
         assert_eq!((shelf.waiting.len(), shelf.waiting_content_bytes, shelf.dropped_contents), (32, 32 << 20, 8));
         let complaint = shelf.complaint().expect("there is something to say");

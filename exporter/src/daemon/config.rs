@@ -105,8 +105,20 @@ pub struct Capture {
     pub streams: Several<Stream>,
     /// Whether the beginning of what is kept stands on the spans of rules' sessions too. Default: false.
     pub on_spans: Option<bool>,
-    /// How much is kept.
+    /// How much is captured.
     pub budgets: Budgets,
+    /// How long it is kept.
+    pub keep: Keep,
+}
+
+/// How long captured contents are kept in the store; their spans stay. A `run` without the daemon has the defaults.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Keep {
+    /// Since their span's end. Default: 7d.
+    pub age: Option<Moment>,
+    /// Packed, of all sessions; the oldest go first. Default: 1073741824.
+    pub bytes: Option<u64>,
 }
 
 /// A kind of stream.

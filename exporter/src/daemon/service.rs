@@ -28,7 +28,7 @@ use crate::collector::sessions::{BATCH, IDLE, Input, Sessions, Workshop};
 use crate::otlp::settings::Settings;
 use crate::ownership::{Owner, Ownership};
 use crate::session::SessionId;
-use crate::store::{self, Store, StoreError};
+use crate::store::{self, CONTENT_LIMITS, Store, StoreError};
 use crate::telemetry::{Account, ExporterError, Telemetry};
 
 use super::beginning::Standing;
@@ -326,7 +326,8 @@ impl Service {
             self.later = Instant::now();
             let wall = self.sessions.shop.clock.read_both().wall;
             self.delivery.inherit(&mut self.sessions.shop.store, Heir::Daemon);
-            serve::prune(&mut self.sessions.shop.store, wall);
+            let keep = self.settled.capture.as_ref().map_or(CONTENT_LIMITS, |capturing| capturing.keep);
+            serve::prune(&mut self.sessions.shop.store, keep, wall);
             notifier.status(&self.status());
         }
     }
@@ -367,6 +368,7 @@ fn options(settled: &Settled) -> Result<Options, ServiceError> {
         watches: true,
         sessions: live::Sessions::Many,
         capture: settled.capture.as_ref().map(|capturing| capturing.room),
+        object: None,
         verifier_log: serve::wants_verifier_log(),
     })
 }

@@ -14,6 +14,7 @@ use super::rules;
 use super::scalar::{self, Glob, Several};
 use crate::otlp::settings::{Flags, Settings, SettingsError};
 use crate::session::SessionOptions;
+use crate::store::{CONTENT_LIMITS, Limits};
 
 /// What the command line and the environment say; it does not change while the daemon runs.
 #[derive(Clone, Debug, Default)]
@@ -70,6 +71,7 @@ pub(crate) struct Settled {
 pub(crate) struct Capturing {
     pub(crate) allowed: CapturePolicy,
     pub(crate) room: CaptureRoom,
+    pub(crate) keep: Limits,
 }
 
 /// Reads the file, where there is one, and puts what holds together.
@@ -124,7 +126,11 @@ fn make_capture(capture: &Capture) -> Result<Capturing, SettleError> {
         bytes_per_minute: capture.budgets.bytes_per_minute.unwrap_or(room.bytes_per_minute),
         ..room
     };
-    Ok(Capturing { allowed, room })
+    let keep = Limits {
+        bytes: capture.keep.bytes.unwrap_or(CONTENT_LIMITS.bytes),
+        age: capture.keep.age.map_or(CONTENT_LIMITS.age, |age| age.0),
+    };
+    Ok(Capturing { allowed, room, keep })
 }
 
 fn make_rules(file: Config) -> Vec<rules::Rule> {
@@ -268,16 +274,18 @@ mod tests {
               streams: [pipe, tty]
               on_spans: true
               budgets: {session_bytes: 1000, bytes_per_minute: 7}
+              keep: {age: 1d}
             rules: [{executable: '*/a', capture: true}, {executable: '*/b'}]
         ";
         let file = settled(Some(file), Overrides::default());
-        let Capturing { allowed, room } = file.capture.expect("the file says it");
+        let Capturing { allowed, room, keep } = file.capture.expect("the file says it");
         let table = allowed.automaton().expect("they are few");
         assert!(table.matches(b"/srv/x") && !table.matches(b"/srv/x.key") && !table.matches(b"/x"));
         assert_eq!(allowed.names().collect::<Vec<_>>(), ["api.internal"]);
         assert_eq!(allowed.streams, [StreamKind::Pipe, StreamKind::Tty].into());
         assert_eq!(allowed.budgets, Budgets { session_bytes: 1000, ..Budgets::default() });
         assert_eq!(room, CaptureRoom { bytes_per_minute: 7, ..CaptureRoom::default() });
+        assert_eq!(keep, Limits { age: Duration::from_secs(86_400), ..CONTENT_LIMITS });
         assert!(file.options.content_on_spans);
         assert_eq!(file.rules.iter().map(|rule| rule.captures).collect::<Vec<_>>(), [true, false]);
     }

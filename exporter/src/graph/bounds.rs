@@ -104,6 +104,7 @@ impl Kernel {
             threads: false,
             coalesced: it.coalesced,
             errors: 0,
+            captured: false,
             cut,
         }));
     }

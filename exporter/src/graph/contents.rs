@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
-use agentsight_ebpf::{Address, BurstId, Content, Direction, Exec, Object};
+use agentsight_ebpf::{Address, BurstId, Content, ContentHole, Direction, Exec, Missing, Object};
 
 use super::burst::{Burst, Shown};
 use super::cause::Match;
@@ -65,14 +65,15 @@ impl Graph {
         let is_its = |shown: &&mut Shown| {
             shown.content.is_none() && shown.moved.end.get().is_none() && shown.moved.direction == content.direction
         };
-        let size = size_of(content);
+        let has_room = self.contents.held_bytes.saturating_add(size_of(content)) <= HELD_MAX;
         match self.bursts.shown_mut(content.burst).filter(is_its) {
             None => self.oddities.odd_contents += 1,
             Some(_) if Redacted::of_event(content).is_err() => self.oddities.odd_contents += 1,
-            Some(_) if self.contents.held_bytes.saturating_add(size) > HELD_MAX => self.oddities.contents_dropped += 1,
             Some(shown) => {
-                shown.content = Some(Arc::new(content.clone()));
-                self.contents.held_bytes += size;
+                let kept = if has_room { content.clone() } else { without_bytes(content) };
+                self.contents.held_bytes += size_of(&kept);
+                self.oddities.contents_dropped += u64::from(!has_room);
+                shown.content = Some(Arc::new(kept));
             }
         }
     }
@@ -180,6 +181,14 @@ fn edge(flow: Flow, sources: &BTreeMap<SourceId, Arc<Moved>>) -> Option<Edge> {
 }
 
 /// What holding it costs, bytes.
+/// What there is no room for is said to be missing.
+fn without_bytes(content: &Content) -> Content {
+    let dropped = content.runs.iter().map(|run| ContentHole { range: run.range(), cause: Missing::Budget });
+    let mut holes: Vec<_> = content.holes.iter().cloned().chain(dropped).collect();
+    holes.sort_by_key(|hole| hole.range.start);
+    Content { runs: Vec::new(), holes, redacted: Vec::new(), ..content.clone() }
+}
+
 fn size_of(content: &Content) -> usize {
     let runs: usize = content.runs.iter().map(|run| run.bytes.len() + 48).sum();
     runs + 24 * (content.holes.len() + content.redacted.len()) + 128
@@ -194,6 +203,7 @@ fn number_of(thing: &impl Hash) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use agentsight_ebpf::Event;
     use expect_test::expect;
 
     use super::*;
@@ -205,6 +215,18 @@ mod tests {
         2 open 100 #1 file config.json
         3 in 100 #1.1 0.. source 1
     ";
+
+    #[test]
+    fn contents_that_there_is_no_room_for_are_a_hole_wherever_they_stood() {
+        let events = events(&format!("{AGENT}\n3 content #1.1 'some text'"));
+        let Some(Event::Content(content)) = events.last() else { panic!("{events:?}") };
+        let late = ContentHole { range: 20..30, cause: Missing::RingFull };
+        let kept =
+            without_bytes(&Content { holes: vec![late.clone()], redacted: vec![1..2, 3..4], ..(**content).clone() });
+        let early = ContentHole { range: 0..9, cause: Missing::Budget };
+        assert_eq!((kept.runs.len(), kept.redacted.len(), &kept.holes), (0, 0, &vec![early, late]));
+        assert!(Redacted::of_event(&kept).is_ok());
+    }
 
     #[test]
     fn the_value_that_was_read_and_is_sent_raises_the_flow() {

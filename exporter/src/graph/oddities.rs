@@ -31,7 +31,7 @@ pub struct Oddities {
     pub causes_dropped: u64,
     /// Contents of a burst that is not known, or has some already, or that contradict themselves.
     pub odd_contents: u64,
-    /// Contents that there was no room for.
+    /// Contents that there was no room for: their span says that they are missing.
     pub contents_dropped: u64,
     /// A `TRACEPARENT` that is not one.
     pub malformed_traceparents: u64,

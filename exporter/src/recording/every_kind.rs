@@ -118,6 +118,7 @@ fn burst_end() -> BurstEnd {
         threads: true,
         coalesced: true,
         errors: 1,
+        captured: true,
         cut: Cut::OtherParty,
     }
 }

@@ -173,6 +173,7 @@ impl Data {
             threads: random.one_in(5),
             coalesced: random.one_in(10),
             errors: u32::from(random.one_in(10)),
+            captured: false,
             cut: random.of(&CUTS),
         })
     }
