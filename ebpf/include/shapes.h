@@ -93,6 +93,7 @@ const struct shape shapes[NUMBERS_MAX] = {
 	[__NR_ptrace] = {.stage = EXIT_CONTROL},
 	[__NR_process_vm_writev] = {.stage = EXIT_CONTROL},
 	[__NR_process_vm_readv] = {.stage = EXIT_CONTROL},
+	[__NR_shmat] = {.stage = EXIT_CONTROL},
 	[__NR_bind] = {.stage = EXIT_CONTROL},
 	[__NR_listen] = {.stage = EXIT_CONTROL},
 	[__NR_chroot] = {.stage = EXIT_CONTROL},

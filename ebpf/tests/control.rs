@@ -171,7 +171,13 @@ libc.syscall(425, 8, params)
 file = tempfile.TemporaryFile()
 file.truncate(8192)
 mmap.mmap(file.fileno(), 4096, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE, offset=4096)
+mmap.mmap(-1, 12288)
 mmap.mmap(file.fileno(), 4096, mmap.MAP_PRIVATE, mmap.PROT_READ | mmap.PROT_WRITE)
+libc.shmat.restype = ctypes.c_void_p
+segment = libc.shmget(0, 4096, 0o1600)
+libc.shmat(segment, None, 0)
+libc.shmat(segment, None, 0o10000)
+libc.shmctl(segment, 0, None)
 process = os.fork()
 if not process:
     libc.unshare(0x04000000)
@@ -210,6 +216,8 @@ libc.process_vm_writev(os.getpid(), vector, 1, vector, 1, 0)
             (MemfdCreate, [0, 0], 0),
             (IoUringSetup, [8, 0], 0),
             (MapShared, [4096, 4096], 0),
+            (MapShared, [12288, 0], 0),
+            (MapShared, [0, 0], 0),
             (Namespaces, [0x0400_0000, 0], 0),
             (Chroot, [0, 0], 0),
             (Mount, [0, 0], 2),

@@ -250,7 +250,13 @@ int agentsight_map(__u64 *ctx)
 	flags = call->arguments[3];
 	fd = call->arguments[4];
 	offset = call->arguments[5];
-	if (flags & MAP_ANONYMOUS || is_request_ring(fd))
+	if (flags & MAP_ANONYMOUS) {
+		/* Its children will share it. */
+		if (protection & PROT_WRITE && (flags & MAP_TYPE) != MAP_PRIVATE)
+			bpf_tail_call(ctx, &exit_stages, EXIT_CONTROL);
+		return 0;
+	}
+	if (is_request_ring(fd))
 		return 0;
 	bytes = call->arguments[1];
 	size = size_of(fd);

@@ -145,6 +145,8 @@ static __always_inline __u64 port_of(__s32 fd)
 	return family == AF_INET || family == AF_INET6 ? BPF_CORE_READ(sock, __sk_common.skc_num) : 0;
 }
 
+#define SHM_RDONLY 010000
+
 /* struct io_uring_params: sq_entries, cq_entries, flags. */
 #define RING_FLAGS_AT 8
 
@@ -213,6 +215,10 @@ int agentsight_control(__u64 *ctx)
 		break;
 	case __NR_mmap:
 		say_call(ctx, call, CALL_MAP_SHARED, argument[1], argument[5]);
+		break;
+	case __NR_shmat:
+		if (call->result >= 0 && !(argument[2] & SHM_RDONLY))
+			say_call(ctx, call, CALL_MAP_SHARED, 0, 0);
 		break;
 	case __NR_memfd_create:
 		say_call(ctx, call, CALL_MEMFD_CREATE, 0, 0);

@@ -96,7 +96,7 @@ pub enum CallKind {
     Bind,
     /// listen: backlog, port or 0.
     Listen,
-    /// mmap of a file, shared and writable: length, offset.
+    /// mmap, shared and writable: length, offset; shmat that may write: 0, 0.
     MapShared,
     /// chroot, pivot_root.
     Chroot,

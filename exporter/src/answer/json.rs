@@ -165,7 +165,7 @@ pub fn gap_text(gap: &Gap) -> String {
             id.span_id, id.trace_id
         ),
         Gap::DroppedLinks { id, count } => {
-            format!("span {} has {count} more causes than the limit of its links has room for", id.span_id)
+            format!("span {} has {count} more causes, which its links leave out", id.span_id)
         }
         Gap::Coalesced(id) => {
             format!(

@@ -15,7 +15,7 @@ use super::scalar::{End, Glob, Moment, Path, Several, Url, User};
 
 /// The configuration of AgentSight's daemon.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, expecting = "settings by name, such as `rules:`")]
 #[schemars(title = "agentsight.yaml")]
 pub struct Config {
     /// Where `agentsight run` finds the daemon. Default: /run/agentsight/daemon.sock.
@@ -45,7 +45,7 @@ pub struct Config {
 
 /// Where spans and log records go, as the standard OTEL_EXPORTER_OTLP_* variables say it; those win over this.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, expecting = "settings by name, such as `endpoint: http://localhost:4317`")]
 pub struct Export {
     /// An OTLP endpoint, such as http://localhost:4317.
     pub endpoint: Option<Url>,
@@ -93,7 +93,7 @@ pub enum Compression {
 
 /// What callers may ask for, and what the sessions of rules with `capture: true` have captured. Secrets are redacted.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, expecting = "settings by name, such as `allow: \"*.yaml\"`")]
 pub struct Capture {
     /// Files by patterns of their paths: "*.yaml", "/srv/agents/**".
     pub allow: Several<Path>,
@@ -135,7 +135,7 @@ pub enum Stream {
 
 /// How many bytes of payload are kept; what is beyond is said to be missing.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, expecting = "settings by name, such as `burst_bytes: 65536`")]
 pub struct Budgets {
     /// Of one burst of calls. Default: 65536.
     pub burst_bytes: Option<u32>,
@@ -183,7 +183,7 @@ pub struct Rule {
 
 /// A container; a process outside of any matches none of these.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, expecting = "conditions by name, such as `id: \"3f2a*\"`")]
 pub struct Container {
     /// Its id, 64 hex digits: "3f2a*".
     pub id: Several<Glob>,

@@ -112,6 +112,8 @@ mod tests {
             ("capture:\n  net: [api:0]\n", &["agentsight.yaml:2:", "a port is a number"]),
             ("capture:\n  streams: pipes\n", &["agentsight.yaml:2:12: ", "did you mean `pipe`?"]),
             ("rules: 7\n", &["agentsight.yaml:1:8: ", "expected a sequence"]),
+            ("export: [x]\n", &["agentsight.yaml:1:9: ", "expected settings by name, such as `endpoint: http"]),
+            ("rules:\n  - container: web\n", &["agentsight.yaml:2:16: ", "expected conditions by name, such as `id: "]),
             ("adopt_traceparent: maybe\n", &["agentsight.yaml:1:20: ", "expected a boolean"]),
         ] {
             let said = wrong(text);

@@ -72,6 +72,30 @@ mod tests {
     }
 
     #[test]
+    fn a_copy_is_not_missed_as_a_flow_too() {
+        check(
+            "
+                0 root 100
+                1 exec 100 /bin/cat cat
+                2 open 100 #1 file in.txt
+                2 open 100 #2 created file out.txt
+                3 in 100 #1.1 0.. source 1
+                3 out 100 #2.1 0.. flow 0..1
+                4 copied #1.1 #2.1 2000
+                5 end #1.1 2000
+                5 end #2.1 2000
+                6 exit 100 0
+            ",
+            &expect![[r#"
+                began    100#1 Root cat under -
+                ended    100#1 0..6 exit 0
+                read     #1.1 100#1 in.txt 0..2000 at 3..5 under 100#1
+                write    #2.1 100#1 out.txt 0..2000 at 3..5 under 100#1 <-Copy #1.1 2000
+            "#]],
+        );
+    }
+
+    #[test]
     fn a_copy_of_what_is_not_known_is_counted() {
         check(
             "

@@ -49,6 +49,11 @@ impl Edges {
             _ => edge.cause.first < self.end,
         };
         if !in_time {
+            // The call that moved it says more than that it may have come from there.
+            let is_said = |it: &Edge| it.kind == CauseKind::Copy && it.cause.id == edge.cause.id;
+            if edge.kind == CauseKind::Flow && self.list.iter().any(is_said) {
+                return false;
+            }
             self.against_time = self.against_time.saturating_add(1);
             return false;
         }

@@ -151,7 +151,7 @@ fn describe_call(call: &Call, attributes: &mut Attributes) {
         CallKind::Setgid => attributes.int(semconv::AGENTSIGHT_PROCESS_GROUP_ID, first),
         CallKind::ProcessVmWritev | CallKind::ProcessVmReadv => attributes.int(semconv::AGENTSIGHT_IO_BYTES, first),
         CallKind::Bind if first > 0 => attributes.int(semconv::NETWORK_LOCAL_PORT, first),
-        CallKind::MapShared => {
+        CallKind::MapShared if first > 0 => {
             attributes.int(semconv::AGENTSIGHT_IO_OFFSET, second);
             attributes.int(semconv::AGENTSIGHT_IO_END, second.saturating_add(first));
         }
