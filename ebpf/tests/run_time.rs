@@ -1,8 +1,9 @@
 //! How long the programs on system calls run, in times of what an empty program takes beside them. Needs root.
 //!
 //! The kernel keeps the account, of both at the same calls, so a slow or busy machine slows both. Of all rounds the best
-//! counts: others are longer for what interrupted them. The bounds are loose, for a test that fails of itself is worth
-//! less than one that sees only what doubles; `make bench-hooks` has the figures.
+//! counts: others are longer for what interrupted them. The bounds are twice what was measured, for the empty program's
+//! time is the kernel's reading of its clock, which differs between machines, and a test that fails of itself is worth
+//! less than one that sees only what doubles. `make bench-hooks` has the figures.
 
 use std::fs;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
@@ -15,17 +16,19 @@ use aya::{Btf, Ebpf, EbpfLoader, include_bytes_aligned};
 
 static EMPTY: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/floor.bpf.o"));
 
-const ROUNDS: u32 = 15;
+const ROUNDS: usize = 16;
+/// So many of them count, those in which others called least: what the programs do for others takes less.
+const COUNTED: usize = 8;
 /// Each reads a byte and writes it.
 const COPIES: u64 = 10_007;
 const HOOKS: [&str; 2] = ["sys_enter", "sys_exit"];
 
 /// Whose calls, on which hook, and how many times the empty program's time ours may take.
 const BOUNDS: [(Caller, &str, f64); 4] = [
-    (Caller::Untraced, "sys_enter", 3.0),
-    (Caller::Untraced, "sys_exit", 3.0),
+    (Caller::Untraced, "sys_enter", 2.5),
+    (Caller::Untraced, "sys_exit", 2.5),
     (Caller::Traced, "sys_enter", 6.0),
-    (Caller::Traced, "sys_exit", 10.0),
+    (Caller::Traced, "sys_exit", 14.0),
 ];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +47,7 @@ fn a_call_costs_no_more_times_the_empty_program_than_it_did() {
     let mut ring = probes.take_ring().expect("nobody has taken it");
     let mut slower = Vec::new();
     for caller in [Caller::Untraced, Caller::Traced] {
-        let mut best = [Times { ours: f64::INFINITY, empty: f64::INFINITY }; 2];
+        let mut rounds = [const { Vec::new() }; 2];
         for _ in 0..ROUNDS {
             if caller == Caller::Traced {
                 probes.trace_next_child(Tgid(process::id()), SessionNumber::FIRST).expect("the map has room");
@@ -53,15 +56,15 @@ fn a_call_costs_no_more_times_the_empty_program_than_it_did() {
             copy_bytes();
             let after = HOOKS.map(|hook| accounts(&probes, &empty, hook));
             while ring.drain(|_| ()) > 0 {}
-            for ((best, before), after) in best.iter_mut().zip(before).zip(after) {
-                best.ours = best.ours.min(after[0].nanos_a_run_since(before[0]));
-                best.empty = best.empty.min(after[1].nanos_a_run_since(before[1]));
+            for ((rounds, before), after) in rounds.iter_mut().zip(before).zip(after) {
+                rounds.push([after[0].since(before[0]), after[1].since(before[1])]);
             }
         }
-        for (hook, best) in HOOKS.into_iter().zip(best) {
-            let times = best.ours / best.empty;
+        for (hook, rounds) in HOOKS.into_iter().zip(rounds) {
+            let [ours, empty] = best(rounds);
+            let times = ours / empty;
             let (.., bound) = BOUNDS.into_iter().find(|it| it.0 == caller && it.1 == hook).expect("each has its bound");
-            println!("{caller:?} {hook}: {:.0} ns, empty {:.0} ns: {times:.2} of {bound} times", best.ours, best.empty);
+            println!("{caller:?} {hook}: {ours:.0} ns, empty {empty:.0} ns: {times:.2} of {bound} times");
             if times > bound {
                 slower.push((caller, hook, times));
             }
@@ -71,11 +74,14 @@ fn a_call_costs_no_more_times_the_empty_program_than_it_did() {
     assert!(slower.is_empty(), "{slower:?} are more times the empty program than {BOUNDS:?}");
 }
 
-/// Nanoseconds of one run.
-#[derive(Clone, Copy)]
-struct Times {
-    ours: f64,
-    empty: f64,
+/// Nanoseconds of a run of ours and of the empty one, where neither was interrupted and few others called.
+fn best(mut rounds: Vec<[Account; 2]>) -> [f64; 2] {
+    rounds.sort_by(|one, other| one[0].runs.total_cmp(&other[0].runs));
+    rounds.truncate(COUNTED);
+    [0, 1].map(|which| {
+        let each = rounds.iter().map(|round| round[which].nanos / round[which].runs);
+        each.fold(f64::INFINITY, f64::min)
+    })
 }
 
 fn copy_bytes() {
@@ -127,10 +133,10 @@ impl Account {
         Self { nanos: figure("run_time_ns:"), runs: figure("run_cnt:") }
     }
 
-    fn nanos_a_run_since(self, before: Self) -> f64 {
+    fn since(self, before: Self) -> Self {
         let runs = self.runs - before.runs;
         assert!(runs >= 2.0 * COPIES as f64, "it ran {runs} times only");
-        (self.nanos - before.nanos) / runs
+        Self { nanos: self.nanos - before.nanos, runs }
     }
 }
 
