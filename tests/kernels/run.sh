@@ -29,8 +29,7 @@ boot() {
     # whose emulation (QEMU 7.2) sometimes leaves garbage in the flags, and a kernel that allocates by it double-faults.
     # no_timer_check, because an emulator that waits for a processor misses ticks, and the kernel would panic for that.
     timeout --foreground "$limit_seconds" qemu-system-x86_64 -accel tcg,thread=multi -cpu max,-cx16 -smp 2 -m 1024 \
-        -kernel "$1" -initrd "$work/initrd" \
-        -append "console=ttyS0 panic=-1 quiet no_timer_check ${UPDATE_EXPECT:+UPDATE_EXPECT=1}" \
+        -kernel "$1" -initrd "$work/initrd" -append "console=ttyS0 panic=-1 quiet no_timer_check" \
         -nographic -no-reboot -nic none </dev/null |
         sed -uE 's/\r//g; s/\x1b(c|\[[0-9;?]*[a-zA-Z])//g' | tee "$work/log" |
         grep --line-buffered -avE '^(running|SeaBIOS|Booting|verifier |$)' || true
@@ -70,7 +69,7 @@ for series in ${KERNELS:-$(cut -d' ' -f1 <<<"$suites")}; do
     echo "=== $series: $passed passed, $failed failed"
     passed_in_all=$((passed_in_all + passed)) failed_in_all=$((failed_in_all + failed))
     ! grep -q '^verifier ' "$work/log" || keep_verifier_report
-    if grep -q '^NOT COMPARED' "$work/log"; then
+    if [[ -z ${UPDATE_EXPECT:-} ]] && grep -q '^NOT COMPARED' "$work/log"; then
         unfinished+=("$series: $(grep -m1 '^NOT COMPARED' "$work/log"), with \`make test-kernels\`")
     fi
     # A kernel that panics or hangs has said no result of what it did not run.
