@@ -108,7 +108,7 @@ soak: test-deps ## Half an hour of the daemon under churn: memory, descriptors a
 test-kernels: deps ## Trace on Debian's kernels from 5.10 to the newest, in emulated machines (10 minutes; KERNELS="5.10 newest" chooses)
 	@tests/install-missing.sh <<<"$$KERNEL_TEST_NEEDS"
 	@$(CARGO) build --workspace --bin agentsight
-	@tests=$$($(CARGO) test --workspace --no-run --test loading --test full_ring --test lifecycle --test event_classes \
+	@tests=$$($(CARGO) test --workspace --no-run --test loading --test verifier --test full_ring --test lifecycle --test event_classes \
 	    --message-format json-render-diagnostics | sed -n 's/.*"executable":"\([^"]*\)".*/\1/p'); \
 	tests/kernels/run.sh $(TARGET_DIR)/debug/agentsight $$tests
 

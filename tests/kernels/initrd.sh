@@ -35,6 +35,8 @@ mkdir -p "$root$(dirname "$here")"
 cp -r "$here/../programs" "$root$(dirname "$here")/"
 mkdir -p "$root$here"
 cp "$here"/*.scenario "$root$here/"
+# Those that are to be written anew are compared with nothing.
+[[ -n ${UPDATE_EXPECT:-} ]] || cp -r "$here/verifier" "$root$here/"
 mkdir -p "$root/usr/include"
 cp /usr/include/stdio.h "$root/usr/include/" # what scenarios read
 

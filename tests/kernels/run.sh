@@ -1,6 +1,7 @@
 #!/bin/bash
 # Runs test binaries on old and new kernels of Debian, each in a virtual machine: run.sh AGENTSIGHT TEST...
-# KERNELS, such as "5.10 newest", chooses among them. Nothing here needs root, or a processor that can virtualize.
+# KERNELS, such as "5.10 newest", chooses among them. What each kernel's verifier said is kept in target/kernels;
+# UPDATE_EXPECT=1 makes it what is expected from here on (tests/kernels/verifier). Nothing here needs root, or a processor that can virtualize.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 
@@ -11,6 +12,7 @@ suites="5.10 bullseye-security
 newest trixie-backports"
 # The slowest kernel takes a small part of this on two cores; beside much other work it takes more.
 limit_seconds=2400
+reports=${CARGO_TARGET_DIR:-$here/../../target}/kernels
 
 if [[ $(uname -m) != x86_64 ]]; then
     echo "KERNEL TESTS DID NOT RUN: Debian's amd64 kernels are emulated, and the tests here are built for $(uname -m)" >&2
@@ -30,7 +32,21 @@ boot() {
         -kernel "$1" -initrd "$work/initrd" -append "console=ttyS0 panic=-1 quiet no_timer_check" \
         -nographic -no-reboot -nic none </dev/null |
         sed -uE 's/\r//g; s/\x1b(c|\[[0-9;?]*[a-zA-Z])//g' | tee "$work/log" |
-        grep --line-buffered -avE '^(running|SeaBIOS|Booting|$)' || true
+        grep --line-buffered -avE '^(running|SeaBIOS|Booting|verifier |$)' || true
+}
+
+# What the verifier said there of each program, as a baseline has it.
+keep_verifier_report() {
+    local release file
+    release=$(sed -n 's/^kernel //p' "$work/log" | head -n1)
+    file=$reports/verifier-$(grep -oE '^[0-9]+\.[0-9]+' <<<"$release").txt
+    mkdir -p "$reports"
+    { echo "# Linux $release" && sed -n 's/^verifier //p' "$work/log"; } >"$file"
+    echo "=== what its verifier said: $file"
+    if [[ -n ${UPDATE_EXPECT:-} ]]; then
+        mkdir -p "$here/verifier"
+        cp "$file" "$here/verifier/${file##*/verifier-}"
+    fi
 }
 
 passed_in_all=0 failed_in_all=0 unfinished=()
@@ -52,6 +68,10 @@ for series in ${KERNELS:-$(cut -d' ' -f1 <<<"$suites")}; do
     failed=$(sed -nE 's/^test result: .* ([0-9]+) failed.*/\1/p' "$work/log" | awk '{ sum += $1 } END { print sum + 0 }')
     echo "=== $series: $passed passed, $failed failed"
     passed_in_all=$((passed_in_all + passed)) failed_in_all=$((failed_in_all + failed))
+    ! grep -q '^verifier ' "$work/log" || keep_verifier_report
+    if [[ -z ${UPDATE_EXPECT:-} ]] && grep -q '^NOT COMPARED' "$work/log"; then
+        unfinished+=("$series: $(grep -m1 '^NOT COMPARED' "$work/log"), with \`make test-kernels\`")
+    fi
     # A kernel that panics or hangs has said no result of what it did not run.
     if ! grep -q '^=== the tests have ended' "$work/log" || ((passed + failed == 0)); then
         unfinished+=("$series: the virtual machine ended, or was stopped after $limit_seconds s, before its tests had")

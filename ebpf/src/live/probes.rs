@@ -3,6 +3,7 @@
 use std::fmt;
 use std::fs;
 use std::net::IpAddr;
+use std::os::fd::{AsFd as _, BorrowedFd};
 use std::path::{Path, PathBuf};
 
 use aya::maps::{Array, HashMap, MapData, MapError, ProgramArray};
@@ -403,6 +404,12 @@ impl Probes {
             info.ok()?.size_translated().map(|bytes| bytes / 8)
         };
         self.ebpf.programs().filter_map(|(name, program)| Some((name, length(program)?))).collect()
+    }
+
+    /// Each program that is loaded, for whoever asks the kernel about it.
+    #[must_use]
+    pub fn programs(&self) -> Vec<(&str, BorrowedFd<'_>)> {
+        self.ebpf.programs().filter_map(|(name, program)| Some((name, program.fd().ok()?.as_fd()))).collect()
     }
 }
 
