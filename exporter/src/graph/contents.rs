@@ -221,7 +221,8 @@ mod tests {
         let events = events(&format!("{AGENT}\n3 content #1.1 'some text'"));
         let Some(Event::Content(content)) = events.last() else { panic!("{events:?}") };
         let late = ContentHole { range: 20..30, cause: Missing::RingFull };
-        let kept = without_bytes(&Content { holes: vec![late.clone()], redacted: vec![1..2, 3..4], ..(**content).clone() });
+        let kept =
+            without_bytes(&Content { holes: vec![late.clone()], redacted: vec![1..2, 3..4], ..(**content).clone() });
         let early = ContentHole { range: 0..9, cause: Missing::Budget };
         assert_eq!((kept.runs.len(), kept.redacted.len(), &kept.holes), (0, 0, &vec![early, late]));
         assert!(Redacted::of_event(&kept).is_ok());
