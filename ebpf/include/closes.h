@@ -4,6 +4,7 @@
 #define AGENTSIGHT_CLOSES_H
 
 #include "bursts.h"
+#include "connecting.h"
 #include "descriptor.h"
 
 /* Ends what the current image has under way over an open file, and says that it is gone. */
@@ -18,6 +19,8 @@ static __always_inline void end_open(void *ctx, const struct call *call, struct 
 	open = bpf_map_lookup_elem(&opens, &at);
 	if (!open)
 		return;
+	if (open->object == OBJECT_INET)
+		settle(ctx, file);
 	key.open = open->id;
 	session = open->session;
 	if (session) {

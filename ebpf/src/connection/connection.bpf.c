@@ -6,7 +6,7 @@
  * through in whatever context the answer came. Who had called is kept by the address of the socket's struct sock.
  */
 #include "address.h"
-#include "call_event.h"
+#include "connecting.h"
 #include "descriptor.h"
 #include "opens.h"
 
@@ -14,35 +14,8 @@
 #define ALREADY 114	  /* EALREADY: asked again while it is under way */
 #define IS_CONNECTED 106  /* EISCONN: asked again when it was done */
 #define IN_PROGRESS 115	  /* EINPROGRESS */
-#define CANCELED 125	  /* ECANCELED: closed by its owner before there was an outcome */
 #define RESTART_FIRST 512 /* ERESTARTSYS and its kin: a signal came, and it goes on without the caller */
 #define RESTART_LAST 516
-
-/* enum of include/net/tcp_states.h, which has been user space's as well since /proc/net/tcp. */
-#define TCP_ESTABLISHED 1
-#define TCP_SYN_SENT 2
-#define TCP_SYN_RECV 3
-#define TCP_CLOSE 7
-
-/*
- * A connect that TCP has begun. The call and the answer may meet on two CPUs: each writes its part, then counts its
- * step, then looks at the other's, so that whoever came second sees both.
- */
-struct attempt {
-	struct connect_event event; /* the call's part: who asked for what */
-	__u32 error;		    /* the answer's */
-	__u32 steps;
-};
-
-#define STEP_CALLED 1
-#define STEP_ANSWERED 0x10000
-
-struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 4096);
-	__type(key, __u64); /* struct sock * */
-	__type(value, struct attempt);
-} connecting SEC(".maps");
 
 struct connect_record {
 	struct connect_event event;
@@ -55,43 +28,6 @@ struct {
 	__type(key, __u32);
 	__type(value, struct connect_record);
 } connect_scratch SEC(".maps");
-
-static __always_inline bool is_under_way(struct sock *sock)
-{
-	__u32 state = BPF_CORE_READ(sock, __sk_common.skc_state);
-
-	return state == TCP_SYN_SENT || state == TCP_SYN_RECV;
-}
-
-/* Counts a step; says the outcome of a connect that nobody waited for when both are done. Whoever deletes it speaks. */
-static __always_inline void step(void *ctx, __u64 key, struct attempt *attempt, __u32 step)
-{
-	struct connect_event event;
-	__u32 steps;
-
-	__sync_fetch_and_add(&attempt->steps, step);
-	steps = *(volatile __u32 *)&attempt->steps;
-	if (!(steps & (STEP_ANSWERED - 1)) || steps < STEP_ANSWERED)
-		return;
-	event = attempt->event;
-	/* Not when TCP knew: that may be before the socket was announced. */
-	event.header.at = kernel_clock();
-	event.error = attempt->error;
-	if (bpf_map_delete_elem(&connecting, &key))
-		return;
-	emit_data(ctx, &event, sizeof(event), LOSS_CONNECT);
-}
-
-static __always_inline void answer(void *ctx, struct sock *sock, struct attempt *attempt, bool failed)
-{
-	attempt->error = 0;
-	if (failed) {
-		attempt->error = BPF_CORE_READ(sock, sk_err);
-		if (!attempt->error)
-			attempt->error = CANCELED;
-	}
-	step(ctx, (__u64)sock, attempt, STEP_ANSWERED);
-}
 
 /* The caller goes on without the outcome. */
 static __always_inline void leave(void *ctx, struct sock *sock, const struct connect_event *event)
