@@ -70,8 +70,11 @@ struct change_event {
 	__u32 device;
 	__u32 generation;
 	__u64 value;
+	__u64 offset; /* fallocate: where it began */
 	__u32 change; /* enum change_kind */
 	__u32 error;
+	__u32 mode; /* fallocate: FALLOC_FL_ */
+	__u32 reserved;
 	struct exec_part_head parts[CHANGE_PARTS];
 };
 

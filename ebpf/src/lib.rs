@@ -24,7 +24,7 @@ mod wire;
 
 pub use burst::{BurstBegin, BurstEnd, BurstId, Copied, Cut, Direction, FlowPoint};
 pub use captured::{Captured, Gap};
-pub use change::{Change, ChangeKind};
+pub use change::{Change, ChangeKind, Space};
 pub use connection::Connect;
 pub use content::{
     Automaton, AutomatonError, Budgets, CapturePolicy, Chunk, Content, ContentHole, ContentRun, Glob, GlobError, Host,

@@ -509,7 +509,21 @@ mod tests {
         same!(WireConnect, "connect_event", header, open, began, to, error, reserved);
         same!(WireDatagram, "datagram_event", header, open, when, server, burst, captured, total);
         same!(WireChunk, "chunk_event", header, open, call_start, call_end, offset, burst, number, missing, captured);
-        same!(WireChange, "change_event", header, inode, device, generation, value, change, error, parts);
+        same!(
+            WireChange,
+            "change_event",
+            header,
+            inode,
+            device,
+            generation,
+            value,
+            offset,
+            change,
+            error,
+            mode,
+            reserved,
+            parts
+        );
         same!(WireKill, "kill_event", header, target_start, target_tgid, signal);
         same!(WireWait, "wait_event", header, child_vpid, reserved);
         same!(WirePass, "pass_event", header, open, over_open, over_burst, reserved);

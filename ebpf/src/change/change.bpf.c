@@ -13,6 +13,7 @@
 
 #define AT_FDCWD (-100)
 #define AT_REMOVEDIR 0x200
+#define KEEP_SIZE 1 /* FALLOC_FL_KEEP_SIZE: with it alone no byte changes */
 
 #define CHANGE_PATH_BYTES_MAX 4096
 /* Two paths, and what each is relative to. */
@@ -209,6 +210,10 @@ int agentsight_change(__u64 *ctx)
 		event->change = CHANGE_RMDIR;
 	event->error = call->result < 0 ? error : 0;
 	event->value = value_of(call, shape);
+	if (shape->kind == CHANGE_FALLOCATE) {
+		event->mode = call->arguments[1];
+		event->offset = call->arguments[2];
+	}
 	event->parts[CHANGE_PART_NEW_BASE].flags = PART_ABSENT;
 	event->parts[CHANGE_PART_NEW_PATH].flags = PART_ABSENT;
 	if (shape->path) {
@@ -220,7 +225,7 @@ int agentsight_change(__u64 *ctx)
 			return 0;
 		capture_file(scratch, file);
 		open = find_open(file);
-		if (shape->kind == CHANGE_TRUNCATE && open && !event->error)
+		if ((shape->kind == CHANGE_TRUNCATE || event->mode & ~KEEP_SIZE) && open && !event->error)
 			begin_epoch(open);
 		event->parts[CHANGE_PART_PATH].flags = PART_ABSENT;
 	}

@@ -3,7 +3,7 @@
 use zerocopy::{FromBytes, Immutable, KnownLayout};
 
 use super::path::absolute;
-use super::{Change, ChangeKind};
+use super::{Change, ChangeKind, Space};
 use crate::wire::{DecodeError, Header, PartHead, Parts};
 use crate::{FileId, KernelNanos};
 
@@ -34,8 +34,11 @@ pub(crate) struct WireChange {
     pub(crate) device: u32,
     pub(crate) generation: u32,
     pub(crate) value: u64,
+    pub(crate) offset: u64,
     pub(crate) change: u32,
     pub(crate) error: u32,
+    pub(crate) mode: u32,
+    pub(crate) reserved: u32,
     pub(crate) parts: [PartHead; CHANGE_PARTS],
 }
 
@@ -59,6 +62,7 @@ pub(crate) fn decode_change(change: &WireChange, data: &[u8]) -> Result<Change, 
         path: absolute(&base, path),
         new_path,
         value: change.value,
+        space: (kind == ChangeKind::Fallocate).then_some(Space { mode: change.mode, offset: change.offset }),
         error: change.error,
     })
 }

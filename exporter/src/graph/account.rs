@@ -10,7 +10,7 @@ use super::{Account, Activity, Graph, Note};
 
 impl Graph {
     pub(super) fn change(&mut self, change: &Change, out: &mut Vec<Activity>) {
-        self.cut_to_length(change);
+        self.change_file(change);
         self.note(&change.by, change.at, Note::Change(Box::new(change.clone())), out);
     }
 

@@ -2,12 +2,13 @@
 //! ended, where they were not written over before it began.
 //!
 //! Each file has its writing bursts in order, at most 64: the later one hides what it replaced of an earlier one. A
-//! reading burst is held against them when it leaves, so that a write that is said late is not missed.
+//! reading burst is held against them when it leaves, so that a write that is said late is not missed. What was cut off
+//! or punched out after a write is nobody's: zeros, if it is there at all.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use agentsight_ebpf::{Change, ChangeKind, FileId, KernelNanos};
+use agentsight_ebpf::{Captured, Change, ChangeKind, FileId, KernelNanos};
 
 use super::edges::{Edge, Edges};
 use super::moved::{Moved, Range};
@@ -15,6 +16,8 @@ use super::{CauseKind, Confidence, Graph};
 
 /// Writing bursts of one file that are told apart.
 const WRITES_MAX: usize = 64;
+/// Clearings of one file that are told apart.
+const CLEARINGS_MAX: usize = 64;
 /// Written files that nobody has open and that may still be read: the longest unused give way.
 const CLOSED_MAX: usize = 16_384;
 
@@ -25,6 +28,8 @@ pub(super) struct File {
     since: KernelNanos,
     /// The bursts that wrote to it, in order of their beginning.
     writes: Vec<Arc<Moved>>,
+    /// What was cleared, in order of time.
+    clearings: Vec<Clearing>,
     /// There were more than are kept.
     forgot: bool,
     /// It was written by a traced process at some time.
@@ -33,11 +38,22 @@ pub(super) struct File {
     /// Reading bursts that have not left.
     readers: u32,
     used: u64,
+    /// The last name that it was seen under, as its opener saw it; empty where there was none.
+    name: Box<[u8]>,
+}
+
+/// Bytes that were cut off, or became zeros.
+#[derive(Clone, Copy, Debug)]
+struct Clearing {
+    at: KernelNanos,
+    range: Range,
 }
 
 #[derive(Default)]
 pub(super) struct Files {
     by_id: BTreeMap<FileId, File>,
+    /// For calls that have a path alone.
+    by_name: HashMap<Box<[u8]>, FileId>,
     /// Those that nobody has open, by last use.
     closed: BTreeSet<(u64, FileId)>,
     uses: u64,
@@ -53,7 +69,8 @@ impl Files {
         self.by_id.len()
     }
 
-    pub(super) fn open(&mut self, id: FileId, anew: bool, at: KernelNanos) {
+    pub(super) fn open(&mut self, id: FileId, name: &Captured, anew: bool, at: KernelNanos) {
+        self.call_it(id, name);
         let file = self.by_id.entry(id).or_default();
         self.closed.remove(&(file.used, id));
         file.opens += 1;
@@ -70,7 +87,7 @@ impl Files {
             return;
         }
         if file.writes.is_empty() {
-            self.by_id.remove(&id);
+            self.forget(id);
             return;
         }
         self.uses += 1;
@@ -79,7 +96,46 @@ impl Files {
         while self.closed.len() > CLOSED_MAX
             && let Some((_, oldest)) = self.closed.pop_first()
         {
-            self.by_id.remove(&oldest);
+            self.forget(oldest);
+        }
+    }
+
+    fn forget(&mut self, id: FileId) {
+        let Some(file) = self.by_id.remove(&id) else { return };
+        if self.by_name.get(&file.name) == Some(&id) {
+            self.by_name.remove(&file.name);
+        }
+    }
+
+    /// The name is this file's from now on, whosever it was.
+    fn call_it(&mut self, id: FileId, name: &Captured) {
+        let file = self.by_id.entry(id).or_default();
+        if name.gap.is_some() || *file.name == *name.bytes {
+            return;
+        }
+        if self.by_name.get(&file.name) == Some(&id) {
+            self.by_name.remove(&file.name);
+        }
+        file.name = name.bytes.clone().into();
+        if !file.name.is_empty() {
+            self.by_name.insert(file.name.clone(), id);
+        }
+    }
+
+    /// Keeps up with the names of files, as far as paths without symbolic links say them.
+    fn rename(&mut self, change: &Change) {
+        match change.kind {
+            ChangeKind::Rename if change.path.gap.is_none() => {
+                let moved = self.by_name.remove(&*change.path.bytes);
+                self.by_name.remove(&*change.new_path.bytes);
+                if let Some(id) = moved {
+                    self.call_it(id, &change.new_path);
+                }
+            }
+            ChangeKind::Unlink => {
+                self.by_name.remove(&*change.path.bytes);
+            }
+            _ => {}
         }
     }
 
@@ -121,6 +177,7 @@ impl File {
         self.epoch = self.epoch.saturating_add(1);
         self.since = at;
         self.forgot = false;
+        self.clearings.clear();
         self.forget_hidden();
     }
 
@@ -138,7 +195,7 @@ impl File {
         self.writes.retain(|write| write.epoch == epoch || write.end.get().is_none() || write.went_on_after(since));
         for index in (0..self.writes.len()).rev() {
             let write = &self.writes[index];
-            let mut left = vec![write.range()];
+            let mut left = self.left_of(write, KernelNanos(u64::MAX));
             for later in &self.writes[index + 1..] {
                 if later.is_dense() && write.end.get().is_some() {
                     subtract(&mut left, later.range());
@@ -150,9 +207,25 @@ impl File {
         }
     }
 
-    /// The file was cut to a length.
-    fn shorten(&mut self, length: u64) {
-        self.writes.retain(|write| write.range().start < length);
+    fn clear(&mut self, at: KernelNanos, range: Range) {
+        self.clearings.push(Clearing { at, range });
+        if self.clearings.len() > CLEARINGS_MAX {
+            let oldest = self.clearings.remove(0);
+            let before = self.writes.len();
+            // Rather no edge than one to what may be gone.
+            self.writes.retain(|write| !oldest.is_after(write) || write.range().overlap(oldest.range) == 0);
+            self.forgot |= self.writes.len() < before;
+        }
+        self.forget_hidden();
+    }
+
+    /// What of a write had not been cleared again before a moment.
+    fn left_of(&self, write: &Moved, before: KernelNanos) -> Vec<Range> {
+        let mut left = vec![write.range()];
+        for clearing in self.clearings.iter().filter(|clearing| clearing.at < before && clearing.is_after(write)) {
+            subtract(&mut left, clearing.range);
+        }
+        left
     }
 
     /// The writes that a reading burst saw something of, and how much.
@@ -163,7 +236,8 @@ impl File {
         for write in self.writes.iter().rev() {
             let of_its_epoch = (read.epoch..=latest).contains(&write.epoch)
                 || (latest == self.epoch && write.went_on_after(self.since));
-            let bytes: u64 = left.iter().map(|range| range.overlap(write.range())).sum();
+            let there = self.left_of(write, read.first);
+            let bytes: u64 = left.iter().flat_map(|range| there.iter().map(|part| range.overlap(*part))).sum();
             if write.first >= last || !of_its_epoch || bytes == 0 {
                 continue;
             }
@@ -182,6 +256,12 @@ impl File {
         if self.forgot && left.iter().any(|range| range.start < range.end) {
             edges.over = edges.over.saturating_add(1);
         }
+    }
+}
+
+impl Clearing {
+    fn is_after(&self, write: &Moved) -> bool {
+        write.last().is_some_and(|last| last < self.at)
     }
 }
 
@@ -237,14 +317,26 @@ impl Graph {
         }
     }
 
-    /// `truncate` and `ftruncate`, where the call named the file by a descriptor.
-    pub(super) fn cut_to_length(&mut self, change: &Change) {
-        let (ChangeKind::Truncate, Some(id), 0) = (change.kind, change.file, change.error) else { return };
-        let Some(file) = self.files.by_id.get_mut(&id) else { return };
-        if change.value == 0 {
-            file.begin_epoch(change.at);
-        } else {
-            file.shorten(change.value);
+    /// What calls without data do to a file's bytes: `truncate`, `ftruncate`, `fallocate`; and to its name.
+    pub(super) fn change_file(&mut self, change: &Change) {
+        if change.error != 0 {
+            return;
+        }
+        let id = change.file.or_else(|| self.files.by_name.get(&*change.path.bytes).copied());
+        self.files.rename(change);
+        let Some(file) = id.and_then(|id| self.files.by_id.get_mut(&id)) else { return };
+        let from = |start| Range { start, end: u64::MAX };
+        match (change.kind, change.space) {
+            (ChangeKind::Truncate, _) if change.value == 0 => file.begin_epoch(change.at),
+            (ChangeKind::Truncate, _) => file.clear(change.at, from(change.value)),
+            (ChangeKind::Fallocate, Some(space)) if space.shifts() => {
+                file.clear(change.at, from(space.offset));
+                file.forgot = true;
+            }
+            (ChangeKind::Fallocate, Some(space)) if space.zeroes() => {
+                file.clear(change.at, Range { start: space.offset, end: change.value });
+            }
+            _ => {}
         }
     }
 }
@@ -344,6 +436,88 @@ mod tests {
                 read     #3.3 100#1 f 0..2 at 12..12 under 100#1 <-File #4.1 2
                 read     #3.4 100#1 f 0..2 at 14..14 under 100#1
                 ended    100#1 0..20000 incomplete !Truncate
+            "#]],
+        );
+    }
+
+    #[test]
+    fn what_was_cut_off_or_punched_out_is_nobodys_also_when_there_are_bytes_again() {
+        check(
+            "
+                0 root 100
+                1 exec 100 /bin/bash bash
+                2 open 100 #1 created file /f=7
+                3 out 100 #1.1 0..10
+                4 close 100 #1
+                5 cut 100 /f 2
+                6 cut 100 /f 10
+                7 open 100 #2 file /f=7
+                8 in 100 #2.1 8..10
+                9 in 100 #2.2 0..10
+                10 punch 100 f=7 3 0 1
+                11 in 100 #2.3 0..1
+                12 in 100 #2.4 0..2
+                13 out 100 #2.5 0..1
+                14 in 100 #2.6 0..1
+            ",
+            &expect![[r#"
+                began    100#1 Root bash under -
+                write    #1.1 100#1 f 0..10 at 3..3 under 100#1
+                read     #2.1 100#1 f 8..10 at 8..8 under 100#1
+                read     #2.2 100#1 f 0..10 at 9..9 under 100#1 <-File #1.1 2
+                read     #2.3 100#1 f 0..1 at 11..11 under 100#1
+                read     #2.4 100#1 f 0..2 at 12..12 under 100#1 <-File #1.1 1
+                write    #2.5 100#1 f 0..1 at 13..13 under 100#1
+                read     #2.6 100#1 f 0..1 at 14..14 under 100#1 <-File #2.5 1
+                ended    100#1 0..20000 incomplete !Truncate !Truncate !Fallocate
+            "#]],
+        );
+    }
+
+    #[test]
+    fn of_bytes_that_were_shifted_nobody_says_where_they_are_now() {
+        check(
+            "
+                0 root 100
+                1 exec 100 /bin/bash bash
+                2 open 100 #1 created file /f=7
+                3 out 100 #1.1 0..8192
+                4 punch 100 f=7 8 0 4096
+                5 in 100 #1.2 0..4096
+            ",
+            &expect![[r#"
+                began    100#1 Root bash under -
+                write    #1.1 100#1 f 0..8192 at 3..3 under 100#1
+                read     #1.2 100#1 f 0..4096 at 5..5 under 100#1 dropped 1
+                ended    100#1 0..20000 incomplete !Fallocate
+            "#]],
+        );
+    }
+
+    #[test]
+    fn a_path_means_the_file_that_has_that_name_then() {
+        check(
+            "
+                0 root 100
+                1 exec 100 /bin/bash bash
+                2 open 100 #1 created file /a=7
+                3 out 100 #1.1 0..10
+                4 close 100 #1
+                5 rename 100 /a /b
+                6 cut 100 /a 0
+                7 open 100 #2 file /b=7
+                8 in 100 #2.1 0..10
+                9 close 100 #2
+                10 cut 100 /b 0
+                11 open 100 #3 file /b=7
+                12 in 100 #3.1 0..10
+            ",
+            &expect![[r#"
+                began    100#1 Root bash under -
+                write    #1.1 100#1 a 0..10 at 3..3 under 100#1
+                read     #2.1 100#1 b 0..10 at 8..8 under 100#1 <-File #1.1 10
+                read     #3.1 100#1 b 0..10 at 12..12 under 100#1
+                ended    100#1 0..20000 incomplete !Rename !Truncate !Truncate
             "#]],
         );
     }

@@ -183,7 +183,7 @@ impl Graph {
             self.opens.insert(open.open, Arc::clone(&object), open.how, open.by.process);
         }
         if let (Object::File(file), Some(id)) = (&*object, object::stored_file(&object)) {
-            self.files.open(id, file.created || file.truncated, open.at);
+            self.files.open(id, &file.path, file.created || file.truncated, open.at);
         }
         if let Object::Unix(socket) = &*object
             && let Some(peer) = socket.peer.filter(|_| !object::is_datagram(&object))

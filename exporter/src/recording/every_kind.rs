@@ -6,7 +6,7 @@ use agentsight_ebpf::{
     Address, BurstBegin, BurstEnd, BurstId, Call, CallKind, Captured, Change, ChangeKind, Close, Connect, Content,
     ContentHole, ContentRun, Copied, Cut, Direction, Dns, DnsAnswer, Doer, Event, ExecNumber, Exit, FileId, FileKind,
     FlowPoint, Fork, Gap, Inet, KernelNanos, Kill, Missing, Object, Open, OpenHow, OpenId, Pass, PassSide, ProcessKey,
-    Protocol, RegularFile, Tgid, Tid, UnixKind, UnixSocket, Wait,
+    Protocol, RegularFile, Space, Tgid, Tid, UnixKind, UnixSocket, Wait,
 };
 
 use crate::graph::fixture::exec_of;
@@ -171,6 +171,7 @@ fn change() -> Change {
         path: Captured::whole("/tmp/a"),
         new_path: Captured::whole("/tmp/b"),
         value: 0o644,
+        space: Some(Space { mode: 3, offset: 4_096 }),
         error: 2,
     }
 }

@@ -216,7 +216,17 @@ mod tests {
         };
         let file = (kind == ChangeKind::Chmod).then_some(FileId { device: 8 << 20 | 1, inode: 42, generation: 7 });
         let path = Captured::whole("/home/me/config.tmp");
-        Note::Change(Box::new(Change { at: at(4), by: doer(image), kind, file, path, new_path, value, error: 0 }))
+        Note::Change(Box::new(Change {
+            at: at(4),
+            by: doer(image),
+            kind,
+            file,
+            path,
+            new_path,
+            value,
+            space: None,
+            error: 0,
+        }))
     }
 
     #[test]

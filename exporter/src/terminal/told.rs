@@ -190,7 +190,7 @@ mod tests {
         let by = Doer { process: image.id.process, exec: ExecNumber(1), tid: Tid(1) };
         let (path, new_path) = (Captured::whole("/home/me/config.tmp"), Captured::whole("/home/me/config.json"));
         let (kind, file) = (ChangeKind::Rename, None);
-        Note::Change(Box::new(Change { at: at(7), by, kind, file, path, new_path, value: 0, error: 0 }))
+        Note::Change(Box::new(Change { at: at(7), by, kind, file, path, new_path, value: 0, space: None, error: 0 }))
     }
 
     /// The reference case: what each process of `TEXT` did.

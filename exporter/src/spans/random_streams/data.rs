@@ -8,7 +8,7 @@ use agentsight_ebpf::{
     Address, BurstBegin, BurstEnd, BurstId, Call, CallKind, Captured, Change, ChangeKind, Close, Connect, Content,
     ContentHole, ContentRun, Copied, Cut, Direction, Dns, DnsAnswer, Doer, Event, ExecNumber, FileId, FileKind,
     FlowPoint, Gap, Inet, KernelNanos, Kill, Missing, Object, Open, OpenHow, OpenId, Pass, PassSide, ProcessKey,
-    Protocol, RegularFile, Tgid, Tid, UnixKind, UnixSocket, Wait,
+    Protocol, RegularFile, Space, Tgid, Tid, UnixKind, UnixSocket, Wait,
 };
 
 use super::random::Random;
@@ -343,6 +343,7 @@ fn change(random: &mut Random, at: KernelNanos, by: Doer) -> Change {
         path: path(random),
         new_path: path(random),
         value: random.of(&[0, 0o644, u64::MAX]),
+        space: random.of(&[None, Some(Space { mode: 3, offset: 7 }), Some(Space { mode: 8, offset: u64::MAX })]),
         error: random.of(&[0, 0, 2]),
     }
 }
