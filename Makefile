@@ -122,7 +122,7 @@ python3 -c "import venv, ensurepip"|python3-venv|a home for the model that is me
 endef
 export BENCH_NEEDS
 
-bench: build ## Measure what tracing costs, beside strace, perf trace and bpftrace (half an hour; QUICK=1 for 3 minutes, ONLY=a,d for some)
+bench: build ## Measure what tracing costs, beside strace, perf trace and bpftrace (25 minutes; QUICK=1 for 3 minutes, ONLY=a,d for some)
 	@tests/install-missing.sh <<<"$$BENCH_NEEDS"
 	@export AGENTSIGHT_FLOOR=$$($(CARGO) bench --package agentsight-ebpf --bench hooks --no-run \
 	    --message-format json-render-diagnostics | sed -n 's/.*"executable":"\([^"]*\)".*/\1/p'); \
