@@ -56,8 +56,12 @@ fn main() {
     for work in Work::ALL.iter().filter(|work| chosen(work)) {
         for way in Way::TRACERS.into_iter().filter(|way| is_asked(*work, *way, quick)) {
             let (most, patience) = match (way, quick) {
-                (Way::AgentSight | Way::Neighbour | Way::Floor, false) => (asked.unwrap_or(REPETITIONS), PATIENCE),
-                (Way::AgentSight | Way::Neighbour | Way::Floor, true) => (asked.unwrap_or(5), PATIENCE / 40),
+                (Way::AgentSight | Way::Stopped | Way::Neighbour | Way::Floor, false) => {
+                    (asked.unwrap_or(REPETITIONS), PATIENCE)
+                }
+                (Way::AgentSight | Way::Stopped | Way::Neighbour | Way::Floor, true) => {
+                    (asked.unwrap_or(5), PATIENCE / 40)
+                }
                 (_, false) => (asked.unwrap_or(REPETITIONS_OF_OTHERS).min(REPETITIONS_OF_OTHERS), PATIENCE_WITH_OTHERS),
                 (_, true) => (1, PATIENCE / 80),
             };
@@ -80,6 +84,7 @@ fn main() {
 fn is_asked(work: Work, way: Way, quick: bool) -> bool {
     let suffers = matches!(work, Work::Calls | Work::Redis);
     let compared = matches!(work, Work::Calls | Work::Spawn | Work::Compile | Work::Model | Work::Redis);
+    let taken_apart = matches!(work, Work::Spawn | Work::Compile | Work::Streams | Work::Agents(100));
     let small = !matches!(work, Work::Agents(1_000)) || !quick;
     way.is_here()
         && small
@@ -87,7 +92,8 @@ fn is_asked(work: Work, way: Way, quick: bool) -> bool {
             Way::Alone => false,
             Way::AgentSight => true,
             Way::Neighbour => suffers,
-            Way::Floor => suffers || work == Work::Spawn,
+            Way::Stopped => taken_apart,
+            Way::Floor => suffers || taken_apart,
             Way::Strace | Way::PerfTrace | Way::Bpftrace => compared,
         }
 }

@@ -20,9 +20,11 @@ use nix::unistd::Pid;
 pub(crate) enum Way {
     Alone,
     AgentSight,
+    /// Likewise, with its collector stopped while the work is done: what is left is what the programs cost.
+    Stopped,
     /// The command is not traced, another one is.
     Neighbour,
-    /// Programs that do nothing are on the hooks that every system call runs through.
+    /// Programs that do nothing are on every hook that AgentSight has one on.
     Floor,
     Strace,
     PerfTrace,
@@ -30,15 +32,16 @@ pub(crate) enum Way {
 }
 
 impl Way {
-    pub(crate) const TRACERS: [Self; 6] =
-        [Self::AgentSight, Self::Neighbour, Self::Floor, Self::Strace, Self::PerfTrace, Self::Bpftrace];
+    pub(crate) const TRACERS: [Self; 7] =
+        [Self::AgentSight, Self::Stopped, Self::Neighbour, Self::Floor, Self::Strace, Self::PerfTrace, Self::Bpftrace];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Alone => "nothing",
             Self::AgentSight => "AgentSight",
+            Self::Stopped => "AgentSight, its collector stopped",
             Self::Neighbour => "AgentSight traces another",
-            Self::Floor => "empty programs on sys_enter and sys_exit",
+            Self::Floor => "empty programs on the same hooks",
             Self::Strace => "strace -f",
             Self::PerfTrace => "perf trace",
             Self::Bpftrace => "bpftrace",
@@ -48,7 +51,7 @@ impl Way {
     /// Whether this machine has what it takes.
     pub(crate) fn is_here(self) -> bool {
         match self {
-            Self::Alone | Self::AgentSight | Self::Neighbour => true,
+            Self::Alone | Self::AgentSight | Self::Stopped | Self::Neighbour => true,
             Self::Floor => floor().is_some(),
             Self::Strace => find_program("strace").is_some(),
             Self::PerfTrace => find_program("perf").is_some(),
@@ -62,6 +65,19 @@ impl Way {
         let outer: Vec<&str> = match self {
             Self::Alone | Self::Neighbour | Self::Floor | Self::Bpftrace => vec![],
             Self::AgentSight => vec!["run", "--no-tree", "--no-self-telemetry", "--"],
+            // With room for all that comes meanwhile.
+            Self::Stopped => {
+                vec![
+                    "run",
+                    "--no-tree",
+                    "--no-self-telemetry",
+                    "--ring-bytes",
+                    "67108864",
+                    "--data-ring-bytes",
+                    "268435456",
+                    "--",
+                ]
+            }
             Self::Strace => vec!["strace", "-f", "-o", "/dev/null"],
             Self::PerfTrace => vec!["perf", "trace", "-o", "/dev/null"],
         };
@@ -88,7 +104,7 @@ impl Way {
             _ => None,
         };
         let all: Vec<&str> = outer.into_iter().chain(words.iter().map(String::as_str)).collect();
-        let mut command = if self == Self::AgentSight {
+        let mut command = if matches!(self, Self::AgentSight | Self::Stopped) {
             agentsight.command(&all)
         } else {
             let mut command = Command::new(all[0]);
@@ -96,11 +112,37 @@ impl Way {
             command
         };
         without_opentelemetry(&mut command);
+        if self == Self::Stopped {
+            command.env(STOPS, "");
+        }
         let complaints = agentsight.directory().join("complaints");
         let file = fs::File::create(&complaints).expect("the directory is ours");
         let process = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(file).spawn().expect("it is here");
         let watch = (self == Self::AgentSight).then(|| Watch::begin(process.id()));
         Running { process, beside, watch, complaints, _agentsight: agentsight }
+    }
+}
+
+/// The variable that tells a work to stop the collector that traces it while it measures.
+const STOPS: &str = "AGENTSIGHT_BENCH_STOPS";
+
+/// The collector that traces this process, stopped until this is dropped; `None` where nobody asked for it.
+pub(crate) struct StoppedCollector(Collector);
+
+impl StoppedCollector {
+    pub(crate) fn if_asked() -> Option<Self> {
+        env::var_os(STOPS)?;
+        let collector = Collector::of(Pid::parent()).expect("this was started by agentsight run");
+        // What it does at the beginning of a trace it has done by then.
+        thread::sleep(Duration::from_secs(1));
+        collector.signal(Signal::SIGSTOP);
+        Some(Self(collector))
+    }
+}
+
+impl Drop for StoppedCollector {
+    fn drop(&mut self) {
+        self.0.signal(Signal::SIGCONT);
     }
 }
 
@@ -170,6 +212,9 @@ impl Running {
         let complaints = fs::read_to_string(&self.complaints).unwrap_or_default();
         let lost = complaints.lines().filter(|line| line.contains("events were lost"));
         let lost = lost.filter_map(|line| line.split_whitespace().find_map(|word| word.parse::<u64>().ok())).sum();
+        if lost > 0 {
+            eprintln!("{}", complaints.trim_end());
+        }
         Outcome {
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
             lost,

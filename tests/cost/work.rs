@@ -13,7 +13,7 @@ use agentsight_tests::comparison::median;
 
 use crate::calls;
 use crate::servers;
-use crate::way::{Outcome, Way};
+use crate::way::{Outcome, StoppedCollector, Way};
 
 /// This program is started with it, and then with a work's name, to do the work and say what it took.
 pub(crate) const ARGUMENT: &str = "--do";
@@ -124,6 +124,7 @@ pub(crate) fn serve(words: &[String]) {
     if matches!(work, Some("calls" | "streams")) {
         thread::sleep(Duration::from_secs(1));
     }
+    let stopped = StoppedCollector::if_asked();
     let numbers = match work {
         Some("calls") => calls::measure(folder),
         Some("spawn") => Numbers::from([("s".to_owned(), seconds(|| spawn(number(1))))]),
@@ -136,6 +137,7 @@ pub(crate) fn serve(words: &[String]) {
         Some("agents") => Numbers::from([("s".to_owned(), seconds(|| agents(folder, number(2))))]),
         other => panic!("{other:?} is no work"),
     };
+    drop(stopped);
     println!("{}", serde_json::to_string(&numbers).expect("numbers have a text"));
 }
 

@@ -20,7 +20,13 @@ pub(crate) enum Form {
     RawBoth,
     PerfEnter,
     PerfEnterAndTypedExit,
+    /// On all that AgentSight has programs on, for those who hold it while something else is measured.
+    All,
 }
+
+/// What AgentSight has programs on besides system calls.
+const BESIDE: [&str; 5] =
+    ["sched_process_fork", "sched_process_exec", "sched_process_exit", "inet_sock_set_state", "signal_generate"];
 
 impl Form {
     pub(crate) const ALL: [Self; 5] =
@@ -37,6 +43,7 @@ impl Form {
             Self::RawBoth => "empty raw_tp sys_exit and sys_enter",
             Self::PerfEnter => "perf enter events of 22 calls, hash",
             Self::PerfEnterAndTypedExit => "the same, and empty tp_btf sys_exit",
+            Self::All => "empty programs on every hook of AgentSight's",
         }
     }
 
@@ -44,7 +51,7 @@ impl Form {
         match self {
             Self::PerfEnter => &[],
             Self::TypedExit | Self::TypedExitTimed | Self::RawExit | Self::PerfEnterAndTypedExit => &["exit"],
-            Self::TypedBoth | Self::RawBoth => &["exit", "enter"],
+            Self::TypedBoth | Self::RawBoth | Self::All => &["exit", "enter"],
         }
     }
 }
@@ -126,10 +133,17 @@ impl Hooks for Attached<'_> {
                 self.one.push(program.take_link(id)?);
             }
         }
+        if matches!(self.form, Form::All) {
+            let program: &mut RawTracePoint = program(self.ebpf, "floor_raw_tp_exit")?.try_into()?;
+            for tracepoint in BESIDE {
+                let id = program.attach(tracepoint)?;
+                self.raw.push(program.take_link(id)?);
+            }
+        }
         for hook in self.form.hooks() {
             if matches!(
                 self.form,
-                Form::TypedExit | Form::TypedExitTimed | Form::TypedBoth | Form::PerfEnterAndTypedExit
+                Form::TypedExit | Form::TypedExitTimed | Form::TypedBoth | Form::PerfEnterAndTypedExit | Form::All
             ) {
                 let program: &mut BtfTracePoint = program(self.ebpf, &format!("floor_tp_btf_{hook}"))?.try_into()?;
                 let id = program.attach()?;

@@ -336,7 +336,7 @@ static __always_inline int move(__u64 *ctx, struct call *call, void *stages)
 	call->flow_now = 0;
 	if (burst) {
 		followed = burst->followed;
-	} else {
+	} else if (slot == BURST_OUT) {
 		use = bpf_map_lookup_elem(&uses, &call->key);
 		if (use)
 			followed = use->followed;
@@ -408,49 +408,49 @@ static __always_inline int cut(__u64 *ctx, struct call *call, void *stages)
 
 STAGE(cut)
 
-/* Numbers that were given, so that two images that begin at the same moment get two. */
-struct claim {
-	__u64 open;
-	__u64 number;
-};
+#define NUMBERS_TRIED 8
 
-struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 8192);
-	__type(key, struct claim);
-	__type(value, __u8);
-} claims SEC(".maps");
-
-#define CLAIMS_TRIED 8
-
+/*
+ * Two images may begin at the same moment, and atomic addition that also says the sum came with 5.12. The counter goes
+ * from one value to the next by one addition: whoever sees it so around an addition of his own knows whose that was.
+ */
 static __always_inline __u32 next_number(struct open_file *open)
 {
-	struct claim claim = {.open = open->id};
-	__u8 one = 1;
+	for (int i = 0; i < NUMBERS_TRIED; i++) {
+		__u32 before = *(volatile __u32 *)&open->bursts;
+		__u32 after;
 
-	for (int i = 0; i < CLAIMS_TRIED; i++) {
 		__sync_fetch_and_add(&open->bursts, 1);
-		claim.number = *(volatile __u32 *)&open->bursts;
-		if (!bpf_map_update_elem(&claims, &claim, &one, BPF_NOEXIST))
-			return claim.number;
+		after = *(volatile __u32 *)&open->bursts;
+		if (after == before + 1 && after)
+			return after;
 	}
 	return 0;
 }
 
-/* Whether an input is something new to its image, so that what goes out later may follow from it. */
-static __always_inline bool is_source(const struct call *call, const struct object *object, bool first)
+/*
+ * Whether an input is something new to its image, so that what goes out later may follow from it. Of a stream that is
+ * so where the image does with it what it did not just before.
+ */
+enum news { NEWS_NONE, NEWS_AGAIN, NEWS_FIRST };
+
+static __always_inline enum news news_in(const struct call *call, const struct object *object, bool used)
 {
 	struct input_key key = {.object = call->object, .tgid = call->tgid, .exec = call->exec};
 	__u32 version = object->version;
 	__u32 *known;
 
-	if (is_stream(call->object_kind))
-		return first || call->turned;
+	if (is_stream(call->object_kind)) {
+		if (used)
+			return call->turned ? NEWS_AGAIN : NEWS_NONE;
+		/* Its next burst has to know of this one. */
+		return NEWS_AGAIN;
+	}
 	known = bpf_map_lookup_elem(&inputs, &key);
 	if (known && *known == version)
-		return false;
+		return NEWS_NONE;
 	bpf_map_update_elem(&inputs, &key, &version, BPF_ANY);
-	return true;
+	return known ? NEWS_AGAIN : NEWS_FIRST;
 }
 
 struct {
@@ -468,6 +468,7 @@ static __always_inline bool begin(void *ctx, struct call *call, struct move *mov
 	struct burst_begin_event event = {};
 	struct intake_key intake = {};
 	struct use first = {};
+	enum news news = NEWS_NONE;
 	struct burst *burst;
 	__u32 zero = 0;
 
@@ -481,7 +482,9 @@ static __always_inline bool begin(void *ctx, struct call *call, struct move *mov
 	event.first = move->first;
 	event.offset = call->offset;
 	event.number = next_number(open);
-	if (!is_out(move->slot) && is_source(call, object, !use)) {
+	if (!is_out(move->slot))
+		news = news_in(call, object, use != NULL);
+	if (news != NEWS_NONE) {
 		__sync_fetch_and_add(&process->sources, 1);
 		event.header.flags = BURST_SOURCE;
 		event.now = *(volatile __u32 *)&process->sources;
@@ -517,7 +520,8 @@ static __always_inline bool begin(void *ctx, struct call *call, struct move *mov
 		use->followed = burst->followed;
 		if (use->begun >= BURSTS_AT_ONCE)
 			burst->may_end_at = use->first + (use->begun - BURSTS_AT_ONCE + 1) * SECOND;
-	} else {
+	} else if (news != NEWS_FIRST) {
+		/* Most files are read once by an image: what it does with one is counted from the second burst on. */
 		first.first = call->now;
 		first.begun = 1;
 		first.followed = burst->followed;

@@ -1,16 +1,15 @@
 //! What the programs cost, from moments in which the kernel keeps account of it.
 //!
-//! The first fifth of a second is measured, and then a twentieth of each second; what lies between two such moments is
-//! taken to have been as the later one, what follows the last as that one. So a total is an estimate.
+//! The first twentieth of a second is measured, and then as much of every two seconds; what lies between two such moments
+//! is taken to have been as the later one, what follows the last as that one. So a total is an estimate.
 
 use std::time::Duration;
 
 use super::{Cost, Statistics};
 use crate::KernelNanos;
 
-const FIRST: Duration = Duration::from_millis(200);
 const MOMENT: Duration = Duration::from_millis(50);
-const PERIOD: Duration = Duration::from_secs(1);
+const PERIOD: Duration = Duration::from_secs(2);
 
 /// Measures now and then.
 #[derive(Debug)]
@@ -48,8 +47,7 @@ impl Meter {
                 Some(Err(_)) | None => self.statistics = None,
             },
             State::On { since: begun, then } => {
-                let long_enough = if self.sum.is_empty() { FIRST } else { MOMENT };
-                if since(*begun, now) >= long_enough {
+                if since(*begun, now) >= MOMENT {
                     self.sum.add(*begun, now, &difference(&read(), then));
                     self.end();
                 }
@@ -118,10 +116,6 @@ struct Sum {
 impl Sum {
     fn new(begin: KernelNanos) -> Self {
         Self { measured: begin, run_nanos: 0.0, runs: 0.0, rate: None }
-    }
-
-    fn is_empty(&self) -> bool {
-        self.rate.is_none()
     }
 
     fn add(&mut self, begun: KernelNanos, now: KernelNanos, cost: &Cost) {

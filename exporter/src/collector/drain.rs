@@ -11,13 +11,17 @@ use std::time::Duration;
 
 use agentsight_ebpf::live::{Cost, Harvest, KernelClock, LiveError, Meter, Probes, Ring, Statistics, Woken};
 use agentsight_ebpf::{DecodeError, Dns, Event, KernelNanos, Loss, LossKind, ProcessKey, SessionNumber, Tick};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::queue::Inlet;
 use super::sessions::Input;
 use crate::telemetry::Account;
 
-/// Events of a busy tree are taken together: the ring holds far more than comes in this time.
-const BATCH_DELAY: Duration = Duration::from_millis(5);
+/// Events of a busy tree are taken together: the ring holds far more than comes in this time, and what is stored together
+/// is written once.
+const BATCH_DELAY: Duration = Duration::from_millis(50);
+/// Who brings so many in one batch may bring more in the next than the ring holds: then there is no delay.
+const FLOOD: usize = 8192;
 /// Ticks, and a look at the kernel's loss counters.
 const TICK: Duration = Duration::from_secs(1);
 
@@ -198,7 +202,9 @@ impl Worker {
                 break;
             }
             if drained > 0 {
-                thread::sleep(BATCH_DELAY);
+                if drained < FLOOD {
+                    self.rest();
+                }
                 continue;
             }
             match self.ring.wait(self.woken.as_fd(), TICK) {
@@ -212,6 +218,15 @@ impl Worker {
         }
         let cost = self.meter.total(self.outlet.clock.now(), || lock(&self.outlet.probes).cost());
         Drained { cost, _probes: self.outlet.probes }
+    }
+
+    /// Until there is something to do that does not wait for more events to come.
+    fn rest(&self) {
+        let mut waker = [PollFd::new(self.woken.as_fd(), PollFlags::POLLIN)];
+        let limit = PollTimeout::try_from(BATCH_DELAY).unwrap_or(PollTimeout::MAX);
+        if poll(&mut waker, limit).is_ok_and(|ready| ready > 0) {
+            self.swallow_wake_ups();
+        }
     }
 
     fn swallow_wake_ups(&self) {
