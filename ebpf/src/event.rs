@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     BurstBegin, BurstEnd, Call, Change, Chunk, Close, Connect, Content, Copied, Dns, Exec, Exit, Fork, KernelNanos,
-    Kill, Loss, Open, Pass, Wait, WallNanos,
+    Kill, Loss, Open, Overhead, Pass, Wait, WallNanos,
 };
 
 /// One statement: of the kernel (fork, open, burst, …), of the capture about itself (loss), or of time.
@@ -50,6 +50,8 @@ pub enum Event {
     Content(Box<Content>),
     /// Events that were made and not delivered.
     Loss(Loss),
+    /// What the recording takes of the machine.
+    Overhead(Overhead),
     /// Time has reached this point: nothing earlier is still to come.
     Tick(Tick),
     /// What the kernel clock reads in wall-clock time.
@@ -95,6 +97,7 @@ impl Event {
             Self::Chunk(event) => event.at,
             Self::Content(event) => event.at,
             Self::Loss(event) => event.at,
+            Self::Overhead(event) => event.at,
             Self::Tick(event) => event.at,
             Self::Clock(event) => event.at,
         }

@@ -20,6 +20,7 @@ mod identity;
 pub mod live;
 mod loss;
 mod open;
+mod overhead;
 mod wire;
 
 pub use burst::{BurstBegin, BurstEnd, BurstId, Copied, Cut, Direction, FlowPoint};
@@ -41,4 +42,5 @@ pub use loss::{Loss, LossKind};
 pub use open::{
     Address, Close, FileId, FileKind, Inet, Object, Open, OpenHow, OpenId, Protocol, RegularFile, UnixKind, UnixSocket,
 };
+pub use overhead::{Overhead, ProgramTime};
 pub use wire::{DecodeError, decode};

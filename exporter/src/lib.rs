@@ -39,3 +39,4 @@ pub mod spans;
 pub mod store;
 pub mod telemetry;
 pub mod terminal;
+mod usage;

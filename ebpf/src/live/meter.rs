@@ -75,6 +75,12 @@ impl Meter {
         self.sum.total(self.sum.measured)
     }
 
+    /// The whole up to now, as far as it is known without a look; `None` before the first moment was measured.
+    #[must_use]
+    pub fn estimate(&self, now: KernelNanos) -> Option<Cost> {
+        self.sum.rate.is_some().then(|| self.sum.total(now))
+    }
+
     fn begin(&mut self) {
         if let Some(statistics) = &mut self.statistics {
             statistics.switch_on();

@@ -10,12 +10,15 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use agentsight_ebpf::live::{Cost, Harvest, KernelClock, LiveError, Meter, Probes, Ring, Statistics, Woken};
-use agentsight_ebpf::{DecodeError, Dns, Event, KernelNanos, Loss, LossKind, ProcessKey, SessionNumber, Tick};
+use agentsight_ebpf::{
+    DecodeError, Dns, Event, KernelNanos, Loss, LossKind, Overhead, ProcessKey, ProgramTime, SessionNumber, Tick,
+};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::queue::Inlet;
 use super::sessions::Input;
 use crate::telemetry::Account;
+use crate::usage::{ProcessorTime, resident_bytes};
 
 /// Events of a busy tree are taken together: the ring holds far more than comes in this time, and what is stored together
 /// is written once.
@@ -103,10 +106,19 @@ impl Drain {
         let thread = thread::Builder::new()
             .name("drain".to_owned())
             .spawn(move || {
-                let outlet =
-                    Outlet { probes, harvest, clock, to, wishes: wished, roots: HashMap::new(), undecodable: 0 };
                 let meter = Meter::start(statistics, clock.now());
-                Worker { outlet, ring, woken, account, meter, next_tick: KernelNanos(0), marked: Mark(0) }.work(prelude)
+                let outlet = Outlet {
+                    probes,
+                    harvest,
+                    clock,
+                    to,
+                    wishes: wished,
+                    roots: HashMap::new(),
+                    meter,
+                    prices: HashMap::new(),
+                    undecodable: 0,
+                };
+                Worker { outlet, ring, woken, account, next_tick: KernelNanos(0), marked: Mark(0) }.work(prelude)
             })
             .map_err(LiveError::Wait)?;
         Ok(Self { waker: Waker(wake), wishes, thread })
@@ -158,7 +170,6 @@ struct Worker {
     ring: Ring,
     woken: UnixStream,
     account: Account,
-    meter: Meter,
     next_tick: KernelNanos,
     /// The last mark that was given.
     marked: Mark,
@@ -177,14 +188,15 @@ impl Worker {
             let outlet = &mut self.outlet;
             let drained = self.ring.drain(|record| outlet.take(record));
             let now = outlet.clock.now();
-            self.meter.look(now, || lock(&outlet.probes).cost());
+            outlet.meter.look(now, || lock(&outlet.probes).cost());
             if stopping || now >= self.next_tick {
                 outlet.end_bursts(now, stopping);
                 outlet.report_all_losses();
+                outlet.report_all_overheads(now);
                 // A short session may be over before the first measured moment is.
                 let read = || lock(&outlet.probes).cost();
-                let cost = if stopping { self.meter.total(now, read) } else { self.meter.so_far() };
-                self.account.set_bpf_cost(u64::try_from(cost.run_time.as_nanos()).unwrap_or(u64::MAX), cost.run_count);
+                let cost = if stopping { outlet.meter.total(now, read) } else { outlet.meter.so_far() };
+                self.account.set_bpf_cost(nanos(cost.run_time), cost.run_count);
                 // A trace that begins from here on takes its times from this reading.
                 outlet.send_to_all(Event::Clock(outlet.clock.read_both()));
                 outlet.send_to_all(Event::Tick(Tick { at: now }));
@@ -216,8 +228,9 @@ impl Worker {
                 }
             }
         }
-        let cost = self.meter.total(self.outlet.clock.now(), || lock(&self.outlet.probes).cost());
-        Drained { cost, _probes: self.outlet.probes }
+        let Outlet { mut meter, probes, clock, .. } = self.outlet;
+        let cost = meter.total(clock.now(), || lock(&probes).cost());
+        Drained { cost, _probes: probes }
     }
 
     /// Until there is something to do that does not wait for more events to come.
@@ -244,6 +257,9 @@ struct Outlet {
     wishes: Arc<Wishes>,
     /// Of the sessions whose losses are reported.
     roots: HashMap<SessionNumber, ProcessKey>,
+    meter: Meter,
+    /// Of the same sessions.
+    prices: HashMap<SessionNumber, Price>,
     /// Records that could not be decoded, and were not reported yet.
     undecodable: u64,
 }
@@ -261,14 +277,25 @@ impl Outlet {
         match &event {
             Event::Fork(fork) if fork.root => {
                 self.roots.insert(session, fork.process);
+                self.begin_price(session);
             }
             Event::Snapshot(running) => {
                 self.roots.entry(session).or_insert(running.process);
+                self.begin_price(session);
             }
             Event::Dns(dns) => self.learn_addresses(session, dns),
             // The root's span is sent at its end, and what was lost until then belongs on it.
-            Event::Exit(exit) if self.roots.get(&session) == Some(&exit.process) => self.report_losses(session),
+            Event::Exit(exit) if self.roots.get(&session) == Some(&exit.process) => {
+                self.report_losses(session);
+                // A short session may be over before the first measured moment is.
+                let now = self.clock.now();
+                self.meter.total(now, || lock(&self.probes).cost());
+                self.report_overhead(session, now);
+            }
             _ => {}
+        }
+        if let Some(price) = self.prices.get_mut(&session) {
+            price.events += 1;
         }
         let Self { harvest, to, .. } = self;
         harvest.hear(session, &event, |end| send(to, session, end));
@@ -308,6 +335,7 @@ impl Outlet {
     fn report_all_losses(&mut self) {
         let counted = lock(&self.wishes.counted).clone();
         self.roots.retain(|session, _| counted.contains(session));
+        self.prices.retain(|session, _| counted.contains(session));
         for session in counted {
             self.report_losses(session);
         }
@@ -319,6 +347,39 @@ impl Outlet {
                 self.send_to_all(Event::Loss(Loss { at: self.clock.now(), kind, count }));
             }
         }
+    }
+
+    fn begin_price(&mut self, session: SessionNumber) {
+        let (now, meter) = (self.clock.now(), &self.meter);
+        self.prices.entry(session).or_insert_with(|| Price {
+            programs: meter.estimate(now).unwrap_or_default(),
+            cpu: ProcessorTime::so_far().unwrap_or_default().sum(),
+            events: 0,
+        });
+    }
+
+    fn report_all_overheads(&mut self, now: KernelNanos) {
+        for session in self.prices.keys().copied().collect::<Vec<_>>() {
+            self.report_overhead(session, now);
+        }
+    }
+
+    /// What the collector took since the session began.
+    fn report_overhead(&self, session: SessionNumber, now: KernelNanos) {
+        let Some(before) = self.prices.get(&session) else { return };
+        let programs = self.meter.estimate(now).map(|cost| ProgramTime {
+            nanos: nanos(cost.run_time.saturating_sub(before.programs.run_time)),
+            runs: cost.run_count.saturating_sub(before.programs.run_count),
+        });
+        let cpu = ProcessorTime::so_far().unwrap_or_default().sum();
+        let overhead = Overhead {
+            at: now,
+            programs,
+            cpu_nanos: nanos(cpu.saturating_sub(before.cpu)),
+            resident_bytes: resident_bytes(),
+            events: before.events,
+        };
+        self.send(session, Event::Overhead(overhead));
     }
 
     fn report_losses(&mut self, session: SessionNumber) {
@@ -339,6 +400,19 @@ impl Outlet {
     fn send_to_all(&self, event: Event) {
         self.to.send(Input::Everyone(event)).unwrap_or_default();
     }
+}
+
+/// What a session is charged for: what was taken since this reading.
+#[derive(Debug)]
+struct Price {
+    programs: Cost,
+    cpu: Duration,
+    /// Of the session.
+    events: u64,
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 // The receiver outlives this thread but for a panic there, which ends the process.

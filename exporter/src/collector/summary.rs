@@ -1,14 +1,12 @@
 //! The last words on the terminal: the tree, and one line each for cost, loss and delivery.
 
-use std::time::Duration;
-
 use agentsight_ebpf::live::Cost;
-use nix::sys::resource::{UsageWho, getrusage};
 
 use super::deliver::Delivered;
 use super::work::Work;
 use crate::spans::model::Span;
 use crate::terminal::{self, Format};
+use crate::usage::{ProcessorTime, most_resident_bytes};
 
 /// What is known when a session is over.
 #[derive(Debug)]
@@ -72,17 +70,11 @@ fn footer(seen: &Seen, delivered: &Delivered) -> Vec<String> {
 
 /// Kernel time is the programs' own, on all CPUs; the collector's includes loading them.
 fn cost(cost: &Cost) -> String {
-    let (cpu, memory_kib) = getrusage(UsageWho::RUSAGE_SELF).map_or((Duration::ZERO, 0), |usage| {
-        let time = |value: nix::sys::time::TimeVal| {
-            Duration::new(value.tv_sec().unsigned_abs(), 0) + Duration::from_micros(value.tv_usec().unsigned_abs())
-        };
-        (time(usage.user_time()) + time(usage.system_time()), usage.max_rss())
-    });
     format!(
         "cost: {} in the kernel over {} probe runs, {} CPU and {} MiB in the collector",
         terminal::duration(cost.run_time),
         cost.run_count,
-        terminal::duration(cpu),
-        memory_kib / 1024,
+        terminal::duration(ProcessorTime::so_far().unwrap_or_default().sum()),
+        most_resident_bytes() >> 20,
     )
 }

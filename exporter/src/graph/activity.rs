@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use agentsight_ebpf::{Exit, KernelNanos, Loss};
+use agentsight_ebpf::{Exit, KernelNanos, Loss, Overhead};
 
 use super::transfer::{Account, Connection, ConnectionAt, ConnectionContinued, Resolution, Transfer};
 use super::{Image, ImageId, Parent, Part, Trace};
@@ -38,6 +38,8 @@ pub enum Activity {
     ConnectionEnded(Box<ConnectionAt>),
     /// A name was looked up.
     Resolved(Box<Resolution>),
+    /// What the recording has taken of the machine so far.
+    Overhead(Overhead),
     /// Events were lost.
     Lost(Lost),
 }

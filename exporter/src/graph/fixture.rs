@@ -10,6 +10,7 @@
 //! 2   open 100 #3 file a.txt         open file 3; for the words of data see `data`
 //! 11s tick
 //! 12s lost exec 3                    a report of loss
+//! 12s overhead 9000 3 8000 4096 7    what the recording took: ns in 3 runs, ns of processor, bytes, events
 //! 12s again                          the event before, once more as it was
 //! ```
 //! `! ` before a line: it happened, but no event of it arrived. Exec numbers and starts of processes are kept track of.
@@ -18,7 +19,7 @@ use std::collections::HashMap;
 
 use agentsight_ebpf::{
     Captured, Clock, Credentials, EarlierSpan, Environment, Event, Exec, ExecNumber, Exit, Fork, KernelNanos, Loss,
-    LossKind, ProcessKey, Tgid, Tick, Tid, WallNanos,
+    LossKind, Overhead, ProcessKey, ProgramTime, Tgid, Tick, Tid, WallNanos,
 };
 use opentelemetry::trace::TraceId;
 
@@ -121,6 +122,13 @@ impl World {
                 Event::Exit(Exit { at, process, exec, status })
             }
             ["lost", kind, count] => Event::Loss(Loss { at, kind: loss_kind(kind), count: u64::from(number(count)) }),
+            ["overhead", nanos, runs, cpu, resident, events] => Event::Overhead(Overhead {
+                at,
+                programs: Some(ProgramTime { nanos: number(nanos).into(), runs: number(runs).into() }),
+                cpu_nanos: number(cpu).into(),
+                resident_bytes: Some(number(resident).into()),
+                events: number(events).into(),
+            }),
             [kind, rest @ ..] if data::is_event(kind) => data::event(self, at, kind, rest),
             ["again"] => self.latest.clone().unwrap(),
             _ => panic!("not an event: {line}"),
@@ -285,6 +293,7 @@ fn line(activity: &Activity) -> String {
             let rest = data::account(&it.account) + &late_causes(&it.image);
             format!("exited   {} {} {}{under}{rest}", it.image.id, span(it.image.start, it.at), how(it.ending))
         }
+        Activity::Overhead(it) => format!("overhead {} events", it.events),
         Activity::Lost(it) => format!("lost     {:?} {}", it.loss.kind, it.loss.count),
     }
 }

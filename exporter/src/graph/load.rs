@@ -1,6 +1,6 @@
 //! How much room a span will take in its trace, estimated from its image before the span is made.
 //!
-//! Never too low, but for what a span says of lost events: an image is counted when it begins, and what its end adds is
+//! Never too low, but for what a span says of lost events and of overhead: an image is counted when it begins, and what its end adds is
 //! in the sum already. The tests of the spans hold it against what is encoded.
 
 use std::ops::Add;

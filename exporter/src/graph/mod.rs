@@ -175,6 +175,7 @@ impl Graph {
                 self.gaps.add(*loss);
                 out.push(Activity::Lost(self.lost(*loss)));
             }
+            Event::Overhead(overhead) => out.push(Activity::Overhead(*overhead)),
             Event::Tick(tick) => {
                 self.leave_settled(tick.at, out);
                 self.tell_connections(tick.at, out);

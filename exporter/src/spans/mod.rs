@@ -29,6 +29,7 @@ mod name;
 mod note;
 mod object;
 mod outline;
+mod overhead;
 #[cfg(test)]
 mod random_streams;
 mod resolution;
@@ -38,7 +39,7 @@ mod status;
 mod time;
 mod transfer;
 
-use agentsight_ebpf::ProcessKey;
+use agentsight_ebpf::{Overhead, ProcessKey};
 
 use id::SpanIds;
 pub use id::root_span;
@@ -58,6 +59,7 @@ pub struct Spans {
     services: Services,
     losses: Losses,
     root: Option<ProcessKey>,
+    overhead: Option<Overhead>,
 }
 
 impl Spans {
@@ -72,6 +74,7 @@ impl Spans {
             services: Services::new(session),
             losses: Losses::default(),
             root: None,
+            overhead: None,
         }
     }
 
@@ -151,6 +154,7 @@ impl Spans {
                 let span = resolution::resolution(self, resolved);
                 out.push(self.sent_of_no_image(span));
             }
+            Activity::Overhead(overhead) => self.overhead = Some(*overhead),
             Activity::Lost(lost) => {
                 let log = self.lost(lost);
                 out.push(log);
@@ -179,6 +183,11 @@ impl Spans {
 
     fn sent(&mut self, mut span: Span, image: ImageId) -> Signal {
         attributes::append(&mut span, self.losses.take_for(image));
+        if self.root == Some(image.process)
+            && let Some(overhead) = &self.overhead
+        {
+            attributes::append(&mut span, overhead::attributes(overhead));
+        }
         Signal::Span(Box::new(span))
     }
 

@@ -42,7 +42,12 @@ pub(super) fn counter_of(event: &Event) -> Option<usize> {
         Event::Wait(_) => Some(13),
         Event::Pass(_) => Some(14),
         Event::Call(_) => Some(15),
-        Event::Chunk(_) | Event::Content(_) | Event::Loss(_) | Event::Tick(_) | Event::Clock(_) => None,
+        Event::Chunk(_)
+        | Event::Content(_)
+        | Event::Loss(_)
+        | Event::Overhead(_)
+        | Event::Tick(_)
+        | Event::Clock(_) => None,
     }
 }
 

@@ -1,9 +1,6 @@
 //! The metrics, each an observable that reads the account when it is collected.
 
 use agentsight_semconv::{self as semconv, value};
-use nix::sys::resource::{UsageWho, getrusage};
-use nix::sys::time::TimeVal;
-use nix::unistd::{SysconfVar, sysconf};
 use opentelemetry::metrics::{Meter, MeterProvider};
 use opentelemetry::{Key, KeyValue};
 use opentelemetry_sdk::metrics::SdkMeterProvider;
@@ -12,6 +9,7 @@ use super::event_kind::name_of_lost;
 use super::{Account, SCOPE};
 use crate::otlp::sender::Requests;
 use crate::store::Kind;
+use crate::usage::{ProcessorTime, resident_bytes};
 
 /// Declares every metric on `provider`.
 pub(super) fn observe(provider: &SdkMeterProvider, account: &Account) {
@@ -36,9 +34,9 @@ pub(super) fn observe(provider: &SdkMeterProvider, account: &Account) {
         .f64_observable_counter(semconv::PROCESS_CPU_TIME.as_str())
         .with_unit("s")
         .with_callback(|observer| {
-            let Ok(usage) = getrusage(UsageWho::RUSAGE_SELF) else { return };
-            for (mode, time) in [("user", usage.user_time()), ("system", usage.system_time())] {
-                observer.observe(seconds(time), &[attribute(semconv::CPU_MODE, mode)]);
+            let Some(time) = ProcessorTime::so_far() else { return };
+            for (mode, time) in [("user", time.user), ("system", time.system)] {
+                observer.observe(time.as_secs_f64(), &[attribute(semconv::CPU_MODE, mode)]);
             }
         })
         .build();
@@ -47,7 +45,7 @@ pub(super) fn observe(provider: &SdkMeterProvider, account: &Account) {
         .with_unit("By")
         .with_callback(|observer| {
             let Some(bytes) = resident_bytes() else { return };
-            observer.observe(bytes, &[]);
+            observer.observe(i64::try_from(bytes).unwrap_or(i64::MAX), &[]);
         })
         .build();
 }
@@ -120,17 +118,4 @@ fn counter(meter: &Meter, name: semconv::Name, unit: &'static str, read: impl Fn
 
 fn attribute(name: semconv::Name, value: &'static str) -> KeyValue {
     KeyValue::new(Key::from_static_str(name.as_str()), value)
-}
-
-/// Resident memory of this process, as the kernel counts it; nothing where `/proc` does not tell.
-fn resident_bytes() -> Option<i64> {
-    let pages: i64 = std::fs::read_to_string("/proc/self/statm").ok()?.split(' ').nth(1)?.parse().ok()?;
-    let page_bytes = sysconf(SysconfVar::PAGE_SIZE).ok()??;
-    pages.checked_mul(page_bytes)
-}
-
-/// CPU time of one process stays far below 2^53 microseconds, so nothing is rounded away.
-fn seconds(time: TimeVal) -> f64 {
-    let whole = std::time::Duration::from_secs(time.tv_sec().unsigned_abs());
-    (whole + std::time::Duration::from_micros(time.tv_usec().unsigned_abs())).as_secs_f64()
 }

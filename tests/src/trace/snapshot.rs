@@ -18,6 +18,9 @@ const UNSTABLE: [&str; 4] =
 /// What every program reads of the system: libraries and settings, of another size on each machine.
 const FOLDED: &str = "agentsight.folded.";
 
+/// What the recording took of the machine.
+const OVERHEAD: &str = "agentsight.overhead.";
+
 /// Ids by the text that replaces them, numbered as they come.
 #[derive(Default)]
 struct Aliases(BTreeMap<String, String>);
@@ -108,7 +111,7 @@ impl fmt::Display for Trace {
 }
 
 fn stable(attributes: &Attributes) -> impl Iterator<Item = (&str, &Value)> {
-    let is_stable = |name: &str| !UNSTABLE.contains(&name) && !name.starts_with(FOLDED);
+    let is_stable = |name: &str| !UNSTABLE.contains(&name) && !name.starts_with(FOLDED) && !name.starts_with(OVERHEAD);
     attributes.iter().map(|(name, value)| (name.as_str(), value)).filter(move |(name, _)| is_stable(name))
 }
 

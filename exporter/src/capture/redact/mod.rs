@@ -91,7 +91,7 @@ impl Redactor {
             Event::Copied(_) | Event::Kill(_) | Event::Wait(_) | Event::Pass(_) | Event::Call(_) => {}
             // Redacted as a whole, where it was put together.
             Event::Chunk(_) | Event::Content(_) => {}
-            Event::Loss(_) | Event::Tick(_) | Event::Clock(_) => {}
+            Event::Loss(_) | Event::Overhead(_) | Event::Tick(_) | Event::Clock(_) => {}
         }
     }
 

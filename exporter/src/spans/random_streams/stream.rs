@@ -1,8 +1,8 @@
 //! A stream of events as a kernel might say it, with what goes wrong between it and us.
 
 use agentsight_ebpf::{
-    Captured, Clock, Doer, Event, Exec, ExecNumber, Exit, Fork, Gap, KernelNanos, Loss, LossKind, ProcessKey, Tgid,
-    Tick, Tid, WallNanos,
+    Captured, Clock, Doer, Event, Exec, ExecNumber, Exit, Fork, Gap, KernelNanos, Loss, LossKind, Overhead, ProcessKey,
+    ProgramTime, Tgid, Tick, Tid, WallNanos,
 };
 
 use super::NAMED;
@@ -41,6 +41,13 @@ pub(super) fn stream(random: &mut Random) -> Vec<Event> {
                 live.swap_remove(place);
                 Event::Exit(Exit { at: now, process, exec, status: u32::try_from(random.below(0x1_0000)).unwrap() })
             }
+            (8, _) if random.one_in(3) => Event::Overhead(Overhead {
+                at: now,
+                programs: random.of(&[None, Some(ProgramTime { nanos: u64::MAX, runs: u64::MAX })]),
+                cpu_nanos: random.of(&[0, u64::MAX]),
+                resident_bytes: random.of(&[None, Some(u64::MAX)]),
+                events: random.below(9),
+            }),
             (8, _) => Event::Loss(Loss { at: now, kind: random.of(&LossKind::ALL), count: random.below(5) }),
             (9..=23, Some((process, exec))) => {
                 let by = Doer { process, exec, tid: Tid(process.tgid.0 + u32::try_from(random.below(2)).unwrap()) };
