@@ -55,6 +55,21 @@ mod tests {
         ));
         let is_told = |line: &&str| !line.starts_with(' ') || line.contains("agentsight.overhead.");
         let told = text.lines().filter(is_told).map(|line| format!("{line}\n")).collect::<String>();
-        expect![""].assert_eq(&told);
+        expect![[r#"
+            #1 bash under - 0..3 unset
+              agentsight.overhead.programs.time=2e-6
+              agentsight.overhead.programs.runs=1
+              agentsight.overhead.cpu.time=3e-6
+              agentsight.overhead.memory=4096
+              agentsight.overhead.events=2
+            #2 bash under #1 2..5 unset
+            #3 cat under #1 3..6 unset
+              agentsight.overhead.programs.time=9e-6
+              agentsight.overhead.programs.runs=3
+              agentsight.overhead.cpu.time=8e-6
+              agentsight.overhead.memory=8192
+              agentsight.overhead.events=7
+        "#]]
+        .assert_eq(&told);
     }
 }
