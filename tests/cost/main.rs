@@ -3,7 +3,7 @@
 //! Each work is done alone and then in one other way, again and again (A B A B), and the pairs are compared. A table
 //! is printed, and all that was measured is kept as JSON in target/bench. Needs root, and the built program.
 //!
-//! `QUICK=1` takes three minutes; `ONLY=a,d` does some works; `REPETITIONS=5` makes fewer pairs.
+//! `QUICK=1` takes four minutes; `ONLY=a,d` does some works; `REPETITIONS=5` makes fewer pairs.
 
 mod calls;
 mod report;

@@ -27,8 +27,10 @@ trap 'rm -rf "$work"' EXIT
 boot() {
     # max, because programs of today want more than the processor that QEMU emulates by itself; without cmpxchg16b,
     # whose emulation (QEMU 7.2) sometimes leaves garbage in the flags, and a kernel that allocates by it double-faults.
+    # thread=single, because with a thread for each processor it sometimes goes on running the breakpoint that a kernel puts
+    # for a moment where it patches its own code (a tracepoint that is attached), and both processors hang there for ever.
     # no_timer_check, because an emulator that waits for a processor misses ticks, and the kernel would panic for that.
-    timeout --foreground "$limit_seconds" qemu-system-x86_64 -accel tcg,thread=multi -cpu max,-cx16 -smp 2 -m 1024 \
+    timeout --foreground "$limit_seconds" qemu-system-x86_64 -accel tcg,thread=single -cpu max,-cx16 -smp 2 -m 1024 \
         -kernel "$1" -initrd "$work/initrd" -append "console=ttyS0 panic=-1 quiet no_timer_check" \
         -nographic -no-reboot -nic none </dev/null |
         sed -uE 's/\r//g; s/\x1b(c|\[[0-9;?]*[a-zA-Z])//g' | tee "$work/log" |
