@@ -7,7 +7,7 @@ const BETWEEN_PROCESSES: [&str; 4] = ["exec", "lineage", "segment", "explicit"];
 
 impl Trace {
     /// The same trace with the spans of processes, and of other programs than AgentSight, alone; of what they did to
-    /// data nothing is said on them either.
+    /// data nothing is said on them either, nor of what recording took.
     #[must_use]
     pub fn processes(&self) -> Self {
         let spans = self.spans.iter().filter(|span| span.is_process()).map(Span::without_data).collect();
@@ -25,7 +25,8 @@ impl Span {
     fn without_data(&self) -> Self {
         let mut span = self.clone();
         span.links.retain(|link| BETWEEN_PROCESSES.iter().any(|&it| link.is(it)) || is_of_another(link));
-        span.attributes.retain(|name, _| !name.starts_with("agentsight.folded."));
+        let beside = ["agentsight.folded.", "agentsight.overhead."];
+        span.attributes.retain(|name, _| !beside.iter().any(|prefix| name.starts_with(prefix)));
         leave_out_causes(&mut span.attributes);
         span
     }
