@@ -22,10 +22,7 @@ impl Graph {
         self.end_predecessor(process, running.at, out);
         let id = ImageId { process, exec: ExecNumber(0), noticed: running.at };
         let program = Arc::new(running.clone());
-        // What it hangs under, and what it may be linked to, has a span.
-        self.begin(running.parent, running.at, out);
-        let parent = self.processes.get(running.parent).map(|it| &it.image).or(self.root.as_deref());
-        let forker = parent.cloned().map(Box::new);
+        let forker = self.known_parent(Some(running.parent), running.at, out);
         let above = forker.as_deref();
         let mut image = match above {
             Some(parent) => parent.child(id, Origin::Running, running.at, Confidence::SNAPSHOT),
@@ -67,9 +64,6 @@ impl Graph {
             self.root = Some(Box::new(image.clone()));
         } else {
             self.adopt(&mut image, &program, above);
-        }
-        if let Some(root) = self.root.as_mut().filter(|root| root.id == image.id) {
-            **root = image.clone();
         }
         self.processes.set_image(image, forker);
         self.begin(process, running.at, out);
@@ -140,6 +134,24 @@ mod tests {
                 began    101#0 Running node/bash under 100#0 (0.9) <-Segment 0808080808080808
                 ended    101#0 10..15 exit 0 <-Segment 0808080808080808
                 ended    100#0 10..16 exit 0 <-Segment 0707070707070707
+            "#]],
+        );
+    }
+
+    #[test]
+    fn the_root_that_one_of_an_unknown_parent_hangs_under_is_announced_first() {
+        check(
+            "
+                0 root 100
+                10 running 101 under 99 /bin/bash bash
+                15 exit 101 0
+                16 exit 100 0
+            ",
+            &expect![[r#"
+                began    100#1 Root ? under -
+                began    101#0 Running ?/bash under 100#1 (0.9)
+                ended    101#0 10..15 exit 0
+                ended    100#1 0..16 exit 0
             "#]],
         );
     }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
 
-use agentsight_ebpf::{Clock, KernelNanos};
+use agentsight_ebpf::{Clock, KernelNanos, WallNanos};
 use opentelemetry::trace::TraceId;
 
 use super::load::Load;
@@ -19,7 +19,7 @@ pub struct Trace {
     /// Which of the session's own it is; [`Segment::FIRST`] for one that was adopted later.
     pub segment: Segment,
     /// The reading that turns its kernel times to wall time: one for the whole trace, so that a step of the
-    /// wall clock cannot reorder it. Unset until the first reading arrived.
+    /// wall clock cannot reorder it. Unset until the first reading arrived, or a time was asked for before that.
     clock: OnceLock<Clock>,
 }
 
@@ -37,10 +37,11 @@ impl Trace {
         Arc::new(Self { id, segment, clock: clock.map_or_else(OnceLock::new, OnceLock::from) })
     }
 
-    /// The reading of both clocks that holds for this trace.
+    /// The reading of both clocks that holds for this trace, from the first question on: where no reading has come by
+    /// then there is nothing to go by, and the kernel's time stands for itself.
     #[must_use]
-    pub fn clock(&self) -> Option<Clock> {
-        self.clock.get().copied()
+    pub fn clock(&self) -> Clock {
+        *self.clock.get_or_init(|| Clock { at: KernelNanos(0), wall: WallNanos(0) })
     }
 }
 
@@ -243,7 +244,6 @@ impl Ledger {
 
 #[cfg(test)]
 mod tests {
-    use agentsight_ebpf::WallNanos;
 
     use super::*;
     use crate::graph::fixture::session;
@@ -267,10 +267,20 @@ mod tests {
         traces.set_clock(reading(900));
         let after = adopted(&mut traces, 3);
         let next = traces.open_next();
-        assert_eq!(first.clock(), Some(reading(100)));
-        assert_eq!(before.clock(), Some(reading(100)));
-        assert_eq!(after.clock(), Some(reading(900)));
-        assert_eq!(next.clock(), Some(reading(900)));
+        assert_eq!(first.clock(), reading(100));
+        assert_eq!(before.clock(), reading(100));
+        assert_eq!(after.clock(), reading(900));
+        assert_eq!(next.clock(), reading(900));
+    }
+
+    #[test]
+    fn a_reading_that_comes_after_a_time_was_asked_for_moves_no_trace_that_was_asked() {
+        let mut traces = Traces::new(&session());
+        let (asked, other) = (traces.current(), adopted(&mut traces, 2));
+        assert_eq!(asked.clock(), Clock { at: KernelNanos(0), wall: WallNanos(0) });
+        traces.set_clock(reading(100));
+        assert_eq!(asked.clock(), Clock { at: KernelNanos(0), wall: WallNanos(0) });
+        assert_eq!(other.clock(), reading(100));
     }
 
     #[test]

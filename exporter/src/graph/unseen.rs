@@ -45,15 +45,7 @@ impl Graph {
         let id = ImageId { process, exec: number, noticed: KernelNanos(at.0.max(1)) };
         // The kernel's own start of the process is the fork; a later image than the first began later.
         let start = if number > ExecNumber(1) { at } else { process.start.min(at) };
-        let parent = parent.filter(|parent| self.processes.get(*parent).is_some());
-        if let Some(parent) = parent {
-            self.begin(parent, at, out);
-        }
-        if let Some(root) = self.root.as_ref().map(|root| root.id.process) {
-            self.begin(root, at, out);
-        }
-        let parent = parent.and_then(|parent| self.processes.get(parent)).map(|it| &it.image).or(self.root.as_deref());
-        let forker = parent.cloned().map(Box::new);
+        let forker = self.known_parent(parent, at, out);
         let image = match &forker {
             Some(parent) => parent.child(id, Origin::Unseen, start, Confidence::UNSEEN_FORK),
             None => Image {
@@ -72,6 +64,22 @@ impl Graph {
             },
         };
         self.processes.set_image(image, forker);
+    }
+
+    /// What a process hangs under whose fork was not seen: the image of `parent` where that one is known, else the
+    /// root. It is announced, so that it has a span.
+    pub(super) fn known_parent(
+        &mut self,
+        parent: Option<ProcessKey>,
+        at: KernelNanos,
+        out: &mut Vec<Activity>,
+    ) -> Option<Box<Image>> {
+        let known = parent.filter(|parent| self.processes.get(*parent).is_some());
+        let process = known.or(self.root.as_ref().map(|root| root.id.process))?;
+        self.begin(process, at, out);
+        let image =
+            if known.is_some() { self.processes.get(process).map(|it| &it.image) } else { self.root.as_deref() };
+        image.cloned().map(Box::new)
     }
 
     /// The process is unknown, and may be one that was released: what comes now would make it twice.

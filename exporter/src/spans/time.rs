@@ -8,9 +8,8 @@ const NANOS_PER_SECOND: u64 = 1_000_000_000;
 const SECONDS_PER_DAY: u64 = 86_400;
 
 /// The wall-clock time of a moment, by the one reading of both clocks that holds for its whole trace.
-/// Where no reading has come yet there is nothing to go by, and the kernel's time stands for itself.
 pub(super) fn wall(trace: &Trace, at: KernelNanos) -> WallNanos {
-    let Some(clock) = trace.clock() else { return WallNanos(at.0) };
+    let clock = trace.clock();
     let since_epoch = i128::from(clock.wall.0) + i128::from(at.0) - i128::from(clock.at.0);
     WallNanos(u64::try_from(since_epoch.max(0)).unwrap_or(u64::MAX))
 }

@@ -41,16 +41,14 @@ pub(super) fn stream(random: &mut Random) -> Vec<Event> {
                 live.swap_remove(place);
                 Event::Exit(Exit { at: now, process, exec, status: u32::try_from(random.below(0x1_0000)).unwrap() })
             }
-            (8, _) => match (random.of(&LossKind::ALL), random.below(5)) {
-                (LossKind::Missed, events) => Event::Overhead(Overhead {
-                    at: now,
-                    programs: (events > 1).then_some(ProgramTime { nanos: u64::MAX, runs: events }),
-                    cpu_nanos: events,
-                    resident_bytes: (events > 2).then_some(u64::MAX),
-                    events,
-                }),
-                (kind, count) => Event::Loss(Loss { at: now, kind, count }),
-            },
+            (8, _) if random.one_in(3) => Event::Overhead(Overhead {
+                at: now,
+                programs: random.of(&[None, Some(ProgramTime { nanos: u64::MAX, runs: u64::MAX })]),
+                cpu_nanos: random.of(&[0, u64::MAX]),
+                resident_bytes: random.of(&[None, Some(u64::MAX)]),
+                events: random.below(9),
+            }),
+            (8, _) => Event::Loss(Loss { at: now, kind: random.of(&LossKind::ALL), count: random.below(5) }),
             (9..=23, Some((process, exec))) => {
                 let by = Doer { process, exec, tid: Tid(process.tgid.0 + u32::try_from(random.below(2)).unwrap()) };
                 data.event(random, now, by, &live)
