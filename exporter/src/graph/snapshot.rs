@@ -19,6 +19,10 @@ impl Graph {
             self.oddities.repeated_forks += 1;
             return;
         }
+        if self.is_too_late(process, running.at) {
+            self.oddities.late_events += 1;
+            return;
+        }
         self.end_predecessor(process, running.at, out);
         let id = ImageId { process, exec: ExecNumber(0), noticed: running.at };
         let program = Arc::new(running.clone());
@@ -152,6 +156,27 @@ mod tests {
                 began    101#0 Running ?/bash under 100#1 (0.9)
                 ended    101#0 10..15 exit 0
                 ended    100#1 0..16 exit 0
+            "#]],
+        );
+    }
+
+    #[test]
+    fn a_process_that_was_forgotten_is_not_taken_again() {
+        check(
+            "
+                0 root 100
+                10 running 101 under 100 /bin/bash bash
+                15 exit 101 0
+                20s tick
+                10 running 101 under 100 /bin/bash bash
+            ",
+            &expect![[r#"
+                began    100#1 Root ? under -
+                began    101#0 Running ?/bash under 100#1 (0.9)
+                ended    101#0 10..15 exit 0
+                promoted 100#1 0..20000
+                exited   100#1 0..20000 incomplete
+                odd      late_events: 1
             "#]],
         );
     }
