@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::mpsc::RecvTimeoutError;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use agentsight_ebpf::live::{KernelClock, Tree};
 use agentsight_ebpf::{EarlierSpan, Event, ProcessKey, SessionNumber, Tgid};
@@ -45,8 +45,11 @@ pub(crate) enum Input {
     Stop,
 }
 
-/// So many inputs share one transaction of the store.
+/// No more inputs share one transaction of the store.
 pub(crate) const BATCH: usize = 4096;
+/// What came together in this time is stored together: each page of the store's indexes is written once for all of it,
+/// and what began and ended within it needs no draft.
+const DELIVERY: Duration = Duration::from_millis(200);
 /// How long the loop sleeps when nothing comes.
 pub(crate) const IDLE: Duration = Duration::from_millis(100);
 
@@ -64,11 +67,14 @@ pub(crate) struct Workshop {
 pub(crate) struct Sessions {
     pub(crate) shop: Workshop,
     works: BTreeMap<SessionNumber, Work>,
+    /// Inputs since the last delivery.
+    undelivered: usize,
+    delivered_at: Instant,
 }
 
 impl Sessions {
     pub(crate) fn new(shop: Workshop) -> Self {
-        Self { shop, works: BTreeMap::new() }
+        Self { shop, works: BTreeMap::new(), undelivered: 0, delivered_at: Instant::now() }
     }
 
     /// From here on the session gets what is its own.
@@ -89,7 +95,10 @@ impl Sessions {
                         }
                     }
                 }
-                Err(RecvTimeoutError::Timeout) => self.forget_the_dead(),
+                Err(RecvTimeoutError::Timeout) => {
+                    self.deliver();
+                    self.forget_the_dead();
+                }
                 Err(RecvTimeoutError::Disconnected) => return,
             }
             if !self.over().is_empty() {
@@ -98,11 +107,12 @@ impl Sessions {
         }
     }
 
-    /// Gives each its own, and delivers; returns what is no running session's.
+    /// Gives each its own, and delivers where that is due; returns what is no running session's.
     pub(crate) fn take(&mut self, inputs: impl Iterator<Item = Input>) -> Vec<Input> {
-        let Self { shop, works } = self;
+        let Self { shop, works, undelivered, .. } = self;
         let mut left = Vec::new();
         for input in inputs {
+            *undelivered += 1;
             match input {
                 Input::Event(number, event) => match works.get_mut(&number) {
                     Some(work) => {
@@ -129,10 +139,19 @@ impl Sessions {
                 | Input::Stop => left.push(input),
             }
         }
-        for work in works.values_mut() {
-            work.deliver(shop);
+        if self.undelivered >= BATCH || self.delivered_at.elapsed() >= DELIVERY {
+            self.deliver();
         }
         left
+    }
+
+    /// Stores and hands on what has come together; to be called when nothing comes, too.
+    pub(crate) fn deliver(&mut self) {
+        for work in self.works.values_mut() {
+            work.deliver(&mut self.shop);
+        }
+        self.undelivered = 0;
+        self.delivered_at = Instant::now();
     }
 
     /// The ring is drained far more often than this is called: whoever is not in the tree, and whose exit has not come

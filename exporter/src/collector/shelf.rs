@@ -43,10 +43,10 @@ impl Shelf {
         }
     }
 
-    pub(super) fn put(&mut self, store: &mut Store, signals: &[Signal]) {
+    pub(super) fn put(&mut self, store: &mut Store, signals: Vec<Signal>) {
         let dropped_before = self.dropped;
         for signal in signals {
-            let content_bytes = if let Signal::Content(content) = signal { content.bytes.len() } else { 0 };
+            let content_bytes = if let Signal::Content(content) = &signal { content.bytes.len() } else { 0 };
             if !self.has_room(content_bytes) && self.last_error.is_none() {
                 // The store takes: only so much of one hand-over goes at a time.
                 self.retry(store);
@@ -54,7 +54,7 @@ impl Shelf {
             match signal {
                 _ if self.has_room(content_bytes) => {
                     self.waiting_content_bytes += content_bytes;
-                    self.waiting.push_back(signal.clone());
+                    self.waiting.push_back(signal);
                 }
                 Signal::Span(_) | Signal::Log(_) => self.dropped += 1,
                 Signal::Content(_) => self.dropped_contents += 1,
@@ -149,7 +149,7 @@ mod tests {
         let session = session();
         let _lock = store.begin_session(&session, None, WallNanos(1)).unwrap();
         let mut shelf = Shelf::new(session.id, Vec::new(), Account::default());
-        shelf.put(&mut store, &(0..40).map(content).collect::<Vec<_>>());
+        shelf.put(&mut store, (0..40).map(content).collect());
         assert_eq!((shelf.waiting.len(), shelf.dropped_contents, shelf.complaint()), (0, 0, None));
     }
 
@@ -160,7 +160,7 @@ mod tests {
         // It was never begun, so the store takes nothing of it.
         let mut shelf = Shelf::new(SessionId([1; 16]), Vec::new(), Account::default());
         for number in 0..40_u64 {
-            shelf.put(&mut store, &[content(number)]);
+            shelf.put(&mut store, vec![content(number)]);
         }
         assert_eq!((shelf.waiting.len(), shelf.waiting_content_bytes, shelf.dropped_contents), (32, 32 << 20, 8));
         let complaint = shelf.complaint().expect("there is something to say");

@@ -177,16 +177,16 @@ impl Work {
                 self.say(ToStub::Output { file: OutputFile::Spans, bytes });
             }
         }
-        self.shelf.put(&mut shop.store, &signals);
         if self.keeps_spans {
-            for signal in signals {
+            for signal in &signals {
                 match signal {
-                    Signal::Span(span) if self.shown.len() < SHOWN_SPANS_MAX => self.shown.push(*span),
+                    Signal::Span(span) if self.shown.len() < SHOWN_SPANS_MAX => self.shown.push((**span).clone()),
                     Signal::Span(_) => self.hidden += 1,
                     Signal::Log(_) | Signal::Draft(_) | Signal::Content(_) => {}
                 }
             }
         }
+        self.shelf.put(&mut shop.store, signals);
     }
 
     pub(crate) fn say(&self, message: ToStub) {

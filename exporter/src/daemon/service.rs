@@ -199,7 +199,10 @@ impl Service {
         loop {
             let left = match inputs.recv_timeout(IDLE) {
                 Ok(first) => self.sessions.take(std::iter::once(first).chain(inputs.try_iter().take(BATCH))),
-                Err(RecvTimeoutError::Timeout) => Vec::new(),
+                Err(RecvTimeoutError::Timeout) => {
+                    self.sessions.deliver();
+                    Vec::new()
+                }
                 Err(RecvTimeoutError::Disconnected) => return Err(ServiceError::Ring("its thread ended".to_owned())),
             };
             for input in left {

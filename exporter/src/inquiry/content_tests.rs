@@ -97,7 +97,7 @@ fn said_of_bytes(life: impl IntoIterator<Item = Span>, cause: Span) -> (bool, bo
     effect.links[0].attributes.push(excerpt);
     for span in life.into_iter().chain([cause, effect]) {
         let found = found(span);
-        store.append_rows(OF_ALICE, &[Row::of_span(&found.span, &found.resource)]).unwrap();
+        store.append_rows(OF_ALICE, [Row::of_span(found.span.clone(), &found.resource)]).unwrap();
     }
     let Ok(Reply::Spans(spans)) = answer(&store, ALICE, Inquiry::Spans { ids: vec![id(20).into()] }) else {
         panic!("it is theirs to see")
@@ -126,7 +126,7 @@ fn told_of_life(life: impl IntoIterator<Item = Span>) -> Result<Option<String>, 
     let mut store = store(&scratch);
     for span in life.into_iter().chain([burst(20, 21, OF_ALICE, 120)]) {
         let found = found(span);
-        store.append_rows(OF_ALICE, &[Row::of_span(&found.span, &found.resource)]).unwrap();
+        store.append_rows(OF_ALICE, [Row::of_span(found.span.clone(), &found.resource)]).unwrap();
     }
     moved(&mut store, OF_ALICE, [20]);
     assert_eq!(told(&store, UserId::ROOT, 20), bytes_of(20), "root is told of every life");

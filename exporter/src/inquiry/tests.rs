@@ -87,7 +87,7 @@ pub(super) fn store(scratch: &Scratch) -> Store {
     ];
     for (session, span) in spans {
         let found = found(span);
-        store.append_rows(session, &[Row::of_span(&found.span, &found.resource)]).unwrap();
+        store.append_rows(session, [Row::of_span(found.span.clone(), &found.resource)]).unwrap();
     }
     store
 }
@@ -227,7 +227,7 @@ fn a_long_answer_comes_in_parts() {
         let mut span = image(200, 1, OF_ALICE, i64::from(number), (1000, 1000));
         span.span_id[..2].copy_from_slice(&(number + 1).to_be_bytes());
         let found = found(span);
-        store.append_rows(OF_ALICE, &[Row::of_span(&found.span, &found.resource)]).unwrap();
+        store.append_rows(OF_ALICE, [Row::of_span(found.span.clone(), &found.resource)]).unwrap();
     }
     let (mut cursor, mut pages, mut count) = (None, 0, 0);
     loop {

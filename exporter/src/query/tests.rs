@@ -33,8 +33,8 @@ fn store(scratch: &Scratch) -> Store {
     };
     let _lock = store.begin_session(&session, None, WallNanos(BEGIN)).unwrap();
     let rows: Vec<Row> =
-        stale_id().into_iter().map(found).map(|found| Row::of_span(&found.span, &found.resource)).collect();
-    store.append_rows(SESSION, &rows).unwrap();
+        stale_id().into_iter().map(found).map(|found| Row::of_span(found.span, &found.resource)).collect();
+    store.append_rows(SESSION, rows).unwrap();
     store
 }
 

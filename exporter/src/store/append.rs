@@ -1,9 +1,11 @@
 //! Appending: a batch of signals in one transaction, on disk when the call returns.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use rusqlite::{Connection, TransactionBehavior, params};
 
+use super::row::{Message, Rows};
 use super::session::session_key;
 use super::{Row, Store, StoreError, content, index, open_image, sqlite_nanos};
 use crate::session::SessionId;
@@ -24,30 +26,44 @@ impl Store {
     /// # Errors
     /// When the store cannot be written (disk full, …) or knows no such session; nothing is stored then.
     pub fn append(&mut self, session: SessionId, signals: &[Signal]) -> Result<Appended, StoreError> {
-        self.append_all(session, &signals.iter().filter_map(Row::of).collect::<Vec<_>>(), signals)
+        let mut rows = Rows::default();
+        self.append_all(session, signals.iter().filter_map(|signal| rows.row(signal)), signals)
     }
 
     /// Appends rows, all of them or nothing.
     ///
     /// # Errors
     /// As [`append`](Self::append).
-    pub fn append_rows(&mut self, session: SessionId, rows: &[Row]) -> Result<Appended, StoreError> {
+    pub fn append_rows(
+        &mut self,
+        session: SessionId,
+        rows: impl IntoIterator<Item = Row>,
+    ) -> Result<Appended, StoreError> {
         self.append_all(session, rows, &[])
     }
 
-    fn append_all(&mut self, session: SessionId, rows: &[Row], signals: &[Signal]) -> Result<Appended, StoreError> {
+    fn append_all(
+        &mut self,
+        session: SessionId,
+        rows: impl IntoIterator<Item = Row>,
+        signals: &[Signal],
+    ) -> Result<Appended, StoreError> {
         let failed = StoreError::sqlite("append spans");
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(&failed)?;
         let session = session_key(&transaction, session)?;
-        let stored = insert(&transaction, session, rows).map_err(&failed)?;
+        let appended = insert(&transaction, session, rows).map_err(&failed)?;
         open_image::file_drafts(&transaction, session, signals).map_err(&failed)?;
         content::insert(&transaction, session, signals).map_err(&failed)?;
         transaction.commit().map_err(&failed)?;
-        Ok(Appended { stored, repeated: rows.len() - stored })
+        Ok(appended)
     }
 }
 
-pub(super) fn insert(connection: &Connection, session: i64, rows: &[Row]) -> rusqlite::Result<usize> {
+pub(super) fn insert(
+    connection: &Connection,
+    session: i64,
+    rows: impl IntoIterator<Item = Row>,
+) -> rusqlite::Result<Appended> {
     let mut statement = connection.prepare_cached(
         "INSERT INTO signal (session, kind, trace_id, span_id, parent_id, start_nanos, end_nanos, name, resource, encoded)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
@@ -59,41 +75,46 @@ pub(super) fn insert(connection: &Connection, session: i64, rows: &[Row]) -> rus
     let mut add_operation = connection
         .prepare_cached("INSERT INTO operation (resource, name, kind) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING")?;
     let mut index = index::Index::of(connection)?;
-    let mut stored = 0;
+    let mut appended = Appended::default();
+    let mut encoded = Vec::new();
     for row in rows {
         let resource = match resources.get(&row.resource) {
             Some(key) => *key,
             None => {
                 let key = resource_key(connection, &row.resource)?;
-                resources.insert(&row.resource, key);
+                resources.insert(Arc::clone(&row.resource), key);
                 key
             }
         };
+        let columns = row.message.columns();
+        row.message.encode_into(&mut encoded);
         let is_new = statement.execute(params![
             session,
-            row.kind.as_str(),
-            row.trace_id,
-            row.span_id,
-            row.parent_id,
-            sqlite_nanos(row.start),
-            sqlite_nanos(row.end),
-            row.name,
+            columns.kind.as_str(),
+            columns.trace_id,
+            columns.span_id,
+            columns.parent_id,
+            sqlite_nanos(columns.start),
+            sqlite_nanos(columns.end),
+            columns.name,
             resource,
-            row.encoded,
+            encoded,
         ])? > 0;
         if !is_new {
+            appended.repeated += 1;
             continue;
         }
-        stored += 1;
-        if let Some(questions) = &row.questions {
-            index.add(connection.last_insert_rowid(), session, row, questions)?;
-            let kind = questions.kind;
-            if operations.insert((resource, row.name.as_str(), kind)) {
-                add_operation.execute((resource, &row.name, kind))?;
+        appended.stored += 1;
+        if let Message::Span(span) = row.message {
+            index.add(connection.last_insert_rowid(), session, &span)?;
+            let operation = (resource, span.kind, span.name);
+            if !operations.contains(&operation) {
+                add_operation.execute((operation.0, &operation.2, operation.1))?;
+                operations.insert(operation);
             }
         }
     }
-    Ok(stored)
+    Ok(appended)
 }
 
 pub(super) fn resource_key(connection: &Connection, encoded: &[u8]) -> rusqlite::Result<i64> {

@@ -1,12 +1,13 @@
 //! The rows beside a span by which questions find it, written in the transaction that stores it.
 
 use agentsight_ebpf::WallNanos;
+use agentsight_semconv::value::object_type;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message;
 use rusqlite::{CachedStatement, Connection, params};
 
-use super::row::Questions;
-use super::{Row, sqlite_nanos};
+use super::sqlite_nanos;
+use crate::facts::Facts;
 
 /// The statements that write them.
 pub(super) struct Index<'c> {
@@ -27,32 +28,38 @@ impl<'c> Index<'c> {
         Ok(Self { span, link })
     }
 
-    pub(super) fn add(&mut self, seq: i64, session: i64, row: &Row, questions: &Questions) -> rusqlite::Result<()> {
+    pub(super) fn add(&mut self, seq: i64, session: i64, span: &Span) -> rusqlite::Result<()> {
+        let facts = Facts::of(span);
         // By place: SQLite looks a name up among all names, for each of them and each span.
         self.span.execute(params![
             seq,
             session,
-            row.span_id.as_deref().unwrap_or_default(),
-            sqlite_nanos(row.start),
-            sqlite_nanos(row.end),
-            questions.object,
-            questions.action,
-            questions.pid,
-            questions.executable,
-            questions.path,
-            questions.host,
-            questions.peer,
-            questions.port,
-            questions.bytes,
-            questions.failed,
-            questions.lossy,
-            questions.is_rare(),
+            span.span_id,
+            sqlite_nanos(WallNanos(span.start_time_unix_nano)),
+            sqlite_nanos(WallNanos(span.end_time_unix_nano)),
+            facts.object,
+            facts.action,
+            facts.pid,
+            facts.executable,
+            facts.path,
+            facts.host,
+            facts.peer,
+            facts.port,
+            facts.bytes,
+            facts.failed,
+            facts.lossy,
+            is_rare(&facts),
         ])?;
-        for (trace, span) in &questions.causes {
-            self.link.execute((trace, span, seq))?;
+        for cause in &span.links {
+            self.link.execute((&cause.trace_id, &cause.span_id, seq))?;
         }
         Ok(())
     }
+}
+
+/// It is about something else than a file or a process.
+fn is_rare(facts: &Facts<'_>) -> bool {
+    !matches!(facts.object, None | Some(object_type::FILE | object_type::PROCESS))
 }
 
 /// Removes them for a span that is about to be deleted.
@@ -80,29 +87,12 @@ pub(super) fn add_all(connection: &Connection) -> rusqlite::Result<()> {
         let encoded = row.get_ref(3)?.as_blob()?;
         match Span::decode(encoded) {
             Ok(span) => {
-                let questions = Questions::of(&span);
                 operation.execute((resource, &span.name, span.kind))?;
-                index.add(seq, session, &place(&span), &questions)?;
+                index.add(seq, session, &span)?;
             }
             // It cannot be sent either; whoever reads it says so.
             Err(error) => tracing::warn!(seq, %error, "a span in the store is damaged"),
         }
     }
     Ok(())
-}
-
-/// As much of a row as the index takes from it.
-fn place(span: &Span) -> Row {
-    Row {
-        kind: super::Kind::Span,
-        trace_id: None,
-        span_id: Some(span.span_id.clone()),
-        parent_id: None,
-        start: WallNanos(span.start_time_unix_nano),
-        end: WallNanos(span.end_time_unix_nano),
-        name: String::new(),
-        resource: Vec::new(),
-        encoded: Vec::new(),
-        questions: None,
-    }
 }

@@ -66,16 +66,16 @@ pub(super) fn close_all(connection: &Connection, session: i64, end: WallNanos) -
     let open: Vec<(Vec<u8>, Vec<u8>)> =
         statement.query_map([session], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?;
     let mut rows = Vec::new();
-    for (span, resource) in &open {
+    for (span, resource) in open {
         match (Span::decode(span.as_slice()), Resource::decode(resource.as_slice())) {
             (Ok(mut span), Ok(resource)) => {
                 span.end_time_unix_nano = span.end_time_unix_nano.max(end.0);
-                rows.push(Row::of_span(&span, &resource));
+                rows.push(Row::of_span(span, &resource));
             }
             (Err(error), _) | (_, Err(error)) => tracing::warn!(%error, "an open image in the store is damaged"),
         }
     }
-    let closed = insert(connection, session, &rows)?;
+    let closed = insert(connection, session, rows)?.stored;
     connection.prepare_cached("DELETE FROM open_image WHERE session = ?1")?.execute([session])?;
     Ok(closed)
 }

@@ -49,8 +49,8 @@ impl Desk {
     /// Appends spans with these numbers as ids, under a resource named `service`.
     pub(crate) fn append(&mut self, service: &str, numbers: impl IntoIterator<Item = u64>) {
         let rows: Vec<_> =
-            numbers.into_iter().map(|number| Row::of_span(&span(number, "work"), &resource(service))).collect();
-        self.store.append_rows(self.session, &rows).unwrap();
+            numbers.into_iter().map(|number| Row::of_span(span(number, "work"), &resource(service))).collect();
+        self.store.append_rows(self.session, rows).unwrap();
     }
 
     pub(crate) async fn sender(&self, id: DestinationId) -> Sender {

@@ -47,7 +47,7 @@ async fn log_records_go_to_the_log_service() {
     let mut desk = Desk::new();
     let id = desk.destination(Kind::Log, &endpoint(&receiver.url(), &[GRPC]));
     desk.append("test", [1]);
-    desk.store.append_rows(desk.session, &[Row::of_log(&log("lost 3 events"), &resource("test"))]).unwrap();
+    desk.store.append_rows(desk.session, [Row::of_log(log("lost 3 events"), &resource("test"))]).unwrap();
     let progress = desk.sender(id).await.drain(PATIENCE).await;
     assert_eq!(progress.counts, Counts { sent: 1, ..Counts::default() });
     let logs = receiver.logs();
@@ -143,8 +143,8 @@ async fn requests_stay_below_three_mebibytes() {
     let mut desk = Desk::new();
     let id = desk.destination(Kind::Span, &endpoint(&receiver.url(), &[GRPC]));
     let rows: Vec<_> =
-        (1..=10).map(|number| Row::of_span(&span(number, &"x".repeat(1 << 20)), &resource("test"))).collect();
-    desk.store.append_rows(desk.session, &rows).unwrap();
+        (1..=10).map(|number| Row::of_span(span(number, &"x".repeat(1 << 20)), &resource("test"))).collect();
+    desk.store.append_rows(desk.session, rows).unwrap();
     desk.sender(id).await.drain(PATIENCE).await;
     let sizes: Vec<_> = receiver.seen().iter().map(|call| numbers(&call.request).len()).collect();
     assert_eq!(sizes, [2, 2, 2, 2, 2]);

@@ -87,7 +87,7 @@ async fn log_records_go_to_their_own_url() {
     let mut settings = endpoint(&receiver.url(), &[]);
     settings.url = format!("{}/v1/logs", receiver.url());
     let id = desk.destination(Kind::Log, &settings);
-    desk.store.append_rows(desk.session, &[Row::of_log(&log("lost 3 events"), &resource("test"))]).unwrap();
+    desk.store.append_rows(desk.session, [Row::of_log(log("lost 3 events"), &resource("test"))]).unwrap();
     desk.sender(id).await.drain(PATIENCE).await;
     let seen = receiver.seen().remove(0);
     assert_eq!(seen.path, "/v1/logs");

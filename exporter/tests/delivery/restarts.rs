@@ -170,7 +170,7 @@ fn append_for_ever(dir: &Path) -> ! {
     let id = store.add_destination(session.id, Kind::Span, &SettingsJson(String::new())).unwrap();
     let _sends = store.lock_destination(id).unwrap().unwrap();
     for number in 1.. {
-        store.append_rows(session.id, &[Row::of_span(&span(number, "work"), &resource("test"))]).unwrap();
+        store.append_rows(session.id, [Row::of_span(span(number, "work"), &resource("test"))]).unwrap();
 
         println!("stored {number}");
     }
