@@ -208,13 +208,14 @@ fn span(number: u64, session: SessionId, resource: &Arc<Resource>) -> Span {
     let executable = EXECUTABLES[(mix(image) % 8) as usize];
     let mut attributes = Vec::with_capacity(24);
     let mut set = |name, value| attributes.push(Attribute { name, value });
-    let text = |text: &str| Value::Text(text.to_owned());
-    set(semconv::AGENTSIGHT_SESSION_ID, Value::Text(session.to_string()));
-    set(semconv::AGENTSIGHT_LINEAGE, Value::Text(format!("claude/bash/{executable}")));
+    let text = |text: &str| Value::Text(text.to_owned().into());
+    let owned = |text: String| Value::Text(text.into());
+    set(semconv::AGENTSIGHT_SESSION_ID, owned(session.to_string()));
+    set(semconv::AGENTSIGHT_LINEAGE, owned(format!("claude/bash/{executable}")));
     set(semconv::PROCESS_PID, Value::Int((1_000 + image / 20 % 30_000) as i64));
-    set(semconv::AGENTSIGHT_PROCESS_START, Value::Text((image * STEP_NANOS).to_string()));
+    set(semconv::AGENTSIGHT_PROCESS_START, owned((image * STEP_NANOS).to_string()));
     set(semconv::PROCESS_EXECUTABLE_NAME, text(executable));
-    set(semconv::PROCESS_EXECUTABLE_PATH, Value::Text(format!("/usr/bin/{executable}")));
+    set(semconv::PROCESS_EXECUTABLE_PATH, owned(format!("/usr/bin/{executable}")));
     let mut links = Vec::new();
     let kind;
     let name;
@@ -235,9 +236,9 @@ fn span(number: u64, session: SessionId, resource: &Arc<Resource>) -> Span {
             name = format!("connect {host}:443");
             set(semconv::AGENTSIGHT_OBJECT_TYPE, text("tcp"));
             set(semconv::AGENTSIGHT_ACTION, text("connect"));
-            set(semconv::SERVER_ADDRESS, Value::Text(host));
+            set(semconv::SERVER_ADDRESS, owned(host));
             set(semconv::SERVER_PORT, Value::Int(443));
-            set(semconv::NETWORK_PEER_ADDRESS, Value::Text(format!("10.0.{}.{}", number % 250, mix(number) % 250)));
+            set(semconv::NETWORK_PEER_ADDRESS, owned(format!("10.0.{}.{}", number % 250, mix(number) % 250)));
             set(semconv::NETWORK_PEER_PORT, Value::Int(443));
         }
         place => {
@@ -247,8 +248,8 @@ fn span(number: u64, session: SessionId, resource: &Arc<Resource>) -> Span {
             name = format!("{action} {}", path.rsplit('/').next().unwrap_or_default());
             set(semconv::AGENTSIGHT_OBJECT_TYPE, text("file"));
             set(semconv::AGENTSIGHT_ACTION, text(action));
-            set(semconv::FILE_PATH, Value::Text(path));
-            set(semconv::AGENTSIGHT_FILE_ID, Value::Text(format!("8:1:{}:7", mix(number) % 4_999)));
+            set(semconv::FILE_PATH, owned(path));
+            set(semconv::AGENTSIGHT_FILE_ID, owned(format!("8:1:{}:7", mix(number) % 4_999)));
             set(semconv::AGENTSIGHT_IO_BYTES, Value::Int((mix(number) % 65_536) as i64));
             set(semconv::AGENTSIGHT_IO_OPERATIONS, Value::Int(3));
         }

@@ -46,7 +46,7 @@ impl Graph {
             return;
         }
         if self.processes.get(by.process).is_none_or(|known| known.image.id.exec < by.exec) {
-            self.image_numbered(by.process, by.exec, at, None, out);
+            self.begin_numbered(by.process, by.exec, at, None, out);
         }
         let Some(known) = self.processes.get_mut(by.process) else { return };
         let load = Load::of_note(&note);

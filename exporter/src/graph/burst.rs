@@ -260,9 +260,9 @@ impl Graph {
 
     /// The image that did something, announced, as its bursts hold it.
     pub(super) fn image_of(&mut self, by: &Doer, at: KernelNanos, out: &mut Vec<Activity>) -> Arc<super::Image> {
-        let image = self.image_numbered(by.process, by.exec, at, None, out);
-        let Some(known) = self.processes.get_mut(by.process) else { return Arc::new(image) };
-        Arc::clone(known.deeds.shared.get_or_insert_with(|| Arc::new(image)))
+        self.begin_numbered(by.process, by.exec, at, None, out);
+        let known = self.processes.get_mut(by.process).expect("it was there, or was noticed above");
+        Arc::clone(known.deeds.shared.get_or_insert_with(|| Arc::new(known.image.clone())))
     }
 }
 

@@ -1,5 +1,6 @@
 //! The edges that are not a parent: links from an effect back to its cause.
 
+use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -138,7 +139,11 @@ pub enum Target {
 impl Target {
     /// This image.
     pub(super) fn image(image: &Image) -> Self {
-        Self::Image { id: image.id, trace: Arc::clone(&image.trace), name: image.executable_name() }
+        Self::Image {
+            id: image.id,
+            trace: Arc::clone(&image.trace),
+            name: image.executable_name().map(Cow::into_owned),
+        }
     }
 
     /// What people call it, where that is known.

@@ -1,6 +1,7 @@
 //! Rules: a signal is a cause of what its target does next, an exit of what the parent does that waited for it, and a
 //! descriptor was passed by the burst that it was sent in.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -65,7 +66,7 @@ impl Sent {
 impl Graph {
     pub(super) fn kill(&mut self, kill: &Kill, out: &mut Vec<Activity>) {
         let target = self.processes.get(kill.target);
-        let name = target.and_then(|target| target.image.executable_name());
+        let name = target.and_then(|target| target.image.executable_name()).map(Cow::into_owned);
         let is_alive = target.is_some_and(|target| target.ended.is_none());
         self.note(&kill.by, kill.at, Note::Kill(*kill, name), out);
         // Signal 0 only asks whether the process is there.

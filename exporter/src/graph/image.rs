@@ -1,5 +1,6 @@
 //! The node of the process tree: a process between two execs.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -125,18 +126,18 @@ impl Image {
 
     /// Name of the executable, lossy UTF-8; `None` where the exec was not seen.
     #[must_use]
-    pub fn executable_name(&self) -> Option<String> {
+    pub fn executable_name(&self) -> Option<Cow<'_, str>> {
         self.program.as_deref().and_then(executable_name)
     }
 }
 
 /// Base name of the file that runs, lossy UTF-8: its bytes are foreign and OpenTelemetry's strings are not.
-pub(crate) fn executable_name(program: &Exec) -> Option<String> {
+pub(crate) fn executable_name(program: &Exec) -> Option<Cow<'_, str>> {
     base_name(&program.executable.bytes).or_else(|| base_name(&program.requested.bytes))
 }
 
 /// What follows the last slash, lossy UTF-8; `None` where that is empty.
-pub(crate) fn base_name(path: &[u8]) -> Option<String> {
+pub(crate) fn base_name(path: &[u8]) -> Option<Cow<'_, str>> {
     let name = path.rsplit(|byte| *byte == b'/').next()?;
-    (!name.is_empty()).then(|| String::from_utf8_lossy(name).into_owned())
+    (!name.is_empty()).then(|| String::from_utf8_lossy(name))
 }

@@ -1,5 +1,7 @@
 //! The executables from the root to an image, short enough to stand on every span.
 
+use std::borrow::Cow;
+
 use agentsight_ebpf::Exec;
 
 use super::image::executable_name;
@@ -39,7 +41,7 @@ impl Lineage {
 
     /// The same ancestors, with another program at the end.
     pub(super) fn with_program(mut self, program: Option<&Exec>) -> Self {
-        let name = program.and_then(executable_name).unwrap_or_else(|| UNKNOWN.to_owned());
+        let name = program.and_then(executable_name).unwrap_or(Cow::Borrowed(UNKNOWN));
         let name = name.replace(char::is_control, "\u{fffd}");
         self.text.truncate(self.last_name);
         // A quarter, so that the last name always has room beside the head and the ellipsis.

@@ -18,6 +18,20 @@ impl Graph {
         parent: Option<ProcessKey>,
         out: &mut Vec<Activity>,
     ) -> Image {
+        self.begin_numbered(process, number, at, parent, out);
+        let known = self.processes.get(process).expect("it was there, or was noticed above");
+        known.image.clone()
+    }
+
+    /// The same, for who wants no copy of it: the process is there afterwards, and its current image announced.
+    pub(super) fn begin_numbered(
+        &mut self,
+        process: ProcessKey,
+        number: ExecNumber,
+        at: KernelNanos,
+        parent: Option<ProcessKey>,
+        out: &mut Vec<Activity>,
+    ) {
         match self.processes.get(process) {
             None => self.notice(process, number, at, parent, out),
             Some(known) if known.ended.is_none() && known.image.id.exec < number => {
@@ -27,8 +41,6 @@ impl Graph {
             Some(_) => {}
         }
         self.begin(process, at, out);
-        let known = self.processes.get(process).expect("it was there, or was noticed above");
-        known.image.clone()
     }
 
     /// A process whose fork was not seen: under `parent` where that one is known, else under the root.

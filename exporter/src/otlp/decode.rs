@@ -60,7 +60,7 @@ fn attributes(attributes: &[KeyValue]) -> Vec<Attribute> {
 
 fn value(value: &AnyValue) -> Option<Value> {
     Some(match value.value.as_ref()? {
-        any_value::Value::StringValue(text) => Value::Text(text.clone()),
+        any_value::Value::StringValue(text) => Value::Text(text.clone().into()),
         any_value::Value::IntValue(number) => Value::Int(*number),
         any_value::Value::DoubleValue(number) => Value::Double(*number),
         any_value::Value::BoolValue(truth) => Value::Bool(*truth),

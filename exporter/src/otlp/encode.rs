@@ -125,7 +125,7 @@ fn key_value(name: &str, value: AnyValue) -> KeyValue {
 
 fn value(value: &Value) -> AnyValue {
     let value = match value {
-        Value::Text(text) => any_value::Value::StringValue(text.clone()),
+        Value::Text(text) => any_value::Value::StringValue(text.to_string()),
         Value::Int(number) => any_value::Value::IntValue(*number),
         // JSON has no such numbers, and backends that store JSON lose or refuse them.
         Value::Double(number) if !number.is_finite() => any_value::Value::StringValue(number.to_string()),
@@ -201,7 +201,7 @@ pub(super) mod tests {
             links: vec![Link {
                 to: reference(5),
                 attributes: vec![
-                    attribute(semconv::AGENTSIGHT_LINK_TYPE, Value::Text("exec".to_owned())),
+                    attribute(semconv::AGENTSIGHT_LINK_TYPE, Value::Text("exec".into())),
                     attribute(semconv::AGENTSIGHT_LINK_CONFIDENCE, Value::Double(0.5)),
                     attribute(semconv::AGENTSIGHT_ASSERTED, Value::Bool(true)),
                 ],

@@ -43,7 +43,7 @@ pub(super) fn recognise(program: &Exec) -> Option<&'static str> {
     let script = script_path.and_then(base_name);
     let is_command = |agent: &&Agent| {
         let names = [Some(&executable), requested.as_ref(), script.as_ref()];
-        names.into_iter().flatten().any(|name| agent.commands.contains(&name.as_str()))
+        names.into_iter().flatten().any(|name| agent.commands.contains(&&**name))
     };
     let is_package = |agent: &&Agent| {
         let path = script_path.map(String::from_utf8_lossy);

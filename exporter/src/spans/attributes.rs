@@ -22,9 +22,15 @@ pub(super) struct Attributes {
 }
 
 impl Attributes {
-    pub(super) fn text(&mut self, name: Name, text: impl Into<String>) {
+    /// None yet, with room for what most spans have.
+    pub(super) fn of_span() -> Self {
+        Self { list: Vec::with_capacity(24), truncated: Vec::new() }
+    }
+
+    pub(super) fn text(&mut self, name: Name, text: impl Into<Cow<'static, str>>) {
         let mut text = text.into();
-        if cut(&mut text, TEXT_LIMIT) {
+        if text.len() > TEXT_LIMIT {
+            cut(text.to_mut(), TEXT_LIMIT);
             self.mark_truncated(name);
         }
         self.push(name, Value::Text(text));
@@ -60,7 +66,7 @@ impl Attributes {
     /// The same, written in another way.
     pub(super) fn captured_as(&mut self, name: Name, value: &Captured, words: impl FnOnce(&[u8]) -> Cow<'_, str>) {
         if !value.bytes.is_empty() {
-            self.text(name, words(&value.bytes));
+            self.text(name, words(&value.bytes).into_owned());
         }
         if value.gap.is_some() {
             self.mark_truncated(name);

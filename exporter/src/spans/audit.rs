@@ -1,5 +1,7 @@
 //! Which of the things that an image does are log records too, so that an audit finds them without reading spans.
 
+use std::borrow::Cow;
+
 use agentsight_ebpf::{CallKind, ChangeKind};
 use agentsight_semconv as semconv;
 
@@ -82,7 +84,7 @@ fn record(event: &SpanEvent, image: &Image, span: &Span) -> LogRecord {
 
 /// `sh (101): chmod /srv/key 0640, failed: EPERM`.
 fn sentence(event: &SpanEvent, image: &Image) -> String {
-    let who = image.executable_name().unwrap_or_else(|| "process".to_owned());
+    let who = image.executable_name().unwrap_or(Cow::Borrowed("process"));
     let mut text = format!("{who} ({}): {}", image.id.process.tgid.0, event.name.as_str());
     let is_told = |name| name != semconv::AGENTSIGHT_FILE_ID && name != semconv::AGENTSIGHT_TARGET_START;
     for Attribute { name, value } in event.attributes.iter().filter(|it| is_told(it.name)) {

@@ -1,7 +1,5 @@
 //! The spans of a connection: one for its whole life; or one while it is open, and one that says how it ended.
 
-use std::borrow::Cow;
-
 use agentsight_ebpf::{Address, KernelNanos, Object};
 use agentsight_semconv as semconv;
 use agentsight_semconv::Name;
@@ -64,7 +62,7 @@ pub(super) fn unknown_close(spans: &mut Spans, connection: &Connection) -> Span 
 pub(super) fn continuation(spans: &mut Spans, continued: &ConnectionContinued) -> Span {
     let ConnectionContinued { connection, under, place } = continued;
     let image = &connection.image;
-    let mut attributes = Attributes::default();
+    let mut attributes = Attributes::of_span();
     identify(spans, image, (object::type_of(&connection.object), action::CONTINUE), &mut attributes);
     let (link, words) = link::connection_segment(connection, &spans.ids);
     let links = Links { links: vec![link], texts: vec![words], dropped: 0 };
@@ -88,7 +86,7 @@ fn own(spans: &mut Spans, connection: &Connection, end: KernelNanos, bytes: Byte
         Side::Server => (action::ACCEPT, SpanKind::Server),
     };
     let Connection { image, under, .. } = connection;
-    let mut attributes = Attributes::default();
+    let mut attributes = Attributes::of_span();
     identify(spans, image, (object::type_of(&connection.object), action), &mut attributes);
     object::describe(&connection.object, &mut attributes);
     describe_ends(connection, &mut attributes);
@@ -126,7 +124,7 @@ fn closing(
     mark: Option<Name>,
 ) -> Span {
     let image = &connection.image;
-    let mut attributes = Attributes::default();
+    let mut attributes = Attributes::of_span();
     identify(spans, image, (object::type_of(&connection.object), action::CLOSE), &mut attributes);
     if under.trace.id != connection.under.trace.id {
         let start = wall(&connection.under.trace, connection.start);
@@ -179,8 +177,8 @@ fn describe_ends(connection: &Connection, attributes: &mut Attributes) {
         Side::Server => (Some(inet.local), peer),
     };
     if let Some(server) = server {
-        let host = connection.host_name.as_deref().map(Cow::Borrowed);
-        attributes.text(semconv::SERVER_ADDRESS, host.unwrap_or_else(|| server.ip().to_string().into()));
+        let host = connection.host_name.clone();
+        attributes.text(semconv::SERVER_ADDRESS, host.unwrap_or_else(|| server.ip().to_string()));
         attributes.int(semconv::SERVER_PORT, server.port());
     }
     if let Some(client) = client {

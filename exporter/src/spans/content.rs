@@ -4,6 +4,7 @@ use agentsight_ebpf::Content;
 use agentsight_semconv as semconv;
 
 use super::attributes::Attributes;
+use super::image::lossy;
 use super::model::{ContentLayout, SpanContent};
 use crate::content::ContentHash;
 use crate::session::SpanRef;
@@ -22,7 +23,7 @@ pub(super) fn describe(content: &Content, has_text: bool, attributes: &mut Attri
         attributes.int(semconv::AGENTSIGHT_CONTENT_REDACTIONS, content.redacted.len() as u64);
     }
     if let Some(first) = content.runs.first().filter(|_| has_text) {
-        attributes.text(semconv::AGENTSIGHT_CONTENT_TEXT, String::from_utf8_lossy(&first.bytes));
+        attributes.text(semconv::AGENTSIGHT_CONTENT_TEXT, lossy(&first.bytes));
         if content.runs.len() > 1 || !content.holes.is_empty() {
             attributes.mark_truncated(semconv::AGENTSIGHT_CONTENT_TEXT);
         }

@@ -179,7 +179,7 @@ fn attributes(attributes: &[Attribute], indent: &str) -> String {
 
 fn value(value: &Value) -> String {
     match value {
-        Value::Text(text) => text.clone(),
+        Value::Text(text) => text.to_string(),
         Value::Int(number) => number.to_string(),
         Value::Double(number) => format!("{number:?}"),
         Value::Bool(truth) => truth.to_string(),

@@ -16,7 +16,7 @@ use crate::graph::{Account, Ended, Ending, Exited, Image, Origin, Parent, Part, 
 /// The span of an image that ended before anything of it was sent.
 pub(super) fn whole(spans: &mut Spans, ended: &Ended) -> Span {
     let Ended { image, at, ending, account } = ended;
-    let mut attributes = Attributes::default();
+    let mut attributes = Attributes::of_span();
     describe_image(spans, image, &mut attributes);
     account::describe(account, &mut attributes);
     let status = describe_ending(*ending, &mut attributes);
@@ -25,7 +25,7 @@ pub(super) fn whole(spans: &mut Spans, ended: &Ended) -> Span {
 
 /// The span of an image that nothing more is heard of.
 pub(super) fn announced(spans: &mut Spans, image: &Image) -> Span {
-    let mut attributes = Attributes::default();
+    let mut attributes = Attributes::of_span();
     describe_image(spans, image, &mut attributes);
     let status = describe_ending(Ending::Incomplete, &mut attributes);
     Span { status, ..image_span(spans, image, image.start, attributes) }
@@ -34,7 +34,7 @@ pub(super) fn announced(spans: &mut Spans, image: &Image) -> Span {
 /// The span of an image that still runs.
 pub(super) fn promoted(spans: &mut Spans, promoted: &Promoted) -> Span {
     let Promoted { image, at, account, .. } = promoted;
-    let mut attributes = Attributes::default();
+    let mut attributes = Attributes::of_span();
     describe_image(spans, image, &mut attributes);
     account::describe(account, &mut attributes);
     attributes.flag(semconv::AGENTSIGHT_SPAN_PROMOTED, true);
@@ -62,7 +62,7 @@ fn exit_span(
     (at, ending): (KernelNanos, Ending),
     (account, links): (&Account, Links),
 ) -> Span {
-    let mut attributes = Attributes::default();
+    let mut attributes = Attributes::of_span();
     identify(spans, image, (object_type::PROCESS, action::EXIT), &mut attributes);
     if under.part == Part::Continuation {
         attributes.text(semconv::AGENTSIGHT_IMAGE_START, iso_8601(wall(&image.trace, image.start)));

@@ -1,5 +1,7 @@
 //! Which script an interpreter runs, as far as its arguments tell.
 
+use std::borrow::Cow;
+
 use crate::graph::base_name;
 
 /// How the arguments of one family of interpreters are read.
@@ -41,7 +43,7 @@ const INTERPRETERS: &[Interpreter] = &[
 /// Base name of what the interpreter `executable` runs with these arguments, the zeroth included.
 /// `None` for another program, for code given in the arguments, and where there is no script.
 pub(super) fn script<'a>(executable: &str, args: impl Iterator<Item = &'a [u8]>) -> Option<String> {
-    base_name(script_path(executable, args)?)
+    base_name(script_path(executable, args)?).map(Cow::into_owned)
 }
 
 /// The script as the interpreter was given it.

@@ -60,8 +60,7 @@ fn link(cause: &Cause, ids: &SpanIds) -> Link {
         }
         Target::Foreign(span) => *span,
     };
-    let mut link = typed(to, type_of(cause.kind), cause.confidence);
-    let mut attributes = Attributes::default();
+    let mut attributes = typed(type_of(cause.kind), cause.confidence);
     if let Some(bytes) = cause.bytes {
         attributes.int(AGENTSIGHT_LINK_BYTES, bytes);
     }
@@ -69,8 +68,7 @@ fn link(cause: &Cause, ids: &SpanIds) -> Link {
     if let Some(matched) = &cause.matched {
         describe_match(matched, &mut attributes);
     }
-    link.attributes.extend(attributes.finish());
-    link
+    Link { to, attributes: attributes.finish() }
 }
 
 /// The evidence that bytes of the cause came out in the effect.
@@ -87,9 +85,9 @@ fn describe_match(matched: &Match, attributes: &mut Attributes) {
     attributes.int(semconv::AGENTSIGHT_LINK_MATCH_BYTES, matched.bytes);
     attributes.double(semconv::AGENTSIGHT_LINK_MATCH_COVERAGE, (matched.coverage * 1000.0).round() / 1000.0);
     attributes.text(semconv::AGENTSIGHT_LINK_MATCH_HASH, matched.hash.to_string());
-    attributes.text(semconv::AGENTSIGHT_LINK_MATCH_EXCERPT, matched.source_text.as_str());
+    attributes.text(semconv::AGENTSIGHT_LINK_MATCH_EXCERPT, matched.source_text.clone());
     if matched.sink_text != matched.source_text {
-        attributes.text(semconv::AGENTSIGHT_LINK_MATCH_SINK_EXCERPT, matched.sink_text.as_str());
+        attributes.text(semconv::AGENTSIGHT_LINK_MATCH_SINK_EXCERPT, matched.sink_text.clone());
     }
 }
 
@@ -97,8 +95,8 @@ fn describe_match(matched: &Match, attributes: &mut Attributes) {
 pub(super) fn segment(image: &Image, ids: &SpanIds) -> (Link, String) {
     let span_id = ids.image(image.id, Part::Original, image.trace.segment);
     let to = SpanRef { trace_id: image.trace.id, span_id };
-    let words = in_words(link_type::SEGMENT, image.executable_name());
-    (typed(to, link_type::SEGMENT, Confidence::CERTAIN), words)
+    let words = in_words(link_type::SEGMENT, image.executable_name().as_deref());
+    (Link { to, attributes: typed(link_type::SEGMENT, Confidence::CERTAIN).finish() }, words)
 }
 
 /// From the continuation of a connection back to the span that it continues, with what it says in words.
@@ -106,15 +104,16 @@ pub(super) fn connection_segment(connection: &Connection, ids: &SpanIds) -> (Lin
     let trace = &connection.under.trace;
     let span_id = ids.connection(connection.image.id, connection.open, Part::Original, trace.segment);
     let to = SpanRef { trace_id: trace.id, span_id };
-    let words = in_words(link_type::SEGMENT, connection.image.executable_name());
-    (typed(to, link_type::SEGMENT, Confidence::CERTAIN), words)
+    let words = in_words(link_type::SEGMENT, connection.image.executable_name().as_deref());
+    (Link { to, attributes: typed(link_type::SEGMENT, Confidence::CERTAIN).finish() }, words)
 }
 
-fn typed(to: SpanRef, link_type: &'static str, confidence: Confidence) -> Link {
+/// What every link says of itself.
+fn typed(link_type: &'static str, confidence: Confidence) -> Attributes {
     let mut attributes = Attributes::default();
     attributes.text(AGENTSIGHT_LINK_TYPE, link_type);
     attributes.double(AGENTSIGHT_LINK_CONFIDENCE, confidence.as_fraction());
-    Link { to, attributes: attributes.finish() }
+    attributes
 }
 
 fn type_of(kind: CauseKind) -> &'static str {
@@ -160,11 +159,11 @@ fn text(cause: &Cause, effect: ImageId) -> String {
         Target::Resolution { name, image, .. } => Some(format!("resolve {name}{}", by(image))),
         Target::Foreign(span) => Some(format!("span {}", span.span_id)),
     };
-    in_words(type_of(cause.kind), what)
+    in_words(type_of(cause.kind), what.as_deref())
 }
 
-fn in_words(link_type: &'static str, what: Option<String>) -> String {
-    format!("{link_type}: {}", what.as_deref().unwrap_or("unknown"))
+fn in_words(link_type: &'static str, what: Option<&str>) -> String {
+    format!("{link_type}: {}", what.unwrap_or("unknown"))
 }
 
 #[cfg(test)]

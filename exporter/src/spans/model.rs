@@ -84,7 +84,7 @@ pub struct Attribute {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
     /// A string.
-    Text(String),
+    Text(Cow<'static, str>),
     /// A signed integer.
     Int(i64),
     /// A floating-point number.

@@ -19,7 +19,7 @@ pub(super) fn span_name(program: Option<&Exec>, target_names: bool) -> Cow<'stat
         return UNKNOWN.into();
     };
     let script = interpreter::script(&executable, arguments(&program.args.bytes)).filter(|_| target_names);
-    let mut name = executable;
+    let mut name = executable.into_owned();
     name.truncate(name.floor_char_boundary(LIMIT));
     if let Some(script) = script {
         name.push(' ');

@@ -138,7 +138,7 @@ fn describe_kill(kill: &Kill, target_name: Option<&str>, attributes: &mut Attrib
     attributes.text(semconv::AGENTSIGHT_SIGNAL_NAME, name);
     describe_target(kill.target, attributes);
     if let Some(name) = target_name {
-        attributes.text(semconv::AGENTSIGHT_TARGET_NAME, name);
+        attributes.text(semconv::AGENTSIGHT_TARGET_NAME, name.to_owned());
     }
 }
 

@@ -1,5 +1,7 @@
 //! What a burst or a connection is on: files, pipes, terminals and sockets as attributes, and by the names that people use.
 
+use std::borrow::Cow;
+
 use agentsight_ebpf::{Captured, FileId, FileKind, Inet, Object, Protocol, UnixKind, UnixSocket};
 use agentsight_semconv as semconv;
 use agentsight_semconv::value::{file_kind, object_type, socket_type};
@@ -30,7 +32,7 @@ pub(super) fn target(object: &Object) -> String {
         Object::Pipe { path, .. } => path,
         Object::Tty { .. } | Object::Unix(_) | Object::Inet(_) => return type_of(object).to_owned(),
     };
-    base_name(&path.bytes).unwrap_or_else(|| type_of(object).to_owned())
+    base_name(&path.bytes).map_or_else(|| type_of(object).to_owned(), Cow::into_owned)
 }
 
 /// Which object it is.
@@ -64,7 +66,7 @@ pub(super) fn describe_id(id: FileId, attributes: &mut Attributes) {
 pub(super) fn describe_path(path: &Captured, attributes: &mut Attributes) {
     attributes.captured(semconv::FILE_PATH, path);
     if let Some(name) = base_name(&path.bytes) {
-        attributes.text(semconv::FILE_NAME, name);
+        attributes.text(semconv::FILE_NAME, name.into_owned());
     }
 }
 

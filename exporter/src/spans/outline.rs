@@ -76,14 +76,14 @@ pub(super) fn identify(
     attributes.text(semconv::AGENTSIGHT_SESSION_ID, spans.session_id.clone());
     attributes.text(semconv::AGENTSIGHT_OBJECT_TYPE, object_type);
     attributes.text(semconv::AGENTSIGHT_ACTION, action);
-    attributes.text(semconv::AGENTSIGHT_LINEAGE, image.lineage.as_str());
+    attributes.text(semconv::AGENTSIGHT_LINEAGE, image.lineage.as_str().to_owned());
     identify_process(image, attributes);
 }
 
 /// Which image of which process.
 pub(super) fn identify_process(image: &Image, attributes: &mut Attributes) {
     if let Some(name) = image.executable_name() {
-        attributes.text(semconv::PROCESS_EXECUTABLE_NAME, name);
+        attributes.text(semconv::PROCESS_EXECUTABLE_NAME, name.into_owned());
     }
     attributes.int(semconv::PROCESS_PID, image.id.process.tgid.0);
     attributes.text(semconv::AGENTSIGHT_PROCESS_START, image.id.process.start.0.to_string());

@@ -18,9 +18,9 @@ const NX_DOMAIN: u8 = 3;
 
 pub(super) fn resolution(spans: &mut Spans, resolution: &Resolution) -> Span {
     let Resolution { image, under, .. } = resolution;
-    let mut attributes = Attributes::default();
+    let mut attributes = Attributes::of_span();
     identify(spans, image, (object_type::DNS, action::RESOLVE), &mut attributes);
-    attributes.text(semconv::DNS_QUESTION_NAME, resolution.name.as_str());
+    attributes.text(semconv::DNS_QUESTION_NAME, resolution.name.clone());
     attributes.text(semconv::AGENTSIGHT_DNS_QUESTION_TYPE, type_name(resolution.query_type));
     if !resolution.answers.is_empty() {
         let answers = resolution.answers.iter().map(|answer| answer.address.to_string());

@@ -48,7 +48,7 @@ impl Services {
     /// The root process runs `program`: its first, or one that a wrapper such as `env` execs.
     pub(super) fn note_root_program(&mut self, program: &Exec) {
         self.agent = self.agent.or_else(|| agents::recognise(program));
-        self.root_executable = self.root_executable.take().or_else(|| executable_name(program));
+        self.root_executable = self.root_executable.take().or_else(|| Some(executable_name(program)?.into_owned()));
         self.made.clear();
     }
 

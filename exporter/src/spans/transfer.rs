@@ -16,7 +16,7 @@ use crate::graph::{Sums, Transfer};
 pub(super) fn burst(spans: &mut Spans, transfer: &Transfer) -> Span {
     let Transfer { image, object, .. } = transfer;
     let action = action_of(transfer.direction);
-    let mut attributes = Attributes::default();
+    let mut attributes = Attributes::of_span();
     identify(spans, image, (object::type_of(object), action), &mut attributes);
     object::describe(object, &mut attributes);
     if transfer.epoch > 0 {

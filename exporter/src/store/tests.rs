@@ -21,10 +21,10 @@ fn what_a_dead_collector_left_open_names_its_processes_and_where_it_was_sent() {
     let mut desk = desk();
     let Signal::Span(mut open) = span(5, "test") else { unreachable!("a span was made") };
     let attribute = |name: agentsight_semconv::Name, value| Attribute { name, value };
-    let object = |of: &'static str| attribute(agentsight_semconv::AGENTSIGHT_OBJECT_TYPE, Value::Text(of.to_owned()));
+    let object = |of: &'static str| attribute(agentsight_semconv::AGENTSIGHT_OBJECT_TYPE, Value::Text(of.into()));
     open.attributes = vec![
         attribute(agentsight_semconv::PROCESS_PID, Value::Int(42)),
-        attribute(agentsight_semconv::AGENTSIGHT_PROCESS_START, Value::Text("7000".to_owned())),
+        attribute(agentsight_semconv::AGENTSIGHT_PROCESS_START, Value::Text("7000".into())),
         object(agentsight_semconv::value::object_type::PROCESS),
     ];
     // A connection that the same process has open says whose it is too.
@@ -56,10 +56,10 @@ fn a_daemons_session_of_which_a_process_lives_is_left_to_the_next_daemon() {
     let Signal::Span(mut open) = span(5, "test") else { unreachable!("a span was made") };
     open.attributes = vec![
         Attribute { name: agentsight_semconv::PROCESS_PID, value: Value::Int(42) },
-        Attribute { name: agentsight_semconv::AGENTSIGHT_PROCESS_START, value: Value::Text("7000".to_owned()) },
+        Attribute { name: agentsight_semconv::AGENTSIGHT_PROCESS_START, value: Value::Text("7000".into()) },
         Attribute {
             name: agentsight_semconv::AGENTSIGHT_OBJECT_TYPE,
-            value: Value::Text(agentsight_semconv::value::object_type::PROCESS.to_owned()),
+            value: Value::Text(agentsight_semconv::value::object_type::PROCESS.into()),
         },
     ];
     let draft = Signal::Draft(Box::new(Draft { of: open.id, span: Some(*open) }));

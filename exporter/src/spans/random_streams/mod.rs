@@ -392,7 +392,7 @@ fn what_was_captured_comes_right_after_its_span_which_names_it() {
             let Signal::Span(span) = before else { panic!("{before:?}") };
             let of = SpanRef { trace_id: content.trace_id, span_id: content.span_id };
             let hash = span.attributes.iter().find(|it| it.name == semconv::AGENTSIGHT_CONTENT_HASH);
-            assert_eq!((span.id, &hash.unwrap().value), (of, &Value::Text(content.hash.to_string())));
+            assert_eq!((span.id, &hash.unwrap().value), (of, &Value::Text(content.hash.to_string().into())));
             assert_eq!(content.bytes.len() as u64, content.layout.runs.iter().map(|(_, length)| length).sum::<u64>());
         }
     });
