@@ -9,6 +9,7 @@
 #ifndef AGENTSIGHT_BURSTS_H
 #define AGENTSIGHT_BURSTS_H
 
+#include "call.h"
 #include "copies.h"
 #include "opens.h"
 
@@ -93,6 +94,41 @@ struct {
 	__type(value, struct burst_key);
 } intakes SEC(".maps");
 
+static __always_inline bool is_stream(__u32 object)
+{
+	return object != OBJECT_FILE;
+}
+
+static __always_inline bool is_out(__u32 slot)
+{
+	return slot & 1;
+}
+
+static __always_inline void add_to(struct burst *burst, const struct call *call, const struct move *move)
+{
+	struct burst_sums *sums = &burst->sums;
+	__u64 end = call->offset + move->bytes;
+
+	__sync_fetch_and_add(&sums->bytes, move->bytes);
+	__sync_fetch_and_add(&sums->operations, 1);
+	if (is_out(move->slot))
+		__sync_fetch_and_add(&sums->wait, call->now - call->began);
+	if (call->offset > sums->end || end < sums->offset)
+		sums->flags |= BURST_SPARSE;
+	if (call->offset < sums->offset)
+		sums->offset = call->offset;
+	if (end > sums->end)
+		sums->end = end;
+	if (move->last > sums->last)
+		sums->last = move->last;
+	if (burst->tid != call->tid) {
+		sums->flags |= BURST_THREADS;
+		burst->tid = call->tid;
+	}
+	burst->noted = call->now;
+	burst->turn = call->turn;
+}
+
 static __always_inline void fill_end(struct burst_end_event *event, const struct burst_key *key,
 				     const struct burst *burst, __u64 now, __u32 why)
 {
@@ -172,6 +208,15 @@ static __always_inline void cut_burst(void *ctx, __u32 ender, const struct burst
 	if (event->sums.copied_open)
 		say_copied(ctx, key, burst, now);
 	emit_data(ctx, event, sizeof(*event), LOSS_BURST);
+}
+
+/* By way of the payload, where that may be wanted. */
+static __always_inline void go_on_from(void *ctx, struct call *call, const struct open_file *open,
+				       const struct move *move, void *stages)
+{
+	if (MAY_CAPTURE && move->burst && open->capture != CAPTURE_NOT)
+		bpf_tail_call(ctx, stages, open->capture == CAPTURE_WANTED ? STAGE_CONTENT : STAGE_POLICY);
+	go_on(ctx, call, stages);
 }
 
 #endif

@@ -8,6 +8,7 @@
 #include "fork/fork.bpf.c"
 #include "syscall/enter.bpf.c"
 #include "syscall/exit.bpf.c"
+#include "burst/move.bpf.c"
 #include "burst/burst.bpf.c"
 #include "burst/transfer.bpf.c"
 #ifndef WITHOUT_CONTENTS

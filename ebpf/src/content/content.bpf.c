@@ -2,9 +2,9 @@
 /*
  * Sees: the bytes that a call moved, in the caller's buffers, when the call is over and the pages are there.
  *
- * Hook: sys_exit and io_uring_complete, by tail calls from src/burst/burst.bpf.c, after the transfer is counted, so
- * that its burst is known. Nothing waits here: where the ring is full, that is said, and the rest of the call is left
- * out.
+ * Hook: sys_exit and io_uring_complete, by tail calls from src/burst/move.bpf.c and burst.bpf.c, after the transfer is
+ * counted, so that its burst is known. Nothing waits here: where the ring is full, that is said, and the rest of the
+ * call is left out.
  */
 #include "contents.h"
 #include "shapes.h"

@@ -2,7 +2,7 @@
 /*
  * Decides whether what goes over an open file is wanted: once for each announcement of it, at its first transfer.
  *
- * Hook: sys_exit and io_uring_complete, by tail calls from src/burst/burst.bpf.c.
+ * Hook: sys_exit and io_uring_complete, by tail calls from src/burst/move.bpf.c and burst.bpf.c.
  */
 #include "address.h"
 #include "contents.h"
