@@ -125,7 +125,9 @@ export BENCH_NEEDS
 bench: build ## Measure what tracing costs, beside strace, perf trace and bpftrace (40 minutes; QUICK=1 for 4 minutes, ONLY=a,d for some)
 	@tests/install-missing.sh <<<"$$BENCH_NEEDS"
 	@export AGENTSIGHT_FLOOR=$$($(CARGO) bench --package agentsight-ebpf --bench hooks --no-run \
-	    --message-format json-render-diagnostics | sed -n 's/.*"executable":"\([^"]*\)".*/\1/p'); \
+	    --message-format json-render-diagnostics | sed -n 's/.*"executable":"\([^"]*\)".*/\1/p') \
+	    AGENTSIGHT_ZSTD=$$($(CARGO) metadata --locked --format-version 1 --filter-platform "$$(rustc -vV | sed -n 's/^host: //p')" | \
+	    grep -o '[^"]*/zstd-sys-[^/"]*/Cargo.toml' | sort -u | xargs dirname); \
 	$(subst debug/agentsight,release/agentsight,$(AS_ROOT)) test --package agentsight-tests --test cost
 
 bench-store: deps ## Measure ingest and questions with a million spans in the store (minutes, and 3 GB of disk)

@@ -29,8 +29,9 @@ use work::{ARGUMENT, Place, Work};
 const REPETITIONS: usize = 20;
 const REPETITIONS_OF_OTHERS: usize = 5;
 /// In so much of its time a pair of ways makes fewer, on a slow machine.
-const PATIENCE: Duration = Duration::from_secs(320);
+const PATIENCE: Duration = Duration::from_secs(480);
 const PATIENCE_WITH_OTHERS: Duration = Duration::from_secs(12);
+const PATIENCE_IF_QUICK: Duration = Duration::from_secs(8);
 
 fn main() {
     let words: Vec<String> = env::args().skip(1).collect();
@@ -47,6 +48,9 @@ fn main() {
     let asked = env::var("REPETITIONS").ok().and_then(|text| text.parse().ok());
     let directory = Directory::new();
     let place = Place { folder: directory.path().to_owned(), quick };
+    if chosen(&Work::Library) {
+        place.make_library();
+    }
     place.make_project();
     let mut report = Report::begin(&binary().display().to_string());
     report.idle_mib = Some(idle_mib());
@@ -55,15 +59,13 @@ fn main() {
     }
     for work in Work::ALL.iter().filter(|work| chosen(work)) {
         for way in Way::TRACERS.into_iter().filter(|way| is_asked(*work, *way, quick)) {
-            let (most, patience) = match (way, quick) {
-                (Way::AgentSight | Way::Stopped | Way::Neighbour | Way::Floor, false) => {
-                    (asked.unwrap_or(REPETITIONS), PATIENCE)
+            let (most, patience) = match (way.is_others(), quick) {
+                (false, false) => (asked.unwrap_or(REPETITIONS), PATIENCE),
+                (false, true) => (asked.unwrap_or(5), PATIENCE_IF_QUICK),
+                (true, false) => {
+                    (asked.unwrap_or(REPETITIONS_OF_OTHERS).min(REPETITIONS_OF_OTHERS), PATIENCE_WITH_OTHERS)
                 }
-                (Way::AgentSight | Way::Stopped | Way::Neighbour | Way::Floor, true) => {
-                    (asked.unwrap_or(5), PATIENCE / 40)
-                }
-                (_, false) => (asked.unwrap_or(REPETITIONS_OF_OTHERS).min(REPETITIONS_OF_OTHERS), PATIENCE_WITH_OTHERS),
-                (_, true) => (1, PATIENCE / 80),
+                (true, true) => (1, PATIENCE_IF_QUICK),
             };
             let cell = pairs(*work, way, &place, most, patience);
             eprintln!("{} · {}: {} pairs", work.name(), way.name(), cell.pairs());
@@ -83,7 +85,7 @@ fn main() {
 /// What is worth asking: others' tools only where the question is how we compare, a neighbour only where it may suffer.
 fn is_asked(work: Work, way: Way, quick: bool) -> bool {
     let suffers = matches!(work, Work::Calls | Work::Redis);
-    let compared = matches!(work, Work::Calls | Work::Spawn | Work::Compile | Work::Model | Work::Redis);
+    let compared = !matches!(work, Work::Streams | Work::Agents(_));
     let taken_apart = matches!(work, Work::Spawn | Work::Compile | Work::Streams | Work::Agents(100));
     let small = !matches!(work, Work::Agents(1_000)) || !quick;
     way.is_here()

@@ -48,6 +48,14 @@ impl Way {
         }
     }
 
+    /// Another tool, to compare with.
+    pub(crate) fn is_others(self) -> bool {
+        match self {
+            Self::Alone | Self::AgentSight | Self::Stopped | Self::Neighbour | Self::Floor => false,
+            Self::Strace | Self::PerfTrace | Self::Bpftrace => true,
+        }
+    }
+
     /// Whether this machine has what it takes.
     pub(crate) fn is_here(self) -> bool {
         match self {

@@ -1,6 +1,7 @@
 //! What is done in each way, and what is measured of it. Numbers are better when they are smaller.
 
 use std::collections::BTreeMap;
+use std::env;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -25,6 +26,7 @@ pub(crate) type Numbers = BTreeMap<String, f64>;
 pub(crate) enum Work {
     Calls,
     Spawn,
+    Library,
     Compile,
     Model,
     Redis,
@@ -33,9 +35,10 @@ pub(crate) enum Work {
 }
 
 impl Work {
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::Calls,
         Self::Spawn,
+        Self::Library,
         Self::Compile,
         Self::Model,
         Self::Redis,
@@ -50,7 +53,8 @@ impl Work {
         match self {
             Self::Calls => "(a) system calls".to_owned(),
             Self::Spawn => "(b) fork and exec of /bin/true".to_owned(),
-            Self::Compile => "(c) make -j2 of a C project".to_owned(),
+            Self::Library => "(c) make -j2 of zstd's library".to_owned(),
+            Self::Compile => "(c) make -j2 of C files of one line".to_owned(),
             Self::Model => "(d) a model behind HTTP".to_owned(),
             Self::Redis => "(e) redis-benchmark".to_owned(),
             Self::Streams => "(f) opens and streams".to_owned(),
@@ -64,7 +68,7 @@ impl Work {
             Self::Model => servers::model(way, place),
             Self::Redis => servers::redis(way, place),
             _ => {
-                let own = std::env::current_exe().expect("Linux knows it").to_string_lossy().into_owned();
+                let own = env::current_exe().expect("Linux knows it").to_string_lossy().into_owned();
                 let mut words = vec![own, ARGUMENT.to_owned()];
                 words.extend(self.words(place));
                 let outcome = way.start(&words).finish();
@@ -80,6 +84,7 @@ impl Work {
         match self {
             Self::Calls => vec!["calls".to_owned(), folder],
             Self::Spawn => vec!["spawn".to_owned(), place.scaled(2_000).to_string()],
+            Self::Library => vec!["compile".to_owned(), place.library().display().to_string()],
             Self::Compile => vec!["compile".to_owned(), folder],
             Self::Streams => {
                 vec!["streams".to_owned(), folder, place.scaled(100_000).to_string(), place.scaled(1_024).to_string()]
@@ -101,7 +106,23 @@ impl Place {
         if self.quick { count / 10 } else { count }
     }
 
-    /// A C project of so many files.
+    fn library(&self) -> PathBuf {
+        self.folder.join("zstd")
+    }
+
+    /// A C library that people use, built as people build it: the 40 files of zstd, whose sources cargo has anyway.
+    pub(crate) fn make_library(&self) {
+        let sources = env::var_os("AGENTSIGHT_ZSTD").expect("AGENTSIGHT_ZSTD: run this as `make bench`");
+        copy_folder(&Path::new(&sources).join("zstd/lib"), &self.library().join("lib"));
+        let part = if self.quick { "lib/common" } else { "lib" };
+        let rules = format!(
+            "CFLAGS := -O2 -DZSTD_LEGACY_SUPPORT=4\nparts := $(patsubst %.c,%.o,$(shell find {part} -name '*.c'))\n\
+             libzstd.a: $(parts)\n\tar rcs $@ $^\n"
+        );
+        fs::write(self.library().join("Makefile"), rules).expect("the folder is ours");
+    }
+
+    /// A C project of so many files, with a line in each: a compiler that has nothing to do but to start.
     pub(crate) fn make_project(&self) {
         let files = self.scaled(200);
         for number in 0..files {
@@ -111,6 +132,19 @@ impl Place {
         }
         let rules = "parts := $(patsubst %.c,%.o,$(wildcard part*.c))\nall.a: $(parts)\n\tar rcs $@ $^\n";
         fs::write(self.folder.join("Makefile"), rules).expect("the folder is ours");
+    }
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    fs::create_dir_all(to).expect("the folder is ours");
+    for entry in fs::read_dir(from).expect("cargo has unpacked it") {
+        let entry = entry.expect("it can be read");
+        let to = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy_folder(&entry.path(), &to);
+        } else {
+            fs::copy(entry.path(), to).expect("there is room");
+        }
     }
 }
 
