@@ -105,7 +105,7 @@ soak: test-deps ## Half an hour of the daemon under churn: memory, descriptors a
 	@$(TEST_AS_ROOT) --package agentsight-tests --test soak -- --ignored --nocapture
 
 # cargo says which files the tests are in.
-test-kernels: deps ## Trace on Debian's kernels from 5.10 to the newest, in emulated machines (25 minutes; KERNELS="5.10 newest" chooses)
+test-kernels: deps ## Trace on Debian's kernels from 5.10 to the newest, in emulated machines (20 minutes; KERNELS="5.10 newest" chooses)
 	@tests/install-missing.sh <<<"$$KERNEL_TEST_NEEDS"
 	@$(CARGO) build --workspace --bin agentsight
 	@tests=$$($(CARGO) test --workspace --no-run --test loading --test verifier --test full_ring --test lifecycle --test event_classes \
@@ -122,7 +122,7 @@ python3 -c "import venv, ensurepip"|python3-venv|a home for the model that is me
 endef
 export BENCH_NEEDS
 
-bench: build ## Measure what tracing costs, beside strace, perf trace and bpftrace (40 minutes; QUICK=1 for 4 minutes, ONLY=a,d for some)
+bench: build ## Measure what tracing costs, beside strace, perf trace and bpftrace (50 minutes; QUICK=1 for 4 minutes, ONLY=a,d for some)
 	@tests/install-missing.sh <<<"$$BENCH_NEEDS"
 	@export AGENTSIGHT_FLOOR=$$($(CARGO) bench --package agentsight-ebpf --bench hooks --no-run \
 	    --message-format json-render-diagnostics | sed -n 's/.*"executable":"\([^"]*\)".*/\1/p') \

@@ -47,8 +47,8 @@ pub(crate) enum Input {
 
 /// No more inputs share one transaction of the store.
 pub(crate) const BATCH: usize = 4096;
-/// What came together in this time is stored together: each page of the store's indexes is written once for all of it,
-/// and what began and ended within it needs no draft.
+/// What comes in this time after a delivery is stored together: each page of the store's indexes is written once for all
+/// of it, and what began and ended within it needs no draft. What comes after a longer rest is stored at once.
 const DELIVERY: Duration = Duration::from_millis(200);
 /// How long the loop sleeps when nothing comes.
 pub(crate) const IDLE: Duration = Duration::from_millis(100);
@@ -69,12 +69,12 @@ pub(crate) struct Sessions {
     works: BTreeMap<SessionNumber, Work>,
     /// Inputs since the last delivery.
     undelivered: usize,
-    delivered_at: Instant,
+    delivered_at: Option<Instant>,
 }
 
 impl Sessions {
     pub(crate) fn new(shop: Workshop) -> Self {
-        Self { shop, works: BTreeMap::new(), undelivered: 0, delivered_at: Instant::now() }
+        Self { shop, works: BTreeMap::new(), undelivered: 0, delivered_at: None }
     }
 
     /// From here on the session gets what is its own.
@@ -139,7 +139,7 @@ impl Sessions {
                 | Input::Stop => left.push(input),
             }
         }
-        if self.undelivered >= BATCH || self.delivered_at.elapsed() >= DELIVERY {
+        if self.undelivered >= BATCH || self.delivered_at.is_none_or(|at| at.elapsed() >= DELIVERY) {
             self.deliver();
         }
         left
@@ -147,11 +147,14 @@ impl Sessions {
 
     /// Stores and hands on what has come together; to be called when nothing comes, too.
     pub(crate) fn deliver(&mut self) {
+        if self.undelivered == 0 {
+            return;
+        }
         for work in self.works.values_mut() {
             work.deliver(&mut self.shop);
         }
         self.undelivered = 0;
-        self.delivered_at = Instant::now();
+        self.delivered_at = Some(Instant::now());
     }
 
     /// The ring is drained far more often than this is called: whoever is not in the tree, and whose exit has not come
