@@ -218,7 +218,7 @@ impl Running {
             let _waited = beside.wait();
         }
         let complaints = fs::read_to_string(&self.complaints).unwrap_or_default();
-        let lost = complaints.lines().filter(|line| line.contains("events were lost"));
+        let lost = complaints.lines().filter(|line| line.contains("were lost: the trace has holes"));
         let lost = lost.filter_map(|line| line.split_whitespace().find_map(|word| word.parse::<u64>().ok())).sum();
         if lost > 0 {
             eprintln!("{}", complaints.trim_end());

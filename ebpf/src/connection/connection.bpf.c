@@ -113,8 +113,7 @@ static __always_inline int connect(__u64 *ctx, struct call *call, void *stages)
 
 STAGE(connect)
 
-SEC("raw_tp/inet_sock_set_state")
-int agentsight_connected(struct bpf_raw_tracepoint_args *ctx)
+static __always_inline int see_state(struct bpf_raw_tracepoint_args *ctx)
 {
 	struct sock *sock = (struct sock *)((__u64 *)ctx)[0];
 	int before = ((__u64 *)ctx)[1];
@@ -132,7 +131,23 @@ int agentsight_connected(struct bpf_raw_tracepoint_args *ctx)
 	if (before != TCP_SYN_SENT || (state != TCP_ESTABLISHED && state != TCP_CLOSE))
 		return 0;
 	attempt = bpf_map_lookup_elem(&connecting, &key);
-	if (attempt)
+	if (attempt && attempt->steps < STEP_ANSWERED)
 		answer(ctx, sock, attempt, state == TCP_CLOSE);
 	return 0;
+}
+
+/*
+ * Twice, because a packet may come in while a program sees a state that the running task set: the kernel skips for the
+ * interrupt's state whichever was interrupted, and the other sees it. Nothing interrupts the interrupt with a third.
+ */
+SEC("raw_tp/inet_sock_set_state")
+int agentsight_connected(struct bpf_raw_tracepoint_args *ctx)
+{
+	return see_state(ctx);
+}
+
+SEC("raw_tp/inet_sock_set_state")
+int agentsight_connected_again(struct bpf_raw_tracepoint_args *ctx)
+{
+	return see_state(ctx);
 }

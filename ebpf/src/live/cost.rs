@@ -18,19 +18,28 @@ pub struct Cost {
 }
 
 impl Cost {
-    /// Adds what `/proc/self/fdinfo` says of one program: `recursion_misses` has no other way out through aya.
-    pub(super) fn add(&mut self, program: &ProgramFd) {
+    /// What `/proc/self/fdinfo` says of one program: `recursion_misses` has no other way out through aya.
+    pub(super) fn of(program: &ProgramFd) -> Self {
         let path = format!("/proc/self/fdinfo/{}", program.as_fd().as_raw_fd());
-        let Ok(text) = fs::read_to_string(path) else { return };
+        let mut cost = Self::default();
+        let Ok(text) = fs::read_to_string(path) else { return cost };
         for line in text.lines() {
             let Some((key, value)) = line.split_once(':') else { continue };
             let Ok(value) = value.trim().parse() else { continue };
             match key {
-                "run_time_ns" => self.run_time += Duration::from_nanos(value),
-                "run_cnt" => self.run_count += value,
-                "recursion_misses" => self.missed += value,
+                "run_time_ns" => cost.run_time = Duration::from_nanos(value),
+                "run_cnt" => cost.run_count = value,
+                "recursion_misses" => cost.missed = value,
                 _ => {}
             }
         }
+        cost
+    }
+
+    /// Adds what another program cost.
+    pub(super) fn add(&mut self, other: Self) {
+        self.run_time += other.run_time;
+        self.run_count += other.run_count;
+        self.missed += other.missed;
     }
 }

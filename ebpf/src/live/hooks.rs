@@ -43,6 +43,10 @@ pub(super) const CONTINUATIONS: [(&str, [&str; 3]); 2] = [
     ("exit_files", ["agentsight_exit_files", "agentsight_exit_files_again", "agentsight_exit_files_once_more"]),
 ];
 
+/// A program that an interrupt comes by on every kernel, and its copy, one of which then sees what the interrupt did.
+/// There is no witness: what both were skipped for is no more than what either of them was.
+pub(super) const INTERRUPTED: [&str; 2] = ["agentsight_connected", "agentsight_connected_again"];
+
 /// How many copies this kernel needs. By its release, because nothing in its type information tells.
 pub(super) fn copies() -> usize {
     if release().is_some_and(|(major, _)| major >= 7) { 3 } else { 1 }

@@ -365,28 +365,27 @@ impl Probes {
         missed - std::mem::replace(&mut self.reported_missed, missed).min(missed)
     }
 
-    /// How many events no program saw; of a program that is there once, every time that it was skipped.
+    /// How many events no program saw, at most; of a program that is there once, every time that it was skipped.
     fn missed(&self) -> u64 {
-        let Some(witnessed) = &self.witnessed else { return self.cost().missed };
-        let of_lone_programs = self.ebpf.programs().filter(|(name, _)| !hooks::has_copies(name));
-        let missed = of_lone_programs.filter_map(|(_, program)| program.fd().ok()).map(|descriptor| {
-            let mut cost = Cost::default();
-            cost.add(descriptor);
-            cost.missed
-        });
-        witnessed.get(&0, 0).unwrap_or_default() + missed.sum::<u64>()
+        let witnessed = self.witnessed.as_ref().map(|map| map.get(&0, 0).unwrap_or_default());
+        let (twice, other): (Vec<_>, Vec<_>) = self.costs().partition(|(name, _)| hooks::INTERRUPTED.contains(name));
+        let lone = other.iter().filter(|(name, _)| witnessed.is_none() || !hooks::has_copies(name));
+        let lone = lone.map(|(_, cost)| cost.missed).sum::<u64>();
+        let twice = twice.iter().map(|(_, cost)| cost.missed).min();
+        witnessed.unwrap_or_default() + lone + twice.unwrap_or_default()
     }
 
     /// What the programs cost so far. Time and count grow only while the kernel is told to keep them ([`Statistics`](super::Statistics)).
     #[must_use]
     pub fn cost(&self) -> Cost {
-        let mut cost = Cost::default();
-        for (_, program) in self.ebpf.programs() {
-            if let Ok(descriptor) = program.fd() {
-                cost.add(descriptor);
-            }
-        }
-        cost
+        let mut sum = Cost::default();
+        self.costs().for_each(|(_, cost)| sum.add(cost));
+        sum
+    }
+
+    /// What each program that is loaded cost.
+    fn costs(&self) -> impl Iterator<Item = (&str, Cost)> {
+        self.ebpf.programs().filter_map(|(name, program)| Some((name, Cost::of(program.fd().ok()?))))
     }
 }
 

@@ -8,6 +8,7 @@ use aya::{Btf, Ebpf};
 
 use super::LiveError;
 use super::capture::CaptureRoom;
+use super::hooks::INTERRUPTED;
 use super::io_uring::{self, RequestHooks, Requests};
 use super::probes::{chain, map_failed, refused, refused_program, take};
 
@@ -42,15 +43,18 @@ const ENTER_STAGES: [&str; 4] =
     ["agentsight_close", "agentsight_close_range", "agentsight_replace", "agentsight_note_ids"];
 
 /// What happens to a traced process outside its own calls, or to others by them: program and raw tracepoint.
-const BESIDE: [(&str, &str); 2] =
-    [("agentsight_connected", "inet_sock_set_state"), ("agentsight_kill", "signal_generate")];
+const BESIDE: [(&str, &str); 3] = [
+    (INTERRUPTED[0], "inet_sock_set_state"),
+    (INTERRUPTED[1], "inet_sock_set_state"),
+    ("agentsight_kill", "signal_generate"),
+];
 
 /// The hooks, once they are attached. Dropping it detaches them, which takes the kernel some time.
 #[derive(Debug)]
 pub(super) struct SyscallHooks {
     _enter: FdLink,
     _exit: FdLink,
-    _beside: [FdLink; 2],
+    _beside: [FdLink; 3],
     _requests: Option<RequestHooks>,
 }
 
@@ -74,13 +78,13 @@ pub(super) fn attach(ebpf: &mut Ebpf, requests: Requests) -> Result<SyscallHooks
     // The exit first: an output whose enter was not seen has its exit's time.
     let exit = attach_program(ebpf, EXIT, "sys_exit")?;
     let enter = attach_program(ebpf, ENTER, "sys_enter")?;
-    let [connected, kill] = BESIDE.map(|(program, hook)| attach_program(ebpf, program, hook));
+    let [connected, connected_again, kill] = BESIDE.map(|(program, hook)| attach_program(ebpf, program, hook));
     let requests = match requests {
         // Where a tracepoint is missing after all, the programs say of every ring that it is a blind spot.
         Requests::Followed => io_uring::attach(ebpf).ok(),
         Requests::BlindSpot => None,
     };
-    Ok(SyscallHooks { _enter: enter, _exit: exit, _beside: [connected?, kill?], _requests: requests })
+    Ok(SyscallHooks { _enter: enter, _exit: exit, _beside: [connected?, connected_again?, kill?], _requests: requests })
 }
 
 fn fill(

@@ -10,6 +10,7 @@ use super::recorder::Recorder;
 use super::sessions::Workshop;
 use super::shelf::Shelf;
 use super::stub::Stub;
+use super::summary::Lost;
 use super::target;
 use crate::capture::contents::Contents;
 use crate::channel::{OutputFile, Target, ToStub};
@@ -39,7 +40,7 @@ pub(crate) struct Work {
     pub(crate) signals: Vec<Signal>,
     pub(crate) shown: Vec<Span>,
     pub(crate) hidden: usize,
-    pub(crate) lost: u64,
+    pub(crate) lost: Lost,
     pub(crate) started: bool,
     /// Its stub gave up before anything began.
     pub(crate) abandoned: bool,
@@ -65,7 +66,7 @@ impl Work {
             signals: Vec::new(),
             shown: Vec::new(),
             hidden: 0,
-            lost: 0,
+            lost: Lost::default(),
             started: false,
             abandoned: false,
             held: None,
@@ -129,7 +130,7 @@ impl Work {
             }
         }
         if let Event::Loss(loss) = event {
-            self.lost += loss.count;
+            self.lost.add(loss);
         }
         let root = self.lifetime.observe(event);
         self.pipeline.apply(event, &mut self.signals);

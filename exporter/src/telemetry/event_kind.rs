@@ -52,7 +52,7 @@ pub(super) fn counter_of(event: &Event) -> Option<usize> {
 }
 
 /// What was lost, by its name among the kinds.
-pub(super) fn name_of_lost(kind: LossKind) -> &'static str {
+pub(crate) fn name_of_lost(kind: LossKind) -> &'static str {
     match kind {
         LossKind::Fork => name::FORK,
         LossKind::Exec => name::EXEC,

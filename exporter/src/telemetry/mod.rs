@@ -30,6 +30,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer};
 
 pub use account::Account;
+pub(crate) use event_kind::name_of_lost;
 pub use exporters::ExporterError;
 
 use crate::otlp::settings::Settings;
