@@ -7,10 +7,12 @@ use std::time::Duration;
 use agentsight_tests::agentsight::{Agentsight, path_text};
 use agentsight_tests::collector::Collector;
 use agentsight_tests::deadline::wait_for;
+use agentsight_tests::held::Held;
 use agentsight_tests::programs::{self, python};
 use agentsight_tests::run::Started;
 use agentsight_tests::trace::{Span, Trace, Value};
 use nix::sys::signal::Signal;
+use nix::unistd::Pid;
 
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -47,6 +49,25 @@ fn while_the_collector_stumbles_what_was_seen_and_what_was_lost_are_what_was_mad
     assert_adds_up(&trace);
     let seen = trace.spans.iter().filter(|span| has_exit(span)).count();
     assert!(seen > 7, "the collector should have seen something between the stops");
+}
+
+#[test]
+fn a_collector_is_ahead_of_those_whom_it_records_and_nobody_else_is() {
+    let agentsight = Agentsight::as_root();
+    let held = Held::start(&agentsight, &[], "exit 0");
+    let nice = |process: Pid| {
+        let stat = fs::read_to_string(format!("/proc/{process}/stat")).expect("it lives");
+        let (_, behind_the_name) = stat.rsplit_once(')').expect("Linux says it");
+        behind_the_name.split_whitespace().nth(16).expect("Linux says it").parse::<i32>().expect("it is a number")
+    };
+    assert_eq!((nice(held.collector.0), nice(held.stub.id())), (-5, nice(Pid::this())));
+    // Where the kernel divides the processors between sessions.
+    let among_sessions = |process: Pid| fs::read_to_string(format!("/proc/{process}/autogroup")).ok();
+    if let (Some(its), Some(callers)) = (among_sessions(held.collector.0), among_sessions(held.stub.id())) {
+        assert!(its.ends_with(" nice -5\n"), "{its}");
+        assert_eq!(Some(callers), among_sessions(Pid::this()), "the stub stays in its caller's session");
+    }
+    let _ = held.let_go().expect_code(0);
 }
 
 #[test]

@@ -10,6 +10,7 @@ pub(crate) mod heap;
 pub(crate) mod host;
 pub(crate) mod hosts;
 pub(crate) mod lifetime;
+pub(crate) mod priority;
 pub(crate) mod privileges;
 pub(crate) mod queue;
 pub(crate) mod recorder;
@@ -72,6 +73,7 @@ fn converse(stub: u32) -> Result<(), CollectorError> {
     hangup.add(Signal::SIGHUP);
     hangup.thread_block().map_err(CollectorError::Detach)?;
     nix::unistd::daemon(false, true).map_err(CollectorError::Detach)?;
+    priority::raise();
     // The caller's mask may be stricter, and others must find our socket.
     nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o022));
     let (hears, speaks) = take_channel()?;

@@ -67,6 +67,7 @@ pub fn run(overrides: &Overrides) -> Result<(), DaemonError> {
     nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o022));
     let settled = settle::settle(overrides, Path::new(DEFAULT_SOCKET))?;
     let _only_one = only_one::take(&settled.socket)?;
+    crate::collector::priority::raise();
     let held = signals::hold().map_err(DaemonError::Signals)?;
     let mut notifier = Notifier::from_environment();
     let (mut service, inputs) = Service::start(settled)?;
