@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
 use agentsight_tests::agentsight::{Agentsight, path_text};
+use agentsight_tests::daemon::Daemon;
 use agentsight_tests::programs::{self, python};
 use agentsight_tests::requirement::need_program;
 use agentsight_tests::run::run;
@@ -35,6 +37,23 @@ fn a_parallel_make_replays_to_the_spans_of_the_live_run() {
     assert_same_after_replay(&["make", "--silent", "-j4", "-C", path_text(project.path())], 0);
 }
 
+#[test]
+fn what_was_recorded_by_the_daemon_replays_to_the_spans_of_the_live_run() {
+    let (agentsight, user) = (Agentsight::as_root(), unprivileged::User::new());
+    let daemon = Daemon::start(&agentsight, "self_telemetry: false\n", &[]);
+    let [recording, live] = ["run.agsr", "live.jsonl"].map(|name| user.directory().join(name));
+    let arguments = ["record", "--no-tree", "-o", path_text(&recording), "--output", path_text(&live), "--"];
+    // It goes on for longer than until the daemon next reads both clocks.
+    let program = ["/bin/sh", "-c", "/bin/echo one; /bin/sleep 1.3; /bin/echo two"];
+    let mut command = user.agentsight(arguments.iter().chain(&program));
+    let limit = Duration::from_secs(60);
+    let finished = run(command.env("AGENTSIGHT_SOCKET", daemon.socket()), limit).expect_code(0);
+    let live = agentsight.read(&live, &finished);
+    live.assert_whole();
+    assert_replays_to(live, &recording, &agentsight);
+    let _ = daemon.stop().expect_code(0);
+}
+
 #[track_caller]
 fn assert_same_after_replay(program: &[&str], code: i32) {
     let agentsight = Agentsight::as_root();
@@ -44,10 +63,14 @@ fn assert_same_after_replay(program: &[&str], code: i32) {
     let finished = agentsight.run(arguments.iter().chain(program)).expect_code(code);
     let live = agentsight.read(&live, &finished);
     live.assert_whole();
+    assert_replays_to(live, &recording, &agentsight);
+}
 
+#[track_caller]
+fn assert_replays_to(live: Trace, recording: &Path, agentsight: &Agentsight) {
     let user = unprivileged::User::new();
     let readable = user.directory().join("run.agsr");
-    fs::copy(&recording, &readable).expect("the user's directory is writable");
+    fs::copy(recording, &readable).expect("the user's directory is writable");
     fs::set_permissions(&readable, fs::Permissions::from_mode(0o444)).expect("the copy is ours");
     let output = user.directory().join("replayed.jsonl");
     let mut command: Command = user.agentsight(["replay", "--output", path_text(&output), path_text(&readable)]);

@@ -2,7 +2,7 @@
 /*
  * What an access comes to: the bursts that it ends, and the one that it adds to or begins.
  *
- * Hook: sys_exit, by tail calls from src/burst/move.bpf.c.
+ * Hook: sys_exit, and io_uring_complete, by tail calls from src/burst/move.bpf.c.
  */
 #include "bursts.h"
 #include "descriptor.h"

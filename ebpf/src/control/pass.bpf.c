@@ -2,7 +2,7 @@
 /*
  * Sees: descriptors that are sent and received over unix sockets (SCM_RIGHTS).
  *
- * Hook: sys_exit, by a tail call when the call's transfers are counted (src/burst/burst.bpf.c). The control message is
+ * Hook: sys_exit, by a tail call when the call's transfers are counted (src/burst/). The control message is
  * the caller's; the descriptors in it are looked up among the caller's own, so that what it says can at worst be that
  * another of its files was passed.
  */

@@ -3,7 +3,7 @@
  * Sees: what is sent to and received from port 53, over UDP and TCP: the first bytes of each message, from the caller's
  * buffer, when the call is over and the pages are there. User space keeps what was asked and answered, nothing else.
  *
- * Hook: sys_exit, by a tail call when all transfers of the call are counted (src/burst/burst.bpf.c).
+ * Hook: sys_exit, by a tail call when all transfers of the call are counted (src/burst/).
  */
 #include "address.h"
 #include "bursts.h"

@@ -14,7 +14,6 @@ use super::hosts;
 use super::lifetime::{Lifetime, Scope};
 use super::privileges::{self, PrivilegesError, Still};
 use super::queue::{Inlet, queue};
-use super::recorder::Recorder;
 use super::sessions::{Input, Sessions, Workshop};
 use super::shelf::Shelf;
 use super::stub::{self, Stub};
@@ -135,7 +134,7 @@ pub(super) fn serve(
     let shelf = Shelf::new(id, couriers.wakers(), account.clone());
     let mut work = Work::new(session, request.target, Lifetime::new(scope(request.target), request.linger), shelf);
     if request.outputs.contains(&OutputFile::Recording) {
-        work.recorder = Some(Recorder::begin(Arc::clone(&stub), &work.session)?);
+        work.record_to(Arc::clone(&stub))?;
     }
     work.speak_to(Arc::clone(&stub), &request.outputs, request.summary.is_some());
     let containers = Containers::default();

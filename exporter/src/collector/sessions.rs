@@ -150,11 +150,15 @@ impl Sessions {
         if self.undelivered == 0 {
             return;
         }
+        let mut delivered = false;
         for work in self.works.values_mut() {
-            work.deliver(&mut self.shop);
+            delivered |= work.deliver(&mut self.shop);
         }
         self.undelivered = 0;
-        self.delivered_at = Some(Instant::now());
+        // What makes no signal, such as the fork before the first exec, begins no rest.
+        if delivered {
+            self.delivered_at = Some(Instant::now());
+        }
     }
 
     /// The ring is drained far more often than this is called: whoever is not in the tree, and whose exit has not come

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use agentsight_ebpf::{EarlierSpan, Event, ProcessKey};
+use agentsight_ebpf::{Clock, EarlierSpan, Event, ProcessKey};
 
 use super::lifetime::Lifetime;
 use super::recorder::Recorder;
@@ -17,6 +17,7 @@ use crate::channel::{OutputFile, Target, ToStub};
 use crate::graph::Traceparent;
 use crate::otlp::json;
 use crate::pipeline::Pipeline;
+use crate::recording::WriteError;
 use crate::session::Session;
 use crate::spans;
 use crate::spans::model::{Signal, Span};
@@ -31,7 +32,9 @@ pub(crate) struct Work {
     /// Who asked for it, where somebody did.
     pub(crate) stub: Option<Arc<Stub>>,
     pub(crate) shelf: Shelf,
-    pub(crate) recorder: Option<Recorder>,
+    pub(super) recorder: Option<Recorder>,
+    /// The first reading of both clocks, by which the whole first trace has its times.
+    clock: Option<Clock>,
     pub(crate) writes_spans: bool,
     pub(crate) keeps_spans: bool,
     pub(crate) lifetime: Lifetime,
@@ -60,6 +63,7 @@ impl Work {
             stub: None,
             shelf,
             recorder: None,
+            clock: None,
             writes_spans: false,
             keeps_spans: false,
             lifetime,
@@ -79,6 +83,17 @@ impl Work {
         self.writes_spans = outputs.contains(&OutputFile::Spans);
         self.keeps_spans = keeps_spans;
         self.stub = Some(stub);
+    }
+
+    /// What the session is told from here on is recorded, with the clock that it goes by.
+    ///
+    /// # Errors
+    /// When the recording's beginning cannot be written.
+    pub(crate) fn record_to(&mut self, stub: Arc<Stub>) -> Result<(), WriteError> {
+        let mut recorder = Recorder::begin(stub, &self.session)?;
+        self.clock.into_iter().for_each(|clock| recorder.write(&Event::Clock(clock)));
+        self.recorder = Some(recorder);
+        Ok(())
     }
 
     /// From here on events wait until [`Work::let_go`]: they may come before the snapshots of whom they are about.
@@ -129,8 +144,10 @@ impl Work {
                 recorder.flush();
             }
         }
-        if let Event::Loss(loss) = event {
-            self.lost.add(loss);
+        match event {
+            Event::Loss(loss) => self.lost.add(loss),
+            Event::Clock(clock) => self.clock = self.clock.or(Some(*clock)),
+            _ => {}
         }
         let root = self.lifetime.observe(event);
         self.pipeline.apply(event, &mut self.signals);
@@ -167,9 +184,10 @@ impl Work {
     }
 
     /// Hands on what has come together.
-    pub(super) fn deliver(&mut self, shop: &mut Workshop) {
+    /// Says whether there was anything.
+    pub(super) fn deliver(&mut self, shop: &mut Workshop) -> bool {
         if self.signals.is_empty() {
-            return;
+            return false;
         }
         let signals = std::mem::take(&mut self.signals);
         if self.writes_spans {
@@ -188,6 +206,7 @@ impl Work {
             }
         }
         self.shelf.put(&mut shop.store, signals);
+        true
     }
 
     pub(crate) fn say(&self, message: ToStub) {

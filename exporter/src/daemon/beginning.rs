@@ -18,7 +18,6 @@ use crate::collector::begin::{self, RandomError};
 use crate::collector::deliver::{Couriers, DeliveryError};
 use crate::collector::drain::{Mark, lock};
 use crate::collector::lifetime::{Lifetime, Scope};
-use crate::collector::recorder::Recorder;
 use crate::collector::shelf::Shelf;
 use crate::collector::stub::{self, Stub};
 use crate::collector::work::Work;
@@ -250,7 +249,7 @@ impl Service {
         stub::hear(socket.try_clone()?, number, self.to.clone(), self.drain.waker().try_clone()?)?;
         if let Some(work) = self.sessions.get_mut(number) {
             if request.outputs.contains(&OutputFile::Recording) {
-                work.recorder = Some(Recorder::begin(Arc::clone(&stub), &work.session)?);
+                work.record_to(Arc::clone(&stub))?;
             }
             work.speak_to(Arc::clone(&stub), &request.outputs, request.summary.is_some());
         }

@@ -206,6 +206,10 @@ impl Service {
                 Err(RecvTimeoutError::Disconnected) => return Err(ServiceError::Ring("its thread ended".to_owned())),
             };
             for input in left {
+                // What takes long must not keep from the store what has come.
+                if matches!(input, Input::Reload | Input::Call(_)) {
+                    self.sessions.deliver();
+                }
                 match input {
                     Input::Stop => return Ok(()),
                     Input::Reload => self.reload(overrides, notifier),
@@ -251,6 +255,7 @@ impl Service {
         self.sessions.shop.containers.place(&mut event);
         let Event::Exec(exec) = event else { return };
         if let Some(rule) = rules::find_rule(&self.settled.rules, &exec).cloned() {
+            self.sessions.deliver();
             self.begin_by_rule(&rule, process);
         }
     }
@@ -269,6 +274,7 @@ impl Service {
         if self.settled.rules.is_empty() {
             return;
         }
+        self.sessions.deliver();
         let own = Tgid(std::process::id());
         let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
         let ids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok().map(Tgid));
