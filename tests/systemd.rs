@@ -39,6 +39,7 @@ fn under_systemd_the_installed_unit_runs_serves_users_reloads_is_watched_and_sto
     let expected = [
         ("after-install", "0 active enabled"),
         ("type", "notify 1min"),
+        ("priority", "-5 300"),
         ("capabilities", capabilities.as_str()),
         ("modes", "700 755 666"),
         ("run-of-a-user", "7"),

@@ -22,6 +22,7 @@ cp /root/good.yaml /etc/agentsight/agentsight.yaml
 systemctl restart agentsight
 fact type "$(of_unit Type)" "$(of_unit WatchdogUSec)"
 pid=$(of_unit MainPID)
+fact priority "$(cut -d ' ' -f 19 "/proc/$pid/stat")" "$(of_unit CPUWeight)"
 fact capabilities "$(sed -n 's/^CapBnd:\t//p' "/proc/$pid/status")" "$(sed -n 's/^CapEff:\t//p' "/proc/$pid/status")" \
     "$(sed -n 's/^NoNewPrivs:\t//p' "/proc/$pid/status")"
 fact modes "$(stat -c %a /var/lib/agentsight)" "$(stat -c %a /run/agentsight)" "$(stat -c %a /run/agentsight/daemon.sock)"

@@ -3,8 +3,8 @@
  * What a call moved, of each descriptor: which open file that is, whom this access meets there, and which bursts it
  * ends.
  *
- * Hook: sys_exit, and io_uring_complete, by tail calls from the programs of src/burst/transfer.bpf.c. Next: the stages of
- * src/burst/burst.bpf.c.
+ * Hook: sys_exit, and io_uring_complete, by tail calls from the programs of src/burst/transfer.bpf.c. Next: the stages
+ * of src/burst/burst.bpf.c.
  */
 #include "address.h"
 #include "bursts.h"

@@ -23,6 +23,8 @@ use crate::usage::{ProcessorTime, resident_bytes};
 /// Events of a busy tree are taken together: the ring holds far more than comes in this time, and what is stored together
 /// is written once.
 const BATCH_DELAY: Duration = Duration::from_millis(50);
+/// The same while execs of processes that nobody traces are looked at: one that a rule names is taken over when it is read.
+const PROMPT_DELAY: Duration = Duration::from_millis(2);
 /// Who brings so many in one batch may bring more in the next than the ring holds: then there is no delay.
 const FLOOD: usize = 8192;
 /// Ticks, and a look at the kernel's loss counters.
@@ -55,6 +57,8 @@ pub(crate) struct Reads {
 #[derive(Debug, Default)]
 struct Wishes {
     stop: AtomicBool,
+    /// What comes is awaited by rules.
+    prompt: AtomicBool,
     /// Marks that were asked for.
     marks: AtomicU64,
     /// Whose losses are reported.
@@ -126,6 +130,11 @@ impl Drain {
 
     pub(crate) fn waker(&self) -> &Waker {
         &self.waker
+    }
+
+    /// Whether rules wait for what comes: then it is read sooner.
+    pub(crate) fn be_prompt(&self, prompt: bool) {
+        self.wishes.prompt.store(prompt, Ordering::Release);
     }
 
     /// From here on the losses of a session are reported.
@@ -236,7 +245,9 @@ impl Worker {
     /// Until there is something to do that does not wait for more events to come.
     fn rest(&self) {
         let mut waker = [PollFd::new(self.woken.as_fd(), PollFlags::POLLIN)];
-        let limit = PollTimeout::try_from(BATCH_DELAY).unwrap_or(PollTimeout::MAX);
+        let prompt = self.outlet.wishes.prompt.load(Ordering::Acquire);
+        let delay = if prompt { PROMPT_DELAY } else { BATCH_DELAY };
+        let limit = PollTimeout::try_from(delay).unwrap_or(PollTimeout::MAX);
         if poll(&mut waker, limit).is_ok_and(|ready| ready > 0) {
             self.swallow_wake_ups();
         }

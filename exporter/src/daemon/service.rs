@@ -263,7 +263,9 @@ impl Service {
     /// From here on the rules hold, for those who run already too.
     fn apply_rules(&mut self) -> Result<(), LiveError> {
         // First the execs to come, then those that were: whoever execs in between is seen twice and taken once.
-        lock(&self.probes).watch_execs(!self.settled.rules.is_empty())?;
+        let has_rules = !self.settled.rules.is_empty();
+        lock(&self.probes).watch_execs(has_rules)?;
+        self.drain.be_prompt(has_rules);
         self.look_at_everybody();
         Ok(())
     }
