@@ -25,28 +25,3 @@ pub(crate) fn raise() {
         let _ = fs::write("/proc/self/autogroup", NICE.to_string());
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use std::thread;
-
-    use super::*;
-
-    #[test]
-    fn threads_to_come_are_ahead_too() {
-        let nice = || {
-            let stat = fs::read_to_string("/proc/thread-self/stat").unwrap();
-            let behind_the_name = stat.rsplit(')').next().unwrap().split_whitespace();
-            behind_the_name.skip(16).map(|word| word.parse::<i32>().unwrap()).next().unwrap()
-        };
-        let before = nice();
-        let (own, later) = thread::spawn(move || {
-            raise();
-            (nice(), thread::spawn(nice).join().unwrap())
-        })
-        .join()
-        .unwrap();
-        assert_eq!((own, later), (NICE, NICE), "this test needs root, or CAP_SYS_NICE");
-        assert_eq!(nice(), before, "of this thread nobody asked it");
-    }
-}

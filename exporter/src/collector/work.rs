@@ -183,8 +183,7 @@ impl Work {
         }
     }
 
-    /// Hands on what has come together.
-    /// Says whether there was anything.
+    /// Hands on what has come together; says whether there was anything.
     pub(super) fn deliver(&mut self, shop: &mut Workshop) -> bool {
         if self.signals.is_empty() {
             return false;
