@@ -41,6 +41,13 @@ fn no_command_at_all_is_2_with_the_usage() {
 }
 
 #[test]
+fn a_mistyped_option_is_2_with_the_nearest_and_is_not_taken_for_the_command() {
+    assert_refused(&["--tre"], &["--tre", "--tree"]);
+    let finished = Agentsight::without_rights().run(["record", "--recordin", "file", "--", "true"]).expect_code(2);
+    assert_says(&finished, &["--recordin", "--recording"]);
+}
+
+#[test]
 fn an_endpoint_that_is_no_url_is_2_and_the_command_is_not_started() {
     assert_refused(&["--endpoint", "no url at all"], &["no url at all"]);
 }
