@@ -116,6 +116,7 @@ define BENCH_NEEDS
 command -v strace|strace|a tool to compare with
 PATH=$$PATH:/usr/sbin command -v bpftrace|bpftrace|a tool to compare with
 command -v perf|linux-perf|a tool to compare with
+PATH=$$PATH:/usr/sbin command -v bpftool|bpftool|reads the kernel's account of run times
 command -v redis-benchmark|redis-tools|a program that is measured
 command -v redis-server|redis-server|a program that is measured
 python3 -c "import venv, ensurepip"|python3-venv|a home for the model that is measured

@@ -28,6 +28,8 @@ use work::{ARGUMENT, Place, Work};
 /// Pairs of AgentSight's; the other tools, which cost far more, show it with fewer.
 const REPETITIONS: usize = 20;
 const REPETITIONS_OF_OTHERS: usize = 5;
+/// In which the kernel keeps run times.
+const TIMED_RUNS: usize = 5;
 /// In so much of its time a pair of ways makes fewer, on a slow machine.
 const PATIENCE: Duration = Duration::from_secs(480);
 const PATIENCE_WITH_OTHERS: Duration = Duration::from_secs(12);
@@ -71,6 +73,10 @@ fn main() {
             eprintln!("{} · {}: {} pairs", work.name(), way.name(), cell.pairs());
             report.add(&work.name(), way.name(), cell);
         }
+        if is_asked(*work, Way::Timed, quick) {
+            let runs = (0..TIMED_RUNS).filter_map(|_| work.measure(Way::Timed, &place)).map(|(numbers, _)| numbers);
+            report.add_timed(&work.name(), runs.collect());
+        }
     }
     let folder = env::var_os("CARGO_TARGET_DIR")
         .map_or_else(|| concat!(env!("CARGO_MANIFEST_DIR"), "/../target").into(), PathBuf::from)
@@ -86,7 +92,6 @@ fn main() {
 fn is_asked(work: Work, way: Way, quick: bool) -> bool {
     let suffers = matches!(work, Work::Calls | Work::Redis);
     let compared = !matches!(work, Work::Streams | Work::Agents(_));
-    let taken_apart = matches!(work, Work::Spawn | Work::Compile | Work::Streams | Work::Agents(100));
     let small = !matches!(work, Work::Agents(1_000)) || !quick;
     way.is_here()
         && small
@@ -94,10 +99,15 @@ fn is_asked(work: Work, way: Way, quick: bool) -> bool {
             Way::Alone => false,
             Way::AgentSight => true,
             Way::Neighbour => suffers,
-            Way::Stopped => taken_apart,
-            Way::Floor => suffers || taken_apart,
+            Way::Stopped | Way::Timed => is_taken_apart(work),
+            Way::Floor => suffers || is_taken_apart(work),
             Way::Strace | Way::PerfTrace | Way::Bpftrace => compared,
         }
+}
+
+/// Where it is asked what the cost is made of.
+fn is_taken_apart(work: Work) -> bool {
+    matches!(work, Work::Spawn | Work::Compile | Work::Streams | Work::Agents(100))
 }
 
 fn pairs(work: Work, way: Way, place: &Place, most: usize, patience: Duration) -> Cell {

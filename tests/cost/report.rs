@@ -6,7 +6,7 @@ use std::fs;
 use agentsight_tests::comparison::{Comparison, median};
 use serde_json::json;
 
-use crate::way::Outcome;
+use crate::way::{HOOKS, Outcome};
 use crate::work::Numbers;
 
 /// Pairs of one work in one way.
@@ -52,6 +52,8 @@ pub(crate) struct Report {
     /// System calls that the model's server makes for a request.
     pub(crate) calls_a_request: Option<f64>,
     rows: Vec<(String, &'static str, Cell)>,
+    /// Runs in which the kernel kept the run times of the programs, and of empty ones beside them.
+    timed: Vec<(String, Vec<Numbers>)>,
 }
 
 fn load() -> String {
@@ -75,11 +77,16 @@ impl Report {
             idle_mib: None,
             calls_a_request: None,
             rows: Vec::new(),
+            timed: Vec::new(),
         }
     }
 
     pub(crate) fn add(&mut self, work: &str, way: &'static str, cell: Cell) {
         self.rows.push((work.to_owned(), way, cell));
+    }
+
+    pub(crate) fn add_timed(&mut self, work: &str, runs: Vec<Numbers>) {
+        self.timed.push((work.to_owned(), runs));
     }
 
     pub(crate) fn markdown(&self) -> String {
@@ -105,6 +112,19 @@ impl Report {
         }
         if let Some(calls) = self.calls_a_request {
             let _ = writeln!(text, "\nThe model's server makes {calls:.0} system calls for a request.");
+        }
+        text.push_str("\n| work | hook | runs | ns of AgentSight's | of an empty program | ms more in all |\n|---|---|---|---|---|---|\n");
+        for (work, runs) in &self.timed {
+            for (hook, ..) in HOOKS {
+                let of = |what: &str| {
+                    let numbers: Vec<f64> =
+                        runs.iter().filter_map(|run| run.get(&format!("{hook} {what}")).copied()).collect();
+                    (!numbers.is_empty()).then(|| median(numbers))
+                };
+                let (Some(count), Some(ours), Some(empty)) = (of("runs"), of("ns"), of("empty ns")) else { continue };
+                let more = (ours - empty) * count / 1e6;
+                let _ = writeln!(text, "| {work} | {hook} | {count:.0} | {ours:.0} | {empty:.0} | {more:.1} |");
+            }
         }
         text.push_str("\n| work | events lost | the collector's memory, MiB at most | its processor time, s |\n|---|---|---|---|\n");
         if let Some(idle) = self.idle_mib {
@@ -132,7 +152,7 @@ impl Report {
         let all = json!({
             "program": self.program, "kernel": kernel(), "processors": processors(),
             "load_before": self.load_before, "load_after": load(), "idle_mib": self.idle_mib,
-            "calls_a_request": self.calls_a_request, "rows": rows,
+            "calls_a_request": self.calls_a_request, "rows": rows, "timed": self.timed,
         });
         serde_json::to_string_pretty(&all).expect("it has a text")
     }

@@ -1,5 +1,6 @@
 //! The ways in which a command can be run: alone, beside somebody who is traced, or traced by one tool or another.
 
+use std::collections::BTreeMap;
 use std::env;
 use std::ffi::OsString;
 use std::fs;
@@ -26,6 +27,8 @@ pub(crate) enum Way {
     Neighbour,
     /// Programs that do nothing are on every hook that AgentSight has one on.
     Floor,
+    /// AgentSight, the floor beside it, and the kernel keeps the run times of both.
+    Timed,
     Strace,
     PerfTrace,
     Bpftrace,
@@ -42,6 +45,7 @@ impl Way {
             Self::Stopped => "AgentSight, its collector stopped",
             Self::Neighbour => "AgentSight traces another",
             Self::Floor => "empty programs on the same hooks",
+            Self::Timed => "AgentSight and empty programs, while run times are kept",
             Self::Strace => "strace -f",
             Self::PerfTrace => "perf trace",
             Self::Bpftrace => "bpftrace",
@@ -51,7 +55,7 @@ impl Way {
     /// Another tool, to compare with.
     pub(crate) fn is_others(self) -> bool {
         match self {
-            Self::Alone | Self::AgentSight | Self::Stopped | Self::Neighbour | Self::Floor => false,
+            Self::Alone | Self::AgentSight | Self::Stopped | Self::Neighbour | Self::Floor | Self::Timed => false,
             Self::Strace | Self::PerfTrace | Self::Bpftrace => true,
         }
     }
@@ -61,6 +65,7 @@ impl Way {
         match self {
             Self::Alone | Self::AgentSight | Self::Stopped | Self::Neighbour => true,
             Self::Floor => floor().is_some(),
+            Self::Timed => floor().is_some() && find_program("bpftool").is_some(),
             Self::Strace => find_program("strace").is_some(),
             Self::PerfTrace => find_program("perf").is_some(),
             Self::Bpftrace => find_program("bpftrace").is_some(),
@@ -72,7 +77,7 @@ impl Way {
         let agentsight = Agentsight::as_root();
         let outer: Vec<&str> = match self {
             Self::Alone | Self::Neighbour | Self::Floor | Self::Bpftrace => vec![],
-            Self::AgentSight => vec!["run", "--no-tree", "--no-self-telemetry", "--"],
+            Self::AgentSight | Self::Timed => vec!["run", "--no-tree", "--no-self-telemetry", "--"],
             // With room for all that comes meanwhile.
             Self::Stopped => {
                 vec![
@@ -99,9 +104,9 @@ impl Way {
                 wait(|| fs::read_to_string(&path).is_ok_and(|children| !children.trim().is_empty()));
                 Some(beside)
             }
-            Self::Floor => {
+            Self::Floor | Self::Timed => {
                 let mut command = Command::new(floor().expect("it was asked for"));
-                command.arg("hold");
+                command.arg("hold").args((self == Self::Timed).then_some("timed"));
                 Some(beside(&agentsight, &mut command))
             }
             Self::Bpftrace => {
@@ -112,7 +117,7 @@ impl Way {
             _ => None,
         };
         let all: Vec<&str> = outer.into_iter().chain(words.iter().map(String::as_str)).collect();
-        let mut command = if matches!(self, Self::AgentSight | Self::Stopped) {
+        let mut command = if matches!(self, Self::AgentSight | Self::Stopped | Self::Timed) {
             agentsight.command(&all)
         } else {
             let mut command = Command::new(all[0]);
@@ -120,8 +125,10 @@ impl Way {
             command
         };
         without_opentelemetry(&mut command);
-        if self == Self::Stopped {
-            command.env(STOPS, "");
+        match self {
+            Self::Stopped => _ = command.env(STOPS, ""),
+            Self::Timed => _ = command.env(ACCOUNTS, ""),
+            _ => {}
         }
         let complaints = agentsight.directory().join("complaints");
         let file = fs::File::create(&complaints).expect("the directory is ours");
@@ -153,6 +160,70 @@ impl Drop for StoppedCollector {
         self.0.signal(Signal::SIGCONT);
     }
 }
+
+/// The variable that tells a work to say what the programs took while it was done.
+const ACCOUNTS: &str = "AGENTSIGHT_BENCH_ACCOUNTS";
+
+/// What the kernel's account says of the programs so far.
+pub(crate) struct Accounts(BTreeMap<String, (f64, f64)>);
+
+impl Accounts {
+    pub(crate) fn if_asked() -> Option<Self> {
+        env::var_os(ACCOUNTS)?;
+        Some(Self::read())
+    }
+
+    fn read() -> Self {
+        let output = Command::new("bpftool").args(["-j", "prog", "show"]).output().expect("it was asked for");
+        let programs: serde_json::Value = serde_json::from_slice(&output.stdout).expect("bpftool -j says JSON");
+        let mut accounts = BTreeMap::new();
+        for program in programs.as_array().into_iter().flatten() {
+            // Others' may have the same name.
+            if let (Some(name), Some(nanos), Some(runs)) =
+                (program["name"].as_str(), program["run_time_ns"].as_f64(), program["run_cnt"].as_f64())
+            {
+                let (all_nanos, all_runs) = accounts.entry(name.to_owned()).or_insert((0.0, 0.0));
+                *all_nanos += nanos;
+                *all_runs += runs;
+            }
+        }
+        Self(accounts)
+    }
+
+    /// What came since, on each hook: `sys_exit runs`, `sys_exit ns a run` of ours, and of the empty program.
+    pub(crate) fn since(&self) -> BTreeMap<String, f64> {
+        let now = Self::read();
+        let taken = |name: &str| {
+            let of = |accounts: &Self| accounts.0.get(name).copied().unwrap_or_default();
+            let (before, after) = (of(self), of(&now));
+            (after.0 - before.0, after.1 - before.1)
+        };
+        let mut numbers = BTreeMap::new();
+        for (hook, empty, ours) in HOOKS {
+            let (empty_nanos, runs) = taken(empty);
+            if runs == 0.0 {
+                continue;
+            }
+            // Where there are copies, each runs every time.
+            let nanos: f64 = now.0.keys().filter(|name| name.starts_with(ours)).map(|name| taken(name).0).sum();
+            numbers.insert(format!("{hook} runs"), runs);
+            numbers.insert(format!("{hook} ns"), nanos / runs);
+            numbers.insert(format!("{hook} empty ns"), empty_nanos / runs);
+        }
+        numbers
+    }
+}
+
+/// Each hook, the empty program on it, and how the names of ours on it begin. Those that they lead to have no account.
+pub(crate) const HOOKS: [(&str, &str, &str); 7] = [
+    ("sys_enter", "floor_tp_btf_enter", "agentsight_sys_enter"),
+    ("sys_exit", "floor_tp_btf_exit", "agentsight_sys_exit"),
+    ("sched_process_fork", "floor_sched_process_fork", "agentsight_fork"),
+    ("sched_process_exec", "floor_sched_process_exec", "agentsight_exec"),
+    ("sched_process_exit", "floor_sched_process_exit", "agentsight_exit"),
+    ("inet_sock_set_state", "floor_inet_sock_set_state", "agentsight_connected"),
+    ("signal_generate", "floor_signal_generate", "agentsight_kill"),
+];
 
 /// The program that holds the floor (`ebpf/benches/hooks`, which `make bench` builds).
 fn floor() -> Option<OsString> {

@@ -14,7 +14,7 @@ use agentsight_tests::comparison::median;
 
 use crate::calls;
 use crate::servers;
-use crate::way::{Outcome, StoppedCollector, Way};
+use crate::way::{Accounts, Outcome, StoppedCollector, Way};
 
 /// This program is started with it, and then with a work's name, to do the work and say what it took.
 pub(crate) const ARGUMENT: &str = "--do";
@@ -159,7 +159,8 @@ pub(crate) fn serve(words: &[String]) {
         thread::sleep(Duration::from_secs(1));
     }
     let stopped = StoppedCollector::if_asked();
-    let numbers = match work {
+    let accounts = Accounts::if_asked();
+    let mut numbers = match work {
         Some("calls") => calls::measure(folder),
         Some("spawn") => Numbers::from([("s".to_owned(), seconds(|| spawn(number(1))))]),
         Some("compile") => {
@@ -172,6 +173,7 @@ pub(crate) fn serve(words: &[String]) {
         other => panic!("{other:?} is no work"),
     };
     drop(stopped);
+    numbers.extend(accounts.iter().flat_map(Accounts::since));
     println!("{}", serde_json::to_string(&numbers).expect("numbers have a text"));
 }
 

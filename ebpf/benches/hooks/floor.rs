@@ -71,6 +71,10 @@ impl Floor {
             let program: &mut RawTracePoint = self::program(&mut ebpf, &format!("floor_raw_tp_{hook}"))?.try_into()?;
             program.load()?;
         }
+        for hook in BESIDE {
+            let program: &mut RawTracePoint = program(&mut ebpf, &format!("floor_{hook}"))?.try_into()?;
+            program.load()?;
+        }
         let program: &mut TracePoint = program(&mut ebpf, "floor_of_one_call")?.try_into()?;
         program.load()?;
         Ok(Self { ebpf })
@@ -134,8 +138,8 @@ impl Hooks for Attached<'_> {
             }
         }
         if matches!(self.form, Form::All) {
-            let program: &mut RawTracePoint = program(self.ebpf, "floor_raw_tp_exit")?.try_into()?;
             for tracepoint in BESIDE {
+                let program: &mut RawTracePoint = program(self.ebpf, &format!("floor_{tracepoint}"))?.try_into()?;
                 let id = program.attach(tracepoint)?;
                 self.raw.push(program.take_link(id)?);
             }

@@ -3,7 +3,8 @@
 //! `make bench-hooks` prints the table (`cargo bench -p agentsight-ebpf --bench hooks single-calls` a longer one, `contents` that
 //! of the programs with and without the capture of payload). Machines change their speed from one moment to the next, so every
 //! sample with the hooks stands between two without, and counts only where these two agree. With the word `hold` it only keeps
-//! empty programs on every hook of AgentSight's until it is ended: the floor of other benchmarks. Needs root.
+//! empty programs on every hook of AgentSight's until it is ended: the floor of other benchmarks; with `timed` as well, the kernel
+//! keeps run times meanwhile. Needs root.
 
 // The tests' own, which are too much to depend on for two files.
 #[allow(unreachable_pub, dead_code, reason = "they are a library's")]
@@ -41,6 +42,8 @@ fn main() -> Result<(), Error> {
         let mut floor = Floor::load()?;
         let mut held = floor.with(Form::All);
         held.attach()?;
+        let timed = std::env::args().any(|argument| argument == "timed");
+        let _account = timed.then(|| aya::sys::enable_stats(aya::sys::Stats::RunTime)).transpose()?;
         println!("ready");
         loop {
             std::thread::park();

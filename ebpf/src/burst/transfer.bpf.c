@@ -256,7 +256,8 @@ int agentsight_map(__u64 *ctx)
 			bpf_tail_call(ctx, &exit_stages, EXIT_CONTROL);
 		return 0;
 	}
-	if (is_request_ring(fd))
+	/* Looking costs five reads, and nobody maps a ring for himself alone: libraries are mapped so. */
+	if ((flags & MAP_TYPE) != MAP_PRIVATE && is_request_ring(fd))
 		return 0;
 	bytes = call->arguments[1];
 	size = size_of(fd);
