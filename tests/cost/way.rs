@@ -125,6 +125,8 @@ impl Way {
             command
         };
         without_opentelemetry(&mut command);
+        // Cargo's: each program would look for its libraries in all of these folders first.
+        command.env_remove("LD_LIBRARY_PATH");
         match self {
             Self::Stopped => _ = command.env(STOPS, ""),
             Self::Timed => _ = command.env(ACCOUNTS, ""),
