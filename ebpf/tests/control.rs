@@ -93,13 +93,16 @@ for process in children:
 fn a_wait_names_the_child_that_ended_and_not_one_that_stopped() {
     let program = "
 import os, signal
+ends, end = os.pipe()
 stopped = os.fork()
 if not stopped:
     os.kill(os.getpid(), signal.SIGSTOP)
+    os.read(ends, 1)
     os._exit(0)
 os.waitpid(stopped, os.WUNTRACED)
 os.kill(stopped, signal.SIGCONT)
 os.waitpid(stopped, os.WCONTINUED)
+os.write(end, b'.')
 os.waitpid(stopped, 0)
 by_id = os.fork()
 if not by_id: os._exit(3)
@@ -110,7 +113,6 @@ except ChildProcessError: pass
     on_both(program, |events| {
         let root = child(events, 0);
         let said: Vec<_> = waits(events).iter().map(|wait| (wait.by.process, wait.child_vpid)).collect();
-        // The child may be waited for before it is seen to go on: then one call hears of it going on, the next of its end.
         assert_eq!(said, [1, 2].map(|number| (root, forks(events)[number].vpid)));
     });
 }
